@@ -1,0 +1,288 @@
+//! How a map is cut: arithmetic in segments, each one loop over a tile, and block calls at the boundaries between them.
+//!
+//! Boundary b comes before segment b, and one more boundary after the last segment. A value that another segment or a
+//! call needs lives in a scratch tile; loads are made again where they are needed. A map without block calls is a
+//! single segment. Values that are the same for all elements (uniform) are computed once, before everything.
+
+use nnm_kir::ir::{At, Body, BufId, Elem, Inst, Kernel, Ref, Val};
+use order::Levels;
+use std::collections::BTreeMap;
+
+mod order;
+mod tiles;
+
+/// Where a value lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// A scratch tile.
+    Tile(u32),
+    /// The elements that this load or store names.
+    Place(Val),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// The instruction itself.
+    Compute(Val),
+    /// The value, from where another segment or a call left it.
+    Reload(Val, Home),
+    /// Leaves the value for others.
+    Spill(Val, Home),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub items: Vec<Item>,
+}
+
+/// A call of a block function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub inst: Val,
+    pub args: Vec<Home>,
+    pub result: Home,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    /// By instruction.
+    pub uniform: Vec<bool>,
+    pub segments: Vec<Segment>,
+    /// One more than segments.
+    pub boundaries: Vec<Vec<Call>>,
+    /// Uniform values that calls take, and the tiles to fill with them.
+    pub fills: Vec<(Val, Home)>,
+    /// How many scratch tiles there are.
+    pub tiles: u32,
+}
+
+impl Plan {
+    pub fn has_calls(&self) -> bool {
+        self.boundaries.iter().any(|calls| !calls.is_empty())
+    }
+}
+
+/// Plans a map's body.
+pub(crate) fn plan(kernel: &Kernel, body: &Body) -> Plan {
+    let facts = Facts::new(kernel, body);
+    let levels = order::levels(&facts);
+    let homes = tiles::assign(&facts, &levels);
+    let segments = (0..levels.segments).map(|segment| schedule(&facts, &levels, &homes, segment)).collect();
+    let mut boundaries = vec![Vec::new(); levels.segments as usize + 1];
+    for call in levels.calls() {
+        let args = facts.insts[call.0 as usize].operands().map(|value| homes.argument(&facts, value)).collect();
+        let result = homes.of.get(&call).copied().unwrap_or(Home::Tile(0));
+        boundaries[levels.of[call.0 as usize] as usize].push(Call { inst: call, args, result });
+    }
+    let fills = homes.fills.iter().map(|(value, home)| (*value, *home)).collect();
+    Plan { uniform: facts.uniform, segments, boundaries, fills, tiles: homes.tiles }
+}
+
+/// What is known about a body before it is cut.
+pub(crate) struct Facts<'a> {
+    pub insts: &'a [Inst],
+    /// The same for all elements.
+    pub uniform: Vec<bool>,
+    /// The instructions that take each value.
+    pub users: Vec<Vec<Val>>,
+    /// Loads and stores of a place that is loaded after it is stored: these keep their order and are done once.
+    pub pinned: Vec<bool>,
+    /// Loads of the kernel's own precision that a call can read where they are.
+    pub direct: Vec<bool>,
+    /// What any segment has by the instruction alone: loads and the index, unless a call needs a copy.
+    pub remade: Vec<bool>,
+    /// Results of calls that are stored as they are, and the store.
+    pub stored: BTreeMap<Val, Val>,
+}
+
+impl<'a> Facts<'a> {
+    fn new(kernel: &Kernel, body: &'a Body) -> Facts<'a> {
+        let insts = &body.insts[..];
+        let elem = |buffer: BufId| kernel.buffers.get(buffer.0 as usize).map(|buffer| buffer.elem);
+        let own = Some(crate::shape::Shape::of(kernel.precision).elem());
+        let pinned = pinned(insts);
+        let is_direct = |(inst, pinned): (&Inst, &bool)| match inst {
+            Inst::Load { from, at: At::Unit } => !pinned && elem(from.buffer) == own,
+            _ => false,
+        };
+        let direct: Vec<bool> = insts.iter().zip(&pinned).map(is_direct).collect();
+        let users = users(insts);
+        let uniform = uniform(insts);
+        let mut facts =
+            Facts { insts, uniform, users, pinned, direct, remade: Vec::new(), stored: BTreeMap::new() };
+        facts.remade = facts.values().map(|value| facts.find_remade(value)).collect();
+        facts.stored = facts.find_stored(|buffer| elem(buffer) == own);
+        facts
+    }
+
+    pub fn inst(&self, value: Val) -> &'a Inst {
+        &self.insts[value.0 as usize]
+    }
+
+    pub fn is_uniform(&self, value: Val) -> bool {
+        self.uniform[value.0 as usize]
+    }
+
+    /// Whether the instruction is called at a boundary.
+    pub fn is_call(&self, value: Val) -> bool {
+        !self.is_uniform(value) && self.inst(value).is_block_call()
+    }
+
+    /// Whether the call `value` reads the argument from a buffer.
+    pub fn reads_direct(&self, argument: Val) -> bool {
+        self.direct[argument.0 as usize]
+    }
+
+    pub fn is_remade(&self, value: Val) -> bool {
+        self.remade[value.0 as usize]
+    }
+
+    /// The instructions that take a value.
+    pub fn users(&self, value: Val) -> &[Val] {
+        &self.users[value.0 as usize]
+    }
+
+    fn find_remade(&self, value: Val) -> bool {
+        let needs_copy = || self.users(value).iter().any(|user| self.is_call(*user)) && !self.reads_direct(value);
+        match self.inst(value) {
+            Inst::Load { at: At::Unit, .. } => !self.pinned[value.0 as usize] && !needs_copy(),
+            Inst::Index => !needs_copy(),
+            _ => false,
+        }
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = Val> + use<> {
+        (0..self.insts.len() as u32).map(Val)
+    }
+
+    /// A call may write its result to the place of a store if nothing else loads from there or stores there, but for
+    /// the call's own arguments.
+    fn find_stored(&self, own: impl Fn(BufId) -> bool) -> BTreeMap<Val, Val> {
+        let mut found = BTreeMap::new();
+        for (number, inst) in self.insts.iter().enumerate() {
+            let Inst::Store { to, value, .. } = inst else { continue };
+            if !self.is_call(*value) || !own(to.buffer) || found.contains_key(value) {
+                continue;
+            }
+            let taken = self.values().any(|other| other.0 as usize != number && !self.harmless(other, *value, to));
+            if !taken {
+                found.insert(*value, Val(number as u32));
+            }
+        }
+        found
+    }
+
+    /// Whether an instruction leaves alone a place to which a call writes its result.
+    fn harmless(&self, inst: Val, call: Val, place: &Ref) -> bool {
+        let touched = self.inst(inst).written().or(self.inst(inst).read());
+        if touched.is_none_or(|(touched, _)| touched != place) {
+            return true;
+        }
+        self.reads_direct(inst) && self.users(inst).iter().all(|user| *user == call)
+    }
+}
+
+fn users(insts: &[Inst]) -> Vec<Vec<Val>> {
+    let mut users: Vec<Vec<Val>> = vec![Vec::new(); insts.len()];
+    for (number, inst) in insts.iter().enumerate() {
+        for value in inst.operands() {
+            let known = &mut users[value.0 as usize];
+            if known.last() != Some(&Val(number as u32)) {
+                known.push(Val(number as u32));
+            }
+        }
+    }
+    users
+}
+
+/// Values that depend on no element. Splat loads are among them: a map does not store where it loads so.
+fn uniform(insts: &[Inst]) -> Vec<bool> {
+    let mut uniform: Vec<bool> = Vec::with_capacity(insts.len());
+    for inst in insts {
+        uniform.push(match inst {
+            Inst::Const(_) | Inst::Int(_) | Inst::Load { at: At::Splat, .. } => true,
+            Inst::Index | Inst::Load { .. } | Inst::Draw { .. } | Inst::Store { .. } | Inst::AddTo { .. } => false,
+            _ => inst.operands().all(|value| uniform[value.0 as usize]),
+        });
+    }
+    uniform
+}
+
+fn pinned(insts: &[Inst]) -> Vec<bool> {
+    let mut stored: Vec<&Ref> = Vec::new();
+    let mut mixed: Vec<&Ref> = Vec::new();
+    for inst in insts {
+        match inst {
+            Inst::Load { from, at: At::Unit } if stored.contains(&from) => mixed.push(from),
+            Inst::Store { to, .. } => stored.push(to),
+            _ => {}
+        }
+    }
+    let touches = |inst: &Inst| inst.read().or(inst.written()).is_some_and(|(place, _)| mixed.contains(&place));
+    insts.iter().map(touches).collect()
+}
+
+/// The items of one segment: program order, with loads and reloads just before their first use.
+fn schedule(facts: &Facts<'_>, levels: &Levels, homes: &tiles::Homes, segment: u32) -> Segment {
+    let mut scheduler = Scheduler { facts, levels, homes, segment, ready: vec![false; facts.insts.len()], items: Vec::new() };
+    for value in facts.values().filter(|value| levels.in_segment(facts, *value, segment)) {
+        if !facts.is_remade(value) {
+            scheduler.compute(value);
+        }
+    }
+    Segment { items: scheduler.items }
+}
+
+struct Scheduler<'a> {
+    facts: &'a Facts<'a>,
+    levels: &'a Levels,
+    homes: &'a tiles::Homes,
+    segment: u32,
+    ready: Vec<bool>,
+    items: Vec<Item>,
+}
+
+impl Scheduler<'_> {
+    fn compute(&mut self, value: Val) {
+        let inst = self.facts.inst(value);
+        inst.operands().for_each(|operand| self.fetch(operand));
+        if let Inst::Store { to, .. } = inst {
+            if self.facts.stored.values().any(|store| *store == value) {
+                return;
+            }
+            self.fetch_before_store(value, to);
+        }
+        self.items.push(Item::Compute(value));
+        self.ready[value.0 as usize] = true;
+        if let Some(home) = self.homes.of.get(&value) {
+            self.items.push(Item::Spill(value, *home));
+        }
+    }
+
+    /// Makes an operand ready that other places have made.
+    fn fetch(&mut self, operand: Val) {
+        if self.facts.is_uniform(operand) || std::mem::replace(&mut self.ready[operand.0 as usize], true) {
+            return;
+        }
+        match self.homes.of.get(&operand) {
+            Some(home) => self.items.push(Item::Reload(operand, *home)),
+            None => self.items.push(Item::Compute(operand)),
+        }
+    }
+
+    /// The old values of a place that this segment still needs are loaded before the new ones are stored.
+    fn fetch_before_store(&mut self, store: Val, place: &Ref) {
+        let (facts, levels, segment) = (self.facts, self.levels, self.segment);
+        for value in facts.values().take(store.0 as usize).filter(|value| facts.is_remade(*value)) {
+            let same = facts.inst(value).read().is_some_and(|(read, _)| read == place);
+            if same && facts.users(value).iter().any(|user| levels.in_segment(facts, *user, segment)) {
+                self.fetch(value);
+            }
+        }
+    }
+}
+
+/// The element kind of a buffer.
+pub(crate) fn elem_of(kernel: &Kernel, place: &Ref) -> Elem {
+    kernel.buffers.get(place.buffer.0 as usize).map_or(Elem::F64, |buffer| buffer.elem)
+}

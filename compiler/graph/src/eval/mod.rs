@@ -1,0 +1,146 @@
+//! The host evaluator: what a node's value is, in f64, element by element. It is the reference that kernels are tested
+//! against, and what constants and solver coefficients are computed with.
+
+pub(crate) mod elementwise;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use ndarray::{ArcArray, IxDyn};
+use nnm_kir::ir::{Draw, Int};
+use nnm_runtime::array::Array;
+use nnm_runtime::random;
+
+use crate::ir::{Graph, Node, NodeId, Op, Place, VarId};
+use crate::ops;
+use crate::shape;
+use crate::walk;
+
+/// What an evaluation needs of its surroundings.
+pub struct Env<'a> {
+    /// A var's value at a place; of a batched var with a leading axis of samples.
+    pub read: &'a dyn Fn(VarId, &Place) -> Array,
+    /// The value of an integer of the surrounding loops.
+    pub int: &'a dyn Fn(&Int) -> i64,
+    /// How many samples are present.
+    pub batch: usize,
+}
+
+/// One sample of a node and of its arguments.
+pub(crate) struct Sample<'a> {
+    pub node: &'a Node,
+    pub shapes: &'a [&'a [usize]],
+    pub args: &'a [&'a [f64]],
+}
+
+/// A node's value: one sample, or one after another where the node is batched.
+type Value = Rc<Vec<f64>>;
+
+/// The value of a node; of a batched one with a leading axis of samples. The number of samples is that of the first
+/// batched var read, else 1. Integers must be constants: see [`eval_all`] for others.
+pub fn eval(graph: &Graph, node: NodeId, read: &dyn Fn(VarId, &Place) -> Array) -> Array {
+    let batched = walk::needed(graph, &[node]).into_iter().find_map(|id| match &graph.node(id).op {
+        Op::Read { var, place } if graph.node(id).batched => Some(read(*var, place)),
+        _ => None,
+    });
+    let batch = batched.and_then(|array| array.shape().first().copied()).unwrap_or(1);
+    let int = |int: &Int| constant_int(int, batch);
+    let values = eval_all(graph, &[node], &Env { read, int: &int, batch });
+    values.into_iter().next().unwrap_or_else(|| ArcArray::zeros(IxDyn(&[])))
+}
+
+/// The values of several nodes.
+pub fn eval_all(graph: &Graph, nodes: &[NodeId], env: &Env) -> Vec<Array> {
+    let mut values: HashMap<NodeId, Value> = HashMap::new();
+    for id in walk::needed(graph, nodes) {
+        let value = node_value(graph, id, &values, env);
+        values.insert(id, Rc::new(value));
+    }
+    nodes.iter().map(|id| to_array(graph.node(*id), values.get(id), env.batch)).collect()
+}
+
+fn to_array(node: &Node, value: Option<&Value>, batch: usize) -> Array {
+    let mut dims = node.shape.clone();
+    if node.batched {
+        dims.insert(0, batch);
+    }
+    let data = value.map(|v| v.as_ref().clone()).unwrap_or_default();
+    ArcArray::from_shape_vec(IxDyn(&dims), data).unwrap_or_else(|_| ArcArray::from_elem(IxDyn(&dims), f64::NAN))
+}
+
+/// An integer without loops; the only slot known is the number of samples.
+fn constant_int(int: &Int, batch: usize) -> i64 {
+    let at = |int: &Int| constant_int(int, batch);
+    match int {
+        Int::Const(value) => *value,
+        Int::Slot(ops::batch::BATCH) => batch as i64,
+        Int::Slot(_) | Int::Loop(_) | Int::Load(_) => 0,
+        Int::Add(a, b) => at(a) + at(b),
+        Int::Sub(a, b) => at(a) - at(b),
+        Int::Mul(a, b) => at(a) * at(b),
+        Int::Div(a, b) => at(a).checked_div(at(b)).unwrap_or(0),
+        Int::Rem(a, b) => at(a).checked_rem(at(b)).unwrap_or(0),
+    }
+}
+
+fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &Env) -> Vec<f64> {
+    let node = graph.node(id);
+    let samples = if node.batched { env.batch } else { 1 };
+    let args: Vec<Value> = node.args.iter().map(|a| values.get(a).cloned().unwrap_or_default()).collect();
+    match &node.op {
+        Op::Const(value) => vec![*value],
+        Op::Tensor(tensor) => tensor.0.iter().copied().collect(),
+        Op::Count(int) => vec![(env.int)(int) as f64],
+        Op::Read { var, place } => read_value(node, (env.read)(*var, place), samples),
+        Op::Draw { draw, key, step } => draw_value(node, *draw, *key, (env.int)(step), &args, samples),
+        Op::BatchSum => batch_sum(node, &args, env.batch),
+        op => match ops::def(op).sample {
+            Some(sample) => by_sample(graph, node, &args, samples, sample),
+            None => vec![],
+        },
+    }
+}
+
+fn read_value(node: &Node, array: Array, samples: usize) -> Vec<f64> {
+    let mut data: Vec<f64> = array.iter().copied().collect();
+    data.resize(samples * shape::size(&node.shape), f64::NAN);
+    data
+}
+
+fn draw_value(node: &Node, draw: Draw, key: u64, step: i64, args: &[Value], samples: usize) -> Vec<f64> {
+    let size = samples * shape::size(&node.shape);
+    let mean = |i: usize| args.first().and_then(|a| a.get(i % a.len().max(1))).copied().unwrap_or(0.0);
+    let number = |i: usize| match draw {
+        Draw::Uniform => random::uniform_f64(key, step as u64, i as u64),
+        Draw::Normal => random::normal_f64(key, step as u64, i as u64),
+        Draw::Poisson => random::poisson_f64(mean(i), key, step as u64, i as u64),
+    };
+    (0..size).map(number).collect()
+}
+
+fn batch_sum(node: &Node, args: &[Value], batch: usize) -> Vec<f64> {
+    let size = shape::size(&node.shape);
+    let mut sum = vec![0.0; size];
+    for sample in args.iter().flat_map(|a| a.chunks(size.max(1))).take(batch) {
+        sum.iter_mut().zip(sample).for_each(|(s, x)| *s += x);
+    }
+    sum
+}
+
+fn by_sample(graph: &Graph, node: &Node, args: &[Value], samples: usize, sample: ops::SampleFn) -> Vec<f64> {
+    let size = shape::size(&node.shape);
+    let mut out = vec![0.0; samples * size];
+    let shapes: Vec<&[usize]> = node.args.iter().map(|a| graph.shape(*a)).collect();
+    for (k, out) in out.chunks_mut(size.max(1)).enumerate() {
+        let part = |(value, id): (&'_ Value, &NodeId)| -> (usize, usize) {
+            let len = shape::size(graph.shape(*id));
+            let start = if graph.node(*id).batched { k * len } else { 0 };
+            (start, (start + len).min(value.len()))
+        };
+        let parts: Vec<(usize, usize)> = args.iter().zip(&node.args).map(part).collect();
+        let slices: Vec<&[f64]> =
+            args.iter().zip(parts).map(|(value, (start, end))| value.get(start..end).unwrap_or(&[])).collect();
+        sample(&Sample { node, shapes: &shapes, args: &slices }, out);
+    }
+    out
+}

@@ -1,0 +1,21 @@
+//! The graph of a network: IR, op table, differentiation, passes, and lowering to kernel IR.
+//!
+//! [`ir::Graph`] is built by its methods (in [`ops`], one file per family), which infer shapes, simplify and share equal
+//! nodes. [`eval`] says what a node means, [`grad`] differentiates, [`walk`] searches and substitutes.
+pub mod error;
+pub mod eval;
+pub mod grad;
+mod intern;
+pub mod ir;
+pub mod ops;
+pub mod print;
+pub mod shape;
+pub mod verify;
+pub mod walk;
+
+pub use error::{Built, ShapeError};
+pub use eval::{Env, eval, eval_all};
+pub use grad::grad;
+pub use print::{dot, print};
+pub use verify::verify;
+pub use walk::{depends_on, free_vars, needed, substitute, substitute_all, substitute_reads};

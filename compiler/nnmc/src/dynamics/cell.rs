@@ -1,0 +1,432 @@
+//! One step of a population inside a frame: equations, `next` values, then `when` and `spike when` in source order.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{Binary, NodeId, Unary};
+use nnm_syntax::ast::{AssignOp, CmpOp, ExprId, ExprKind, Name, Stmt, StmtKind};
+use nnm_syntax::span::Span;
+
+use super::solver::{Choice, Equation, Method};
+use crate::hir::{ItemKind, Neuron, When};
+use crate::network::{FrameId, Population, clause_of};
+use crate::program::{NewLeaf, Role};
+use crate::session::{ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Num, Value};
+
+/// A population's values after a step.
+#[derive(Clone, Debug, Default)]
+pub struct Advanced {
+    pub states: IndexMap<String, Num>,
+    /// Steps left for which states are held.
+    pub holds: IndexMap<String, Num>,
+    /// How often each cell spikes in this step.
+    pub spike: Option<Num>,
+    pub choices: Vec<Choice>,
+}
+
+/// What arrived at an event port: how many events, and their values' sum.
+#[derive(Clone, Debug)]
+pub struct EventArrival {
+    pub port: String,
+    pub count: Num,
+    pub value: Num,
+}
+
+/// A population on its way through a step.
+struct Walk {
+    frame: FrameId,
+    index: usize,
+    states: IndexMap<String, Num>,
+    holds: IndexMap<String, Num>,
+    ports: Vec<(String, Value)>,
+    scope: ScopeId,
+}
+
+impl Session<'_> {
+    pub fn neuron_of(&self, population: &Population) -> Neuron {
+        match &self.modules.item(population.item).kind {
+            ItemKind::Neuron(n) => n.clone(),
+            _ => Neuron::default(),
+        }
+    }
+
+    /// The step of one population. `lumped` are further equations in front of it: synapses' states, with their names.
+    pub fn advance_population(
+        &mut self,
+        frame: FrameId,
+        index: usize,
+        lumped: &[Equation],
+    ) -> Option<(Advanced, Vec<NodeId>)> {
+        let population = self.net(self.frame(frame).net).populations[index].clone();
+        let neuron = self.neuron_of(&population);
+        let scope = self.frame(frame).populations[index].scope;
+        let holds = self.hold_counters(frame, &population, &neuron);
+        let mut equations = self.equations_of(frame, index, &population, &neuron, &holds)?;
+        let own = equations.len();
+        equations.extend(lumped.iter().cloned());
+        let foreign = self.program.as_ref().map_or(vec![], |p| p.foreign.clone());
+        let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
+        let span = population.span;
+        let (new, choices) = match self.advance(&equations, &foreign, dt) {
+            Ok(done) => done,
+            Err(error) => {
+                self.error("E0301", span, error.to_string());
+                return None;
+            }
+        };
+        let mut states = self.frame(frame).populations[index].states.clone();
+        for (equation, node) in equations[..own].iter().zip(&new) {
+            let unit = states.get(&equation.name).map_or(Unit::Unknown, |n| n.unit.clone());
+            let num = self.to_shape(Num::node(unit, *node), &population.shape, equation.span);
+            states.insert(equation.name.clone(), num);
+        }
+        for next in &neuron.dynamics.nexts {
+            let value = self.local(scope, &format!("next {}", next.name.text), next.span)?;
+            let num = self.number(value, next.span)?;
+            let unit = states.get(&next.name.text).map_or(Unit::Unknown, |n| n.unit.clone());
+            let shape = self.state_shape(&population, &next.name.text);
+            let num = self.to_shape(Num { unit, ..num }, &shape, next.span);
+            let num = self.unless_held(&holds, &next.name.text, num, frame, index);
+            states.insert(next.name.text.clone(), num);
+        }
+        let counted = self.counted_down(&holds, span);
+        let mut walk = Walk { frame, index, states, holds: counted, ports: self.port_values(scope, &population), scope };
+        walk.scope = self.walk_scope(&walk);
+        let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
+        let lumped_new = new[own..].to_vec();
+        Some((Advanced { states: walk.states, holds: walk.holds, spike, choices }, lumped_new))
+    }
+
+    fn state_shape(&self, population: &Population, name: &str) -> Vec<usize> {
+        population.states.iter().find(|s| s.name == name).map_or(population.shape.clone(), |s| s.initial.shape().to_vec())
+    }
+
+    /// A value spread over the cells, where an equation gave one number for all.
+    pub fn to_shape(&mut self, num: Num, shape: &[usize], span: Span) -> Num {
+        if self.shape(&num).is_none_or(|s| s == shape) {
+            return num;
+        }
+        let unit = num.unit.clone();
+        self.apply(span, unit, &[&num], |g, n| g.broadcast_to(n[0], shape))
+    }
+
+    fn unless_held(&mut self, holds: &IndexMap<String, Num>, name: &str, new: Num, frame: FrameId, index: usize) -> Num {
+        let Some(counter) = holds.get(name).cloned() else { return new };
+        let old = self.frame(frame).populations[index].states.get(name).cloned();
+        let Some(old) = old else { return new };
+        self.select(&counter, &old, &new, Span::default())
+    }
+
+    fn port_values(&mut self, scope: ScopeId, population: &Population) -> Vec<(String, Value)> {
+        population.ports.iter().map(|p| (p.name.clone(), self.force(scope, &p.name, p.span))).collect()
+    }
+
+    /// States that some block holds, with the counter of steps left (as of the step's start).
+    pub fn hold_counters(&mut self, frame: FrameId, population: &Population, neuron: &Neuron) -> IndexMap<String, Num> {
+        let blocks = neuron.dynamics.whens.iter().map(|w| &w.block).chain(neuron.dynamics.ons.iter().map(|o| &o.block));
+        let mut names: Vec<String> = vec![];
+        for stmt in blocks.flatten() {
+            if let StmtKind::Hold { name, .. } = &stmt.kind
+                && !names.contains(&name.text)
+            {
+                names.push(name.text.clone());
+            }
+        }
+        let id = self.frame(frame).net;
+        let batched = self.program.as_ref().is_some_and(|p| p.batched);
+        let mut out = IndexMap::new();
+        for name in names {
+            let local = format!("{}.{name}.hold", population.name);
+            let path = format!("{}.{local}", self.net(id).path);
+            let leaf = NewLeaf {
+                path: &path,
+                role: Role::State,
+                unit: Unit::REAL,
+                shape: &population.shape,
+                batched,
+                home: Some((id, local)),
+            };
+            out.insert(name, self.leaf(leaf));
+        }
+        out
+    }
+
+    fn counted_down(&mut self, holds: &IndexMap<String, Num>, span: Span) -> IndexMap<String, Num> {
+        let mut out = IndexMap::new();
+        for (name, counter) in holds {
+            let one = Num::real(1.0);
+            let less = self.binary(Binary::Sub, counter, &one, Unit::REAL, span);
+            let floor = self.binary(Binary::Max, &less, &Num::real(0.0), Unit::REAL, span);
+            out.insert(name.clone(), floor);
+        }
+        out
+    }
+
+    fn equations_of(
+        &mut self,
+        frame: FrameId,
+        index: usize,
+        population: &Population,
+        neuron: &Neuron,
+        holds: &IndexMap<String, Num>,
+    ) -> Option<Vec<Equation>> {
+        let scope = self.frame(frame).populations[index].scope;
+        let states = self.frame(frame).populations[index].states.clone();
+        let mut out = vec![];
+        for equation in &neuron.dynamics.equations {
+            let name = &equation.name.text;
+            let right = self.operand(scope, equation.value)?;
+            let Some(state) = states.get(name) else { continue };
+            let shape = self.state_shape(population, name);
+            let right = self.to_shape(right.num, &shape, equation.span);
+            let (state, rate) = (self.lift(state), self.lift(&right));
+            let held = holds.get(name).cloned().map(|h| self.lift(&h));
+            let method = self.method_of(scope, neuron, name);
+            out.push(Equation { name: name.clone(), state, rate, held, method, span: equation.span });
+        }
+        Some(out)
+    }
+
+    /// The method that a `solve` asks for.
+    fn method_of(&mut self, scope: ScopeId, neuron: &Neuron, state: &str) -> Option<Method> {
+        let (_, method) = neuron.dynamics.solves.iter().find(|(names, _)| names.iter().any(|n| n.text == state))?;
+        let (_, expr) = self.bare_expr(scope, *method);
+        let ExprKind::Name(name) = &expr.kind else {
+            self.error("E0437", expr.span, "`solve … by` takes the name of a method");
+            return None;
+        };
+        let found = Method::NAMES.iter().find(|(n, _)| n == name).map(|(_, m)| *m);
+        if found.is_none() {
+            let names = Method::NAMES.map(|(n, _)| format!("`{n}`")).join(", ");
+            let d = nnm_syntax::diag::Diagnostic::error("E0437", expr.span, format!("there is no method `{name}`"));
+            let d = crate::suggest::did_you_mean(d, expr.span, crate::suggest::nearest(name, Method::NAMES.iter().map(|(n, _)| *n)));
+            self.report(d.help(format!("the methods are {names}")));
+        }
+        found
+    }
+
+    fn walk_scope(&mut self, walk: &Walk) -> ScopeId {
+        let scope = self.population_scope(walk.frame, walk.index, &walk.states);
+        for (name, value) in &walk.ports {
+            self.bind(scope, name.clone(), value.clone());
+        }
+        scope
+    }
+
+    fn walk_whens(
+        &mut self,
+        walk: &mut Walk,
+        before: ScopeId,
+        held_before: &IndexMap<String, Num>,
+        population: &Population,
+        neuron: &Neuron,
+    ) -> Option<Option<Num>> {
+        let mut spikes: Option<Num> = None;
+        for when in &neuron.dynamics.whens {
+            let flag = self.condition(before, walk.scope, when)?;
+            let flag = self.to_shape(flag, &population.shape, when.span);
+            let flag = if when.spike { self.unless_reading_held(walk, held_before, neuron, when, flag) } else { flag };
+            let flag = self.with_surrogate(walk, when, flag, population)?;
+            let mut soft = when.through_reset.then(|| flag.clone());
+            self.walk_block(walk, &when.block, &flag, &mut soft)?;
+            if when.spike {
+                spikes = Some(match spikes {
+                    None => flag,
+                    Some(sum) => self.add(&sum, &flag, when.span),
+                });
+            }
+        }
+        Some(spikes)
+    }
+
+    /// Whether (how often) a condition holds in this step.
+    fn condition(&mut self, before: ScopeId, after: ScopeId, when: &When) -> Option<Num> {
+        let (_, expr) = self.bare_expr(after, when.cond);
+        if let ExprKind::Compare { first, rest } = &expr.kind
+            && let [(op @ (CmpOp::CrossesUp | CmpOp::CrossesDown), level)] = rest.as_slice()
+        {
+            return self.crossing(before, after, *first, *level, *op, expr.span);
+        }
+        Some(self.operand(after, when.cond)?.num)
+    }
+
+    fn crossing(&mut self, before: ScopeId, after: ScopeId, x: ExprId, level: ExprId, op: CmpOp, span: Span) -> Option<Num> {
+        let (was, is) = if op == CmpOp::CrossesUp { (Binary::Lt, Binary::Ge) } else { (Binary::Gt, Binary::Le) };
+        let (x0, l0) = (self.operand(before, x)?, self.operand(before, level)?);
+        let (x1, l1) = (self.operand(after, x)?, self.operand(after, level)?);
+        if !self.same_unit("compare", &x1, &l1, span) {
+            return None;
+        }
+        let was = self.binary(was, &x0.num, &l0.num, Unit::REAL, span);
+        let is = self.binary(is, &x1.num, &l1.num, Unit::REAL, span);
+        Some(self.binary(Binary::And, &was, &is, Unit::REAL, span))
+    }
+
+    /// `spike when` is not tested while a state that it reads is held.
+    fn unless_reading_held(
+        &mut self,
+        walk: &Walk,
+        held: &IndexMap<String, Num>,
+        neuron: &Neuron,
+        when: &When,
+        flag: Num,
+    ) -> Num {
+        let mut read = vec![];
+        self.names_read(walk.scope, when.cond, neuron, &mut read);
+        let mut flag = flag;
+        for (name, counter) in held {
+            if read.contains(name) {
+                flag = self.select(counter, &Num::real(0.0), &flag, when.span);
+            }
+        }
+        flag
+    }
+
+    /// The names that an expression reads, through lets.
+    fn names_read(&self, scope: ScopeId, id: ExprId, neuron: &Neuron, out: &mut Vec<String>) {
+        for name in crate::eval::names_in(&self.modules.get(self.module_of(scope)).file, id) {
+            if out.contains(&name) {
+                continue;
+            }
+            out.push(name.clone());
+            let inner = neuron.dynamics.lets.iter().find(|d| d.name.text == name).and_then(|d| d.init);
+            if let Some(nnm_syntax::ast::Init::Value(e)) = inner {
+                self.names_read(scope, e, neuron, out);
+            }
+        }
+    }
+
+    /// The flag with the derivative of the surrogate of the distance from threshold.
+    fn with_surrogate(&mut self, walk: &Walk, when: &When, flag: Num, population: &Population) -> Option<Num> {
+        let Some(surrogate) = when.surrogate else { return Some(flag) };
+        let (_, expr) = self.bare_expr(walk.scope, when.cond);
+        let ExprKind::Compare { first, rest } = &expr.kind else {
+            self.error("E0438", expr.span, "a surrogate needs a threshold: `spike when v > v_th surrogate F`");
+            return None;
+        };
+        let [(op, level)] = rest.as_slice() else { return Some(flag) };
+        let (x, level) = (self.operand(walk.scope, *first)?, self.operand(walk.scope, *level)?);
+        let (a, b) = if matches!(op, CmpOp::Lt | CmpOp::Le) { (level, x) } else { (x, level) };
+        let unit = a.num.unit.join(&b.num.unit);
+        let distance = self.binary(Binary::Sub, &a.num, &b.num, unit.clone(), when.span);
+        let factor = unit.shown().factor;
+        let distance = self.binary(Binary::Div, &distance, &Num::real(factor), Unit::REAL, when.span);
+        let distance = self.to_shape(distance, &population.shape, when.span);
+        let span = self.expr_span(walk.scope, surrogate);
+        let function = self.eval(walk.scope, surrogate);
+        let slope = self.call_value(walk.scope, function, Some(Value::Num(distance)), &[], &[], span, "");
+        let slope = self.number(slope, span)?;
+        Some(self.apply(span, Unit::REAL, &[&flag, &slope], |g, n| g.surrogate(n[0], n[1])))
+    }
+
+    /// A block under a mask: statements act in sequence, each on the cells where the mask is not 0.
+    fn walk_block(&mut self, walk: &mut Walk, block: &[Stmt], mask: &Num, soft: &mut Option<Num>) -> Option<()> {
+        for stmt in block {
+            match &stmt.kind {
+                StmtKind::Assign { place, op, value } => self.walk_assign(walk, place, *op, *value, mask, soft, stmt.span)?,
+                StmtKind::Hold { name, clauses } => self.walk_hold(walk, name, clauses, mask)?,
+                StmtKind::Let { name, value, .. } => {
+                    let value = self.eval(walk.scope, *value);
+                    self.bind(walk.scope, name.text.clone(), value);
+                }
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn walk_assign(
+        &mut self,
+        walk: &mut Walk,
+        place: &[Name],
+        op: AssignOp,
+        value: ExprId,
+        mask: &Num,
+        soft: &Option<Num>,
+        span: Span,
+    ) -> Option<()> {
+        let [name] = place else {
+            self.error("E0439", span, "a neuron's block changes its own states");
+            return None;
+        };
+        let Some(old) = walk.states.get(&name.text).cloned() else {
+            self.error("E0439", name.span, format!("`{}` is no state of this neuron", name.text));
+            return None;
+        };
+        let right = self.operand(walk.scope, value)?;
+        let new = self.assigned(op, &old, &right.num, span);
+        let merged = match soft {
+            Some(s) => {
+                let change = self.binary(Binary::Sub, &new, &old, old.unit.clone(), span);
+                let part = self.mul(s, &change, span);
+                self.binary(Binary::Add, &old, &part, old.unit.clone(), span)
+            }
+            None => self.select(mask, &new, &old, span),
+        };
+        let index = self.net(self.frame(walk.frame).net).populations[walk.index].clone();
+        let shape = self.state_shape(&index, &name.text);
+        let merged = self.to_shape(Num { unit: old.unit.clone(), ..merged }, &shape, span);
+        walk.states.insert(name.text.clone(), merged);
+        walk.scope = self.walk_scope(walk);
+        Some(())
+    }
+
+    pub fn assigned(&mut self, op: AssignOp, old: &Num, right: &Num, span: Span) -> Num {
+        let unit = old.unit.clone();
+        match op {
+            AssignOp::Set => Num { unit, ..right.clone() },
+            AssignOp::Add => self.binary(Binary::Add, old, right, unit, span),
+            AssignOp::Sub => self.binary(Binary::Sub, old, right, unit, span),
+            AssignOp::Mul => self.binary(Binary::Mul, old, right, unit, span),
+            AssignOp::Div => self.binary(Binary::Div, old, right, unit, span),
+        }
+    }
+
+    fn walk_hold(&mut self, walk: &mut Walk, name: &Name, clauses: &[nnm_syntax::ast::Clause], mask: &Num) -> Option<()> {
+        let time = self.operand(walk.scope, clause_of(clauses, "for")?)?;
+        let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
+        let seconds = Unit::parse("s").unwrap_or(Unit::REAL);
+        let steps = self.binary(Binary::Div, &time.num, &Num::scalar(seconds, dt), Unit::REAL, time.span);
+        if let Some(known) = steps.as_f64()
+            && (known - known.round()).abs() > 1e-6
+        {
+            let message = format!("this time is no whole number of steps of {} ms: it is rounded", dt * 1e3);
+            self.report(nnm_syntax::diag::Diagnostic::warning("W0001", time.span, message));
+        }
+        let steps = self.unary(Unary::Round, &steps, Unit::REAL, time.span);
+        let old = walk.holds.get(&name.text).cloned()?;
+        let new = self.select(mask, &steps, &old, name.span);
+        let shape = self.net(self.frame(walk.frame).net).populations[walk.index].shape.clone();
+        let new = self.to_shape(new, &shape, name.span);
+        walk.holds.insert(name.text.clone(), new);
+        Some(())
+    }
+
+    /// What `on PORT` blocks make of the events that arrived: new states and holds. An increment counts once an event.
+    pub fn deliver_events(&mut self, frame: FrameId, index: usize, arrivals: &[EventArrival]) -> Option<Advanced> {
+        let population = self.net(self.frame(frame).net).populations[index].clone();
+        let neuron = self.neuron_of(&population);
+        let holds = self.hold_counters(frame, &population, &neuron);
+        let states = self.frame(frame).populations[index].states.clone();
+        let before = self.frame(frame).populations[index].scope;
+        let mut walk = Walk { frame, index, states, holds, ports: vec![], scope: before };
+        for arrival in arrivals {
+            let Some(on) = neuron.dynamics.ons.iter().find(|o| o.event.text == arrival.port) else { continue };
+            walk.ports.push((arrival.port.clone(), Value::Num(arrival.value.clone())));
+            walk.scope = self.walk_scope(&walk);
+            for stmt in &on.block {
+                let repeated = match &stmt.kind {
+                    StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => {
+                        let names = crate::eval::names_in(&self.modules.get(self.module_of(walk.scope)).file, *value);
+                        !names.contains(&arrival.port)
+                    }
+                    _ => false,
+                };
+                let mut soft = repeated.then(|| arrival.count.clone());
+                self.walk_block(&mut walk, std::slice::from_ref(stmt), &arrival.count, &mut soft)?;
+            }
+        }
+        Some(Advanced { states: walk.states, holds: walk.holds, spike: None, choices: vec![] })
+    }
+}

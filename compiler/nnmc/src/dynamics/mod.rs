@@ -1,0 +1,8 @@
+//! One step of a population: which solver its equations get, how they advance, and what thresholds and events do.
+
+mod cell;
+mod propagator;
+mod solver;
+
+pub use cell::{Advanced, EventArrival};
+pub use solver::{Choice, Equation, Method};

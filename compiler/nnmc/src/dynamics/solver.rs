@@ -1,0 +1,394 @@
+//! Which solver a system of equations gets, and the new values that it gives.
+//!
+//! Linear with constant coefficients: the exact propagator. Each equation linear in its own variable: exponential Euler.
+//! Otherwise RK4. With white noise: Euler-Maruyama, or the exact step of an Ornstein-Uhlenbeck process.
+
+use std::collections::BTreeMap;
+
+use nnm_graph::ir::{Binary, NodeId, Op, Unary};
+use nnm_runtime::array::Array;
+use nnm_syntax::span::Span;
+
+use super::propagator::propagator;
+use crate::session::Session;
+use crate::value::scalar;
+
+/// One equation of a system: the state's node, the right side's node, and where it is held.
+#[derive(Clone, Debug)]
+pub struct Equation {
+    pub name: String,
+    pub state: NodeId,
+    pub rate: NodeId,
+    /// Not 0 while the state is held.
+    pub held: Option<NodeId>,
+    pub method: Option<Method>,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Exact,
+    ExponentialEuler,
+    Euler,
+    Heun,
+    Rk4,
+    /// Euler with noise (Maruyama 1955).
+    EulerMaruyama,
+}
+
+impl Method {
+    pub const NAMES: [(&'static str, Method); 6] = [
+        ("exact", Method::Exact),
+        ("exponential_euler", Method::ExponentialEuler),
+        ("euler", Method::Euler),
+        ("heun", Method::Heun),
+        ("rk4", Method::Rk4),
+        ("euler_maruyama", Method::EulerMaruyama),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Method::NAMES.iter().find(|(_, m)| *m == self).map_or("", |(n, _)| n)
+    }
+}
+
+/// What was chosen for a system, and why: for `explain --solvers`.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub states: Vec<String>,
+    pub method: Method,
+    pub reason: &'static str,
+}
+
+type Built<T> = Result<T, nnm_graph::ShapeError>;
+
+impl Session<'_> {
+    /// New values of all states of the equations, in order, and what was chosen. `foreign` are nodes from elsewhere, which
+    /// are held over the step.
+    pub fn advance(&mut self, equations: &[Equation], foreign: &[NodeId], dt: f64) -> Built<(Vec<NodeId>, Vec<Choice>)> {
+        let system = System::new(self, equations, foreign)?;
+        let mut out: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
+        let mut choices = vec![];
+        for part in system.parts() {
+            let (method, reason) = system.choose(self, &part);
+            choices.push(Choice { states: part.iter().map(|k| equations[*k].name.clone()).collect(), method, reason });
+            let new = system.step(self, &part, method, dt)?;
+            for (k, node) in part.iter().zip(new) {
+                out[*k] = match equations[*k].held {
+                    Some(held) => self.graph.select(held, equations[*k].state, node)?,
+                    None => node,
+                };
+            }
+        }
+        Ok((out, choices))
+    }
+}
+
+/// Equations with their Jacobian.
+struct System<'e> {
+    equations: &'e [Equation],
+    /// Right sides in which what comes from elsewhere cannot be differentiated through.
+    rates: Vec<NodeId>,
+    jacobian: Vec<Vec<Option<NodeId>>>,
+    /// From stand-ins back to the nodes from elsewhere.
+    back: BTreeMap<NodeId, NodeId>,
+}
+
+impl<'e> System<'e> {
+    fn new(s: &mut Session, equations: &'e [Equation], foreign: &[NodeId]) -> Built<System<'e>> {
+        let mut stand_in: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+        let mut back = BTreeMap::new();
+        for node in foreign {
+            let stopped = s.graph.stop_gradient(*node)?;
+            stand_in.insert(*node, stopped);
+            back.insert(stopped, *node);
+        }
+        let states: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
+        let mut rates = vec![];
+        let mut jacobian = vec![];
+        for e in equations {
+            let rate = nnm_graph::substitute(&mut s.graph, e.rate, &|_, n| stand_in.get(&n).copied())?;
+            let shape = s.graph.shape(rate).to_vec();
+            let one = s.graph.filled(1.0, &shape);
+            jacobian.push(nnm_graph::grad(&mut s.graph, &[(rate, one)], &states)?);
+            rates.push(rate);
+        }
+        Ok(System { equations, rates, jacobian, back })
+    }
+
+    /// Connected parts of the system, each in order.
+    fn parts(&self) -> Vec<Vec<usize>> {
+        let n = self.equations.len();
+        let mut part: Vec<usize> = (0..n).collect();
+        for i in 0..n {
+            for j in 0..n {
+                if self.jacobian[i][j].is_some() && part[i] != part[j] {
+                    let (a, b) = (part[i].min(part[j]), part[i].max(part[j]));
+                    part.iter_mut().filter(|p| **p == b).for_each(|p| *p = a);
+                }
+            }
+        }
+        let mut parts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (k, p) in part.iter().enumerate() {
+            parts.entry(*p).or_default().push(k);
+        }
+        parts.into_values().collect()
+    }
+
+    fn choose(&self, s: &Session, part: &[usize]) -> (Method, &'static str) {
+        if let Some(method) = part.iter().find_map(|k| self.equations[*k].method) {
+            return (method, "asked for by `solve`");
+        }
+        let noisy = part.iter().any(|k| depends(s, self.rates[*k], &|op| matches!(op, Op::Draw { .. })));
+        let entries = || part.iter().flat_map(|i| part.iter().filter_map(move |j| self.jacobian[*i][*j]));
+        let constant = entries().all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })));
+        if noisy && constant && part.len() == 1 {
+            return (Method::Exact, "an Ornstein-Uhlenbeck process: linear, with white noise");
+        }
+        if noisy {
+            return (Method::EulerMaruyama, "it has white noise");
+        }
+        if constant {
+            return (Method::Exact, "it is linear with constant coefficients");
+        }
+        let own = part.iter().all(|k| match self.jacobian[*k][*k] {
+            None => true,
+            Some(slope) => {
+                let state = self.equations[*k].state;
+                !nnm_graph::depends_on(&s.graph, slope, &|id, _| id == state)
+            }
+        });
+        if own {
+            return (Method::ExponentialEuler, "each equation is linear in its own variable");
+        }
+        (Method::Rk4, "an equation is not linear in its own variable")
+    }
+
+    fn step(&self, s: &mut Session, part: &[usize], method: Method, dt: f64) -> Built<Vec<NodeId>> {
+        match method {
+            Method::Exact => self.exact(s, part, dt),
+            Method::ExponentialEuler => part.iter().map(|k| self.exponential_euler(s, *k, dt)).collect(),
+            Method::Euler | Method::EulerMaruyama => part.iter().map(|k| self.euler(s, *k, dt)).collect(),
+            Method::Heun => self.heun(s, part, dt),
+            Method::Rk4 => self.rk4(s, part, dt),
+        }
+    }
+
+    /// The right side as it was, with what comes from elsewhere in it.
+    fn restored(&self, s: &mut Session, node: NodeId) -> Built<NodeId> {
+        nnm_graph::substitute(&mut s.graph, node, &|_, n| self.back.get(&n).copied())
+    }
+
+    fn euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
+        let change = scaled(s, self.equations[k].rate, dt)?;
+        s.graph.binary(Binary::Add, self.equations[k].state, change)
+    }
+
+    fn exact(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
+        let a = self.coefficients(s, part);
+        let held: Vec<Option<NodeId>> = part.iter().map(|k| self.equations[*k].held).collect();
+        let free = self.propagated(s, part, &a, dt, None)?;
+        // While a state is held, what depends on it sees it stand still.
+        let Some((h, mask)) = held.iter().enumerate().find_map(|(k, m)| m.map(|m| (k, m))) else { return Ok(free) };
+        let felt = (0..part.len()).any(|i| i != h && a[i][h].iter().any(|x| *x != 0.0));
+        if !felt {
+            return Ok(free);
+        }
+        let mut still = a.clone();
+        still[h].iter_mut().for_each(|x| *x = scalar(0.0));
+        let stopped = self.propagated(s, part, &still, dt, Some(h))?;
+        free.iter().zip(stopped).map(|(f, t)| s.graph.select(mask, t, *f)).collect()
+    }
+
+    /// The Jacobian's numbers, where it is constant.
+    fn coefficients(&self, s: &Session, part: &[usize]) -> Vec<Vec<Array>> {
+        let value = |i: usize, j: usize| match self.jacobian[i][j] {
+            None => scalar(0.0),
+            Some(node) => match s.graph.constant_value(node) {
+                Some(x) => scalar(x),
+                None => nnm_graph::eval(&s.graph, node, &|_, _| scalar(f64::NAN)),
+            },
+        };
+        part.iter().map(|i| part.iter().map(|j| value(*i, *j)).collect()).collect()
+    }
+
+    fn propagated(&self, s: &mut Session, part: &[usize], a: &[Vec<Array>], dt: f64, held: Option<usize>) -> Built<Vec<NodeId>> {
+        let p = propagator(a, dt);
+        let mut inputs = vec![];
+        for k in part {
+            inputs.push(self.affine(s, *k, part)?);
+        }
+        let mut out = vec![];
+        for (i, k) in part.iter().enumerate() {
+            let mut sum: Option<NodeId> = None;
+            let shape = s.graph.shape(self.equations[*k].state).to_vec();
+            for (j, m) in part.iter().enumerate() {
+                let state = self.equations[*m].state;
+                add_term(s, &mut sum, &p.state[i][j], state, &shape)?;
+                if held != Some(j) {
+                    add_term(s, &mut sum, &p.input[i][j], inputs[j], &shape)?;
+                }
+            }
+            let noise = self.noise(s, *k, &a[i][i], dt, part.len())?;
+            let sum = match (sum, noise) {
+                (Some(sum), Some(noise)) => s.graph.binary(Binary::Add, sum, noise)?,
+                (Some(sum), None) => sum,
+                (None, _) => s.graph.filled(0.0, &shape),
+            };
+            out.push(sum);
+        }
+        Ok(out)
+    }
+
+    /// The right side without its linear part: with all states of the part, and all noise, at 0.
+    fn affine(&self, s: &mut Session, k: usize, part: &[usize]) -> Built<NodeId> {
+        let zero = s.graph.constant(0.0);
+        let states: Vec<NodeId> = part.iter().map(|m| self.equations[*m].state).collect();
+        let rate = nnm_graph::substitute(&mut s.graph, self.rates[k], &|g, n| {
+            let drawn = matches!(g.node(n).op, Op::Draw { .. });
+            (states.contains(&n) || drawn).then_some(zero)
+        })?;
+        self.restored(s, rate)
+    }
+
+    /// The exact noise of an Ornstein-Uhlenbeck step: the coefficient of the draw, with the variance integrated over dt.
+    fn noise(&self, s: &mut Session, k: usize, a: &Array, dt: f64, size: usize) -> Built<Option<NodeId>> {
+        let rate = self.rates[k];
+        if size != 1 || !depends(s, rate, &|op| matches!(op, Op::Draw { .. })) {
+            return Ok(None);
+        }
+        let draws = nnm_graph::needed(&s.graph, &[rate]);
+        let draws: Vec<NodeId> = draws.into_iter().filter(|n| matches!(s.graph.node(*n).op, Op::Draw { .. })).collect();
+        // The draw enters as z / sqrt(dt); over the step its variance is (exp(2 a dt) - 1) / (2 a) instead of dt^2 / dt.
+        let gain = a.mapv(|a| if a == 0.0 { dt } else { ((2.0 * a * dt).exp_m1() / (2.0 * a) * dt).sqrt() });
+        let shape = s.graph.shape(rate).to_vec();
+        let one = s.graph.filled(1.0, &shape);
+        let slopes = nnm_graph::grad(&mut s.graph, &[(rate, one)], &draws)?;
+        let mut sum: Option<NodeId> = None;
+        for (draw, slope) in draws.iter().zip(slopes) {
+            let Some(slope) = slope else { continue };
+            let term = s.graph.binary(Binary::Mul, slope, *draw)?;
+            add_term(s, &mut sum, &gain.clone().into_shared(), term, &shape)?;
+        }
+        match sum {
+            Some(sum) => self.restored(s, sum).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// x + dt phi1(a dt) f, with a = df/dx at the step's start.
+    fn exponential_euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
+        let e = &self.equations[k];
+        let Some(slope) = self.jacobian[k][k] else { return self.euler(s, k, dt) };
+        let slope = self.restored(s, slope)?;
+        let z = scaled(s, slope, dt)?;
+        let phi = phi1(s, z)?;
+        let rate = scaled(s, e.rate, dt)?;
+        let change = s.graph.binary(Binary::Mul, rate, phi)?;
+        s.graph.binary(Binary::Add, e.state, change)
+    }
+
+    /// The right sides at other values of the part's states; what is held has none.
+    fn rates_at(&self, s: &mut Session, part: &[usize], states: &[NodeId]) -> Built<Vec<NodeId>> {
+        let from: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
+        let mut out = vec![];
+        for k in part {
+            let rate = nnm_graph::substitute(&mut s.graph, self.rates[*k], &|_, n| {
+                from.iter().position(|f| *f == n).map(|p| states[p])
+            })?;
+            let rate = self.restored(s, rate)?;
+            out.push(match self.equations[*k].held {
+                Some(held) => {
+                    let zero = s.graph.constant(0.0);
+                    s.graph.select(held, zero, rate)?
+                }
+                None => rate,
+            });
+        }
+        Ok(out)
+    }
+
+    fn moved(&self, s: &mut Session, part: &[usize], rates: &[NodeId], by: f64) -> Built<Vec<NodeId>> {
+        let mut out = vec![];
+        for (k, rate) in part.iter().zip(rates) {
+            let change = scaled(s, *rate, by)?;
+            out.push(s.graph.binary(Binary::Add, self.equations[*k].state, change)?);
+        }
+        Ok(out)
+    }
+
+    fn heun(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
+        let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
+        let k1 = self.rates_at(s, part, &start)?;
+        let ahead = self.moved(s, part, &k1, dt)?;
+        let k2 = self.rates_at(s, part, &ahead)?;
+        let mut mean = vec![];
+        for (a, b) in k1.iter().zip(&k2) {
+            mean.push(s.graph.binary(Binary::Add, *a, *b)?);
+        }
+        self.moved(s, part, &mean, dt / 2.0)
+    }
+
+    fn rk4(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
+        let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
+        let k1 = self.rates_at(s, part, &start)?;
+        let x2 = self.moved(s, part, &k1, dt / 2.0)?;
+        let k2 = self.rates_at(s, part, &x2)?;
+        let x3 = self.moved(s, part, &k2, dt / 2.0)?;
+        let k3 = self.rates_at(s, part, &x3)?;
+        let x4 = self.moved(s, part, &k3, dt)?;
+        let k4 = self.rates_at(s, part, &x4)?;
+        let mut total = vec![];
+        for i in 0..part.len() {
+            let middle = s.graph.binary(Binary::Add, k2[i], k3[i])?;
+            let middle = scaled(s, middle, 2.0)?;
+            let ends = s.graph.binary(Binary::Add, k1[i], k4[i])?;
+            total.push(s.graph.binary(Binary::Add, ends, middle)?);
+        }
+        self.moved(s, part, &total, dt / 6.0)
+    }
+}
+
+fn depends(s: &Session, node: NodeId, such: &dyn Fn(&Op) -> bool) -> bool {
+    nnm_graph::depends_on(&s.graph, node, &|_, n| such(&n.op))
+}
+
+fn scaled(s: &mut Session, node: NodeId, by: f64) -> Built<NodeId> {
+    let by = s.graph.constant(by);
+    s.graph.binary(Binary::Mul, by, node)
+}
+
+/// (exp(z) - 1) / z, whole at 0.
+fn phi1(s: &mut Session, z: NodeId) -> Built<NodeId> {
+    if let Some(known) = s.graph.constant_value(z) {
+        let phi = if known.abs() < 1e-12 { 1.0 + known / 2.0 } else { nnm_runtime::math::expm1(known) / known };
+        return Ok(s.graph.constant(phi));
+    }
+    let (one, tiny) = (s.graph.constant(1.0), s.graph.constant(1e-9));
+    let size = s.graph.unary(Unary::Abs, z)?;
+    let small = s.graph.binary(Binary::Lt, size, tiny)?;
+    let safe = s.graph.select(small, one, z)?;
+    let e = s.graph.unary(Unary::Expm1, safe)?;
+    let ratio = s.graph.binary(Binary::Div, e, safe)?;
+    let near = scaled(s, z, 0.5)?;
+    let near = s.graph.binary(Binary::Add, one, near)?;
+    s.graph.select(small, near, ratio)
+}
+
+fn add_term(s: &mut Session, sum: &mut Option<NodeId>, factor: &Array, node: NodeId, shape: &[usize]) -> Built<()> {
+    if factor.iter().all(|x| *x == 0.0) || s.graph.constant_value(node) == Some(0.0) {
+        return Ok(());
+    }
+    let factor = match factor.len() {
+        1 => s.graph.constant(factor.iter().next().copied().unwrap_or(0.0)),
+        _ => {
+            let values = factor.iter().copied().collect();
+            s.graph.tensor(crate::value::shaped(shape, values))
+        }
+    };
+    let term = s.graph.binary(Binary::Mul, factor, node)?;
+    *sum = Some(match *sum {
+        None => term,
+        Some(before) => s.graph.binary(Binary::Add, before, term)?,
+    });
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! Element-wise functions.
+
+use nnm_graph::ir::{Binary, Unary};
+
+use super::{Builtin, done};
+use crate::eval::Call;
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::{Num, Value};
+
+macro_rules! plain {
+    ($($name:literal, $op:ident, $about:literal;)*) => {
+        &[$(Builtin { name: $name, about: $about, run: |s, c| plain_function(s, c, Unary::$op) },)*
+          Builtin { name: "abs", about: "`abs(x)`: |x|; keeps the unit", run: |s, c| keeping(s, c, Unary::Abs) },
+          Builtin { name: "floor", about: "`floor(x)`: the largest whole number not above x", run: |s, c| plain_function(s, c, Unary::Floor) },
+          Builtin { name: "ceil", about: "`ceil(x)`: the smallest whole number not below x", run: |s, c| plain_function(s, c, Unary::Ceil) },
+          Builtin { name: "round", about: "`round(x)`: the nearest whole number, halves to even", run: |s, c| plain_function(s, c, Unary::Round) },
+          Builtin { name: "sign", about: "`sign(x)`: -1, 0 or 1", run: sign },
+          Builtin { name: "sqrt", about: "`sqrt(x)`: the square root; halves the unit's exponents", run: sqrt },
+          Builtin { name: "sin", about: "`sin(x)`, x in rad or deg", run: |s, c| plain_function(s, c, Unary::Sin) },
+          Builtin { name: "cos", about: "`cos(x)`, x in rad or deg", run: |s, c| plain_function(s, c, Unary::Cos) },
+          Builtin { name: "tan", about: "`tan(x)`, x in rad or deg", run: |s, c| plain_function(s, c, Unary::Tan) },
+          Builtin { name: "min", about: "`min(a, b)`, element by element; `min(x)`, `min(x, axis = k)`: the smallest element", run: |s, c| extremum(s, c, Binary::Min) },
+          Builtin { name: "max", about: "`max(a, b)`, element by element; `max(x)`, `max(x, axis = k)`: the largest element", run: |s, c| extremum(s, c, Binary::Max) },
+          Builtin { name: "clamp", about: "`clamp(x, a, b)`: x, held between a and b", run: clamp },
+          Builtin { name: "pow", about: "`pow(x, y)`: x^y", run: pow },
+          Builtin { name: "atan2", about: "`atan2(y, x)`: the angle of the point (x, y), in rad", run: atan2 },
+          Builtin { name: "mod", about: "`mod(a, b)`: a - b * floor(a / b)", run: modulo },
+          Builtin { name: "angle_difference", about: "`angle_difference(a, b)`: a - b, wrapped to (-180 deg, 180 deg]", run: angle_difference },
+        ]
+    };
+}
+
+pub const FUNCTIONS: &[Builtin] = plain! {
+    "exp", Exp, "`exp(x)`: e^x; x is a plain number";
+    "expm1", Expm1, "`expm1(x)`: e^x - 1, exact near 0";
+    "log", Log, "`log(x)`: the natural logarithm";
+    "ln", Log, "`ln(x)`: the natural logarithm";
+    "log1p", Log1p, "`log1p(x)`: log(1 + x), exact near 0";
+    "asin", Asin, "`asin(x)`, in rad";
+    "acos", Acos, "`acos(x)`, in rad";
+    "atan", Atan, "`atan(x)`, in rad";
+    "sinh", Sinh, "`sinh(x)`";
+    "cosh", Cosh, "`cosh(x)`";
+    "tanh", Tanh, "`tanh(x)`";
+    "sigmoid", Sigmoid, "`sigmoid(x)`: 1 / (1 + exp(-x))";
+    "softplus", Softplus, "`softplus(x)`: log(1 + exp(x))";
+    "erf", Erf, "`erf(x)`: 2 / sqrt(pi) times the integral of exp(-s^2) from 0 to x";
+};
+
+fn plain_function(s: &mut Session, call: &Call, op: Unary) -> Value {
+    let Some(x) = s.num_arg(call, 0, "x") else { return Value::Missing };
+    if s.plain(&x, &call.name).is_none() {
+        return Value::Missing;
+    }
+    Value::Num(s.unary(op, &x.num, Unit::REAL, call.span))
+}
+
+fn keeping(s: &mut Session, call: &Call, op: Unary) -> Value {
+    let Some(x) = s.num_arg(call, 0, "x") else { return Value::Missing };
+    let unit = x.num.unit.clone();
+    Value::Num(s.unary(op, &x.num, unit, call.span))
+}
+
+fn sign(s: &mut Session, call: &Call) -> Value {
+    let Some(x) = s.num_arg(call, 0, "x") else { return Value::Missing };
+    Value::Num(s.unary(Unary::Sign, &x.num, Unit::REAL, call.span))
+}
+
+fn sqrt(s: &mut Session, call: &Call) -> Value {
+    let Some(x) = s.num_arg(call, 0, "x") else { return Value::Missing };
+    match x.num.unit.power(0.5) {
+        Some(unit) => Value::Num(s.unary(Unary::Sqrt, &x.num, unit, call.span)),
+        None => {
+            let message = format!("the square root of {} has no unit with half exponents", x.num.unit.describe());
+            s.error("E0303", x.span, message)
+        }
+    }
+}
+
+fn extremum(s: &mut Session, call: &Call, op: Binary) -> Value {
+    if call.count() < 2 {
+        return super::reduce::extremum(s, call, op);
+    }
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        if !s.same_unit("compare", &a, &b, call.span) {
+            return None;
+        }
+        let unit = a.num.unit.join(&b.num.unit);
+        Some(s.binary(op, &a.num, &b.num, unit, call.span))
+    })())
+}
+
+fn clamp(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (x, a, b) = (s.num_arg(call, 0, "x")?, s.num_arg(call, 1, "a")?, s.num_arg(call, 2, "b")?);
+        if !s.same_unit("compare", &x, &a, call.span) || !s.same_unit("compare", &x, &b, call.span) {
+            return None;
+        }
+        let unit = x.num.unit.join(&a.num.unit);
+        let low = s.binary(Binary::Max, &x.num, &a.num, unit.clone(), call.span);
+        Some(s.binary(Binary::Min, &low, &b.num, unit, call.span))
+    })())
+}
+
+fn pow(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (x, y) = (s.num_arg(call, 0, "x")?, s.num_arg(call, 1, "y")?);
+        s.eval_binary(nnm_syntax::ast::BinaryOp::Pow, x, y, call.span)
+    })())
+}
+
+fn atan2(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (y, x) = (s.num_arg(call, 0, "y")?, s.num_arg(call, 1, "x")?);
+        if !s.same_unit("compare", &y, &x, call.span) {
+            return None;
+        }
+        Some(s.binary(Binary::Atan2, &y.num, &x.num, angle_unit(), call.span))
+    })())
+}
+
+fn modulo(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        if !s.same_unit("compare", &a, &b, call.span) {
+            return None;
+        }
+        Some(wrapped(s, &a.num, &b.num, call))
+    })())
+}
+
+fn wrapped(s: &mut Session, a: &Num, b: &Num, call: &Call) -> Num {
+    let ratio = s.binary(Binary::Div, a, b, Unit::REAL, call.span);
+    let whole = s.unary(Unary::Floor, &ratio, Unit::REAL, call.span);
+    let back = s.mul(&whole, b, call.span);
+    s.binary(Binary::Sub, a, &back, a.unit.clone(), call.span)
+}
+
+fn angle_difference(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        let difference = s.binary(Binary::Sub, &a.num, &b.num, a.num.unit.clone(), call.span);
+        let half = Num::scalar(a.num.unit.clone(), std::f64::consts::PI);
+        let whole = Num::scalar(a.num.unit.clone(), 2.0 * std::f64::consts::PI);
+        // pi - mod(pi - d, 2 pi) lies in (-pi, pi]
+        let flipped = s.binary(Binary::Sub, &half, &difference, a.num.unit.clone(), call.span);
+        let turned = wrapped(s, &flipped, &whole, call);
+        let out = s.binary(Binary::Sub, &half, &turned, a.num.unit.clone(), call.span);
+        Some(Num { unit: angle_unit(), ..out })
+    })())
+}
+
+pub fn angle_unit() -> Unit {
+    Unit::parse("deg").unwrap_or(Unit::REAL)
+}

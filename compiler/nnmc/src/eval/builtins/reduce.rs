@@ -1,0 +1,209 @@
+//! Reductions: over all elements, or along `axis`.
+
+use nnm_graph::ir::{Binary, Graph, NodeId, Reduce, Unary};
+use nnm_graph::ShapeError;
+
+use super::{Builtin, done};
+use crate::eval::Call;
+use crate::eval::operators::Operand;
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::{Num, Value};
+
+pub const FUNCTIONS: &[Builtin] = &[
+    Builtin { name: "sum", about: "`sum(x)`, `sum(x, axis = k)`: the sum of the elements", run: sum },
+    Builtin { name: "mean", about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements", run: mean },
+    Builtin { name: "prod", about: "`prod(x)`: the product of plain numbers", run: prod },
+    Builtin { name: "var", about: "`var(x)`, `var(x, axis = k)`: the mean squared distance from the mean", run: |s, c| spread(s, c, false) },
+    Builtin { name: "std", about: "`std(x)`, `std(x, axis = k)`: the square root of `var`", run: |s, c| spread(s, c, true) },
+    Builtin { name: "fraction", about: "`fraction(c)`: how many of the conditions hold, 0 to 1", run: fraction },
+    Builtin { name: "any", about: "`any(c)`: whether at least one condition holds", run: |s, c| logical(s, c, Reduce::Max) },
+    Builtin { name: "every_one", about: "`every_one(c)`: whether all conditions hold", run: |s, c| logical(s, c, Reduce::Min) },
+    Builtin { name: "norm", about: "`norm(x)`: sqrt(sum(x^2))", run: norm },
+    Builtin { name: "argmax", about: "`argmax(x)`, `argmax(x, axis = k)`: the place of the largest element", run: argmax },
+    Builtin { name: "dot", about: "`dot(a, b)`: sum(a * b)", run: dot },
+    Builtin { name: "cosine", about: "`cosine(a, b)`: dot(a, b) / (norm(a) norm(b))", run: cosine },
+    Builtin { name: "softmax", about: "`softmax(x)`: exp(x) / sum(exp(x)) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.softmax(n, a)) },
+    Builtin { name: "log_softmax", about: "`log_softmax(x)`: x - log(sum(exp(x))) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.log_softmax(n, a)) },
+    Builtin { name: "logsumexp", about: "`logsumexp(x)`: log(sum(exp(x))) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.logsumexp(n, a)) },
+    Builtin { name: "cumsum", about: "`cumsum(x)`: running sums along the last axis (or `axis = k`)", run: cumsum },
+];
+
+/// The axis asked for: `Some(None)` where none is.
+fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
+    s.optional_int(call, "axis", 0).map(|a| a.map(|a| a as usize))
+}
+
+/// Reduces along the axis of the call, or everything.
+pub fn reduce(s: &mut Session, call: &Call, op: Reduce, unit: impl Fn(&Unit) -> Unit) -> Option<Num> {
+    let x = s.num_arg(call, 0, "x")?;
+    let axis = axis_of(s, call)?;
+    let unit = unit(&x.num.unit);
+    let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
+    let out = s.apply(call.span, unit, &[&x.num], |g, n| reduce_axis(g, op, n[0], axis));
+    Some(Num { times, ..out })
+}
+
+fn reduce_axis(g: &mut Graph, op: Reduce, x: NodeId, axis: Option<usize>) -> Result<NodeId, ShapeError> {
+    match axis {
+        Some(axis) => g.reduce(op, x, &[axis]),
+        None => g.reduce_all(op, x),
+    }
+}
+
+fn sum(s: &mut Session, call: &Call) -> Value {
+    done(reduce(s, call, Reduce::Sum, Unit::clone))
+}
+
+fn mean(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let axis = axis_of(s, call)?;
+        Some(mean_of(s, call, &x, axis))
+    })())
+}
+
+pub fn mean_of(s: &mut Session, call: &Call, x: &Operand, axis: Option<usize>) -> Num {
+    let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
+    let out = s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+        let axes: Vec<usize> = match axis {
+            Some(axis) => vec![axis],
+            None => (0..g.shape(n[0]).len()).collect(),
+        };
+        g.mean(n[0], &axes)
+    });
+    Num { times, ..out }
+}
+
+fn prod(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        s.plain(&x, "prod")?;
+        reduce(s, call, Reduce::Prod, |_| Unit::REAL)
+    })())
+}
+
+pub fn extremum(s: &mut Session, call: &Call, op: Binary) -> Value {
+    let op = if op == Binary::Max { Reduce::Max } else { Reduce::Min };
+    done(reduce(s, call, op, Unit::clone))
+}
+
+fn spread(s: &mut Session, call: &Call, root: bool) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let axis = axis_of(s, call)?;
+        let unit = x.num.unit.power(2.0)?;
+        let out = s.apply(call.span, unit, &[&x.num], |g, n| {
+            let axes: Vec<usize> = match axis {
+                Some(axis) => vec![axis],
+                None => (0..g.shape(n[0]).len()).collect(),
+            };
+            let mean = g.mean(n[0], &axes)?;
+            let mut kept = g.shape(n[0]).to_vec();
+            for a in &axes {
+                if let Some(k) = kept.get_mut(*a) {
+                    *k = 1;
+                }
+            }
+            let mean = g.reshape(mean, &kept)?;
+            let d = g.binary(Binary::Sub, n[0], mean)?;
+            let square = g.binary(Binary::Mul, d, d)?;
+            g.mean(square, &axes)
+        });
+        Some(if root { s.unary(Unary::Sqrt, &out, x.num.unit, call.span) } else { out })
+    })())
+}
+
+fn fraction(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "condition")?;
+        s.plain(&x, "fraction")?;
+        let out = mean_of(s, call, &x, None);
+        Some(Num { unit: Unit::parse("%").unwrap_or(Unit::REAL), ..out })
+    })())
+}
+
+fn logical(s: &mut Session, call: &Call, op: Reduce) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "condition")?;
+        s.plain(&x, &call.name)?;
+        reduce(s, call, op, |_| Unit::REAL)
+    })())
+}
+
+fn norm(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(norm_of(s, call, &x))
+    })())
+}
+
+fn norm_of(s: &mut Session, call: &Call, x: &Operand) -> Num {
+    s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+        let square = g.binary(Binary::Mul, n[0], n[0])?;
+        let sum = g.reduce_all(Reduce::Sum, square)?;
+        g.unary(Unary::Sqrt, sum)
+    })
+}
+
+fn argmax(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let axis = axis_of(s, call)?;
+        Some(s.apply(call.span, Unit::REAL, &[&x.num], |g, n| match axis {
+            Some(axis) => g.argmax(n[0], axis),
+            None => {
+                let length: usize = g.shape(n[0]).iter().product();
+                let flat = g.reshape(n[0], &[length])?;
+                g.argmax(flat, 0)
+            }
+        }))
+    })())
+}
+
+fn dot_of(s: &mut Session, call: &Call, a: &Operand, b: &Operand) -> Num {
+    s.apply(call.span, a.num.unit.times(&b.num.unit), &[&a.num, &b.num], |g, n| {
+        let product = g.binary(Binary::Mul, n[0], n[1])?;
+        g.reduce_all(Reduce::Sum, product)
+    })
+}
+
+fn dot(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        Some(dot_of(s, call, &a, &b))
+    })())
+}
+
+fn cosine(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        let product = dot_of(s, call, &a, &b);
+        let (na, nb) = (norm_of(s, call, &a), norm_of(s, call, &b));
+        let scale = s.mul(&na, &nb, call.span);
+        Some(s.binary(Binary::Div, &product, &scale, Unit::REAL, call.span))
+    })())
+}
+
+fn along_last(s: &mut Session, call: &Call, f: fn(&mut Graph, NodeId, usize) -> Result<NodeId, ShapeError>) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        s.plain(&x, &call.name)?;
+        let axis = axis_of(s, call)?;
+        Some(s.apply(call.span, Unit::REAL, &[&x.num], |g, n| {
+            let last = g.shape(n[0]).len().saturating_sub(1);
+            f(g, n[0], axis.unwrap_or(last))
+        }))
+    })())
+}
+
+fn cumsum(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let axis = axis_of(s, call)?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+            let last = g.shape(n[0]).len().saturating_sub(1);
+            g.cumsum(n[0], axis.unwrap_or(last), false)
+        }))
+    })())
+}

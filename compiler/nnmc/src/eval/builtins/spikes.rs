@@ -1,0 +1,239 @@
+//! Statistics of spike trains and of activity on a ring.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::Binary;
+
+use super::time::seconds;
+use super::{Builtin, done};
+use crate::eval::Call;
+use crate::samples::OverTime;
+use crate::session::{Mode, Session};
+use crate::unit::{FREQUENCY, Unit};
+use crate::value::{Num, Owner, Spikes, Value, scalar, vector};
+
+pub const FUNCTIONS: &[Builtin] = &[
+    Builtin { name: "mean_rate", about: "`mean_rate(run.E, from =, to =)`: spikes per time of each cell", run: mean_rate },
+    Builtin { name: "count", about: "`count(run.E)`: how many spikes each cell fired", run: count },
+    Builtin { name: "cv_isi", about: "`cv_isi(run.E, from =, to =)`: standard deviation over mean of the inter-spike intervals, of each cell with at least three", run: cv_isi },
+    Builtin { name: "fano", about: "`fano(run.E, window = 100 ms)`: variance over mean of the spike counts in windows, of each cell", run: fano },
+    Builtin { name: "psth", about: "`psth(run.E, bin = 1 ms)`: the population's rate over time", run: psth },
+    Builtin { name: "population_vector", about: "`population_vector(r, at = t)`: direction and length of the activity of cells on a ring", run: population_vector },
+    Builtin { name: "spike_times", about: "`spike_times(run.E)`: all spike times in order", run: spike_times },
+];
+
+fn hertz() -> Unit {
+    Unit::parse("Hz").unwrap_or(Unit::of(FREQUENCY))
+}
+
+/// The spikes that the first argument means: recorded ones, or those of a recorded population.
+pub fn spikes_of(value: &Value) -> Option<std::rc::Rc<Spikes>> {
+    match value {
+        Value::Spikes(spikes) => Some(spikes.clone()),
+        Value::Record(record) => match record.get("spikes") {
+            Some(Value::Spikes(spikes)) => Some(spikes.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+enum Train {
+    Known(std::rc::Rc<Spikes>, f64, f64),
+    Other(Value),
+}
+
+fn train(s: &mut Session, call: &Call) -> Option<Train> {
+    let value = s.arg(call, 0, "spikes")?;
+    if matches!(value, Value::Missing) {
+        return None;
+    }
+    match spikes_of(&value) {
+        Some(spikes) => {
+            let from = seconds(s, call, "from")?.unwrap_or(spikes.from);
+            let to = seconds(s, call, "to")?.unwrap_or(spikes.to);
+            Some(Train::Known(spikes, from, to))
+        }
+        None => Some(Train::Other(value)),
+    }
+}
+
+fn not_recorded(s: &mut Session, call: &Call) -> Value {
+    s.error("E0441", call.span, format!("`{}` takes recorded spikes: `record net.E.spikes` in the simulation", call.name))
+}
+
+fn mean_rate(s: &mut Session, call: &Call) -> Value {
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(spikes, from, to)) => {
+            if s.mode == Mode::Check {
+                return Value::Num(s.unknown_shape(hertz(), &[spikes.n]));
+            }
+            let rates = counts(&spikes, from, to).into_iter().map(|c| c / (to - from)).collect();
+            Value::Num(Num::array(hertz(), vector(rates)))
+        }
+        Some(Train::Other(Value::Population(p))) if s.program.as_ref().is_some_and(|p| p.stepped) => {
+            let frame = match p.owner {
+                Owner::Frame(frame) => Some(frame),
+                Owner::Net(id) => s.program.as_ref().and_then(|x| x.frames.get(&id)).copied(),
+            };
+            let (Some(frame), Some(dt)) = (frame, s.program.as_ref().and_then(|p| p.dt)) else {
+                return not_recorded(s, call);
+            };
+            let fired = s.fired(frame, p.index);
+            let mean = s.reduce_steps(&fired, OverTime::Mean, call.span);
+            let rate = Num::scalar(hertz(), 1.0 / dt);
+            Value::Num(s.binary(Binary::Mul, &mean, &rate, hertz(), call.span))
+        }
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+/// Spikes of each cell in [from, to).
+fn counts(spikes: &Spikes, from: f64, to: f64) -> Vec<f64> {
+    let mut counts = vec![0.0; spikes.n];
+    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
+        if *time >= from - 1e-12 && *time < to - 1e-12
+            && let Some(c) = counts.get_mut(*cell as usize)
+        {
+            *c += 1.0;
+        }
+    }
+    counts
+}
+
+fn count(s: &mut Session, call: &Call) -> Value {
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(spikes, from, to)) => Value::Num(Num::array(Unit::REAL, vector(counts(&spikes, from, to)))),
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
+    let mut cells = vec![vec![]; spikes.n];
+    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
+        if *time >= from && *time < to
+            && let Some(c) = cells.get_mut(*cell as usize)
+        {
+            c.push(*time);
+        }
+    }
+    cells
+}
+
+fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+    (mean, var)
+}
+
+fn cv_isi(s: &mut Session, call: &Call) -> Value {
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(..)) if s.mode == Mode::Check => Value::Num(Num::unknown(Unit::REAL)),
+        Some(Train::Known(spikes, from, to)) => {
+            let mut out = vec![];
+            for times in by_cell(&spikes, from, to) {
+                let intervals: Vec<f64> = times.windows(2).map(|w| w[1] - w[0]).collect();
+                if intervals.len() >= 3 {
+                    let (mean, var) = moments(&intervals);
+                    out.push(var.sqrt() / mean);
+                }
+            }
+            Value::Num(Num::array(Unit::REAL, vector(out)))
+        }
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+fn fano(s: &mut Session, call: &Call) -> Value {
+    let Some(width) = seconds(s, call, "window") else { return Value::Missing };
+    let width = width.unwrap_or(0.1);
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(spikes, from, to)) => {
+            let windows = ((to - from) / width).floor() as usize;
+            let mut out = vec![];
+            for times in by_cell(&spikes, from, to) {
+                let mut counts = vec![0.0; windows];
+                for t in times {
+                    if let Some(c) = counts.get_mut(((t - from) / width) as usize) {
+                        *c += 1.0;
+                    }
+                }
+                let (mean, var) = moments(&counts);
+                if mean > 0.0 {
+                    out.push(var / mean);
+                }
+            }
+            Value::Num(Num::array(Unit::REAL, vector(out)))
+        }
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+fn psth(s: &mut Session, call: &Call) -> Value {
+    let Some(bin) = seconds(s, call, "bin") else { return Value::Missing };
+    let bin = bin.unwrap_or(1e-3);
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(spikes, from, to)) => {
+            let bins = ((to - from) / bin).round().max(1.0) as usize;
+            let mut rate = vec![0.0; bins];
+            for t in &spikes.times {
+                let k = ((t - from) / bin + 1e-9).floor();
+                if k >= 0.0
+                    && let Some(r) = rate.get_mut(k as usize)
+                {
+                    *r += 1.0 / (bin * spikes.n as f64);
+                }
+            }
+            let times: Vec<f64> = (0..bins).map(|k| from + k as f64 * bin).collect();
+            let num = Num::array(hertz(), vector(rate));
+            Value::Num(Num { times: Some(times.into()), ..num })
+        }
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+fn spike_times(s: &mut Session, call: &Call) -> Value {
+    match train(s, call) {
+        None => Value::Missing,
+        Some(Train::Known(spikes, ..)) => {
+            let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
+            Value::Num(Num::array(unit, vector(spikes.times.clone())))
+        }
+        Some(Train::Other(_)) => not_recorded(s, call),
+    }
+}
+
+fn population_vector(s: &mut Session, call: &Call) -> Value {
+    let out = (|| {
+        let x = s.num_arg(call, 0, "r")?;
+        let x = super::time::windowed(s, call, x)?;
+        let mut record = IndexMap::new();
+        let Some(r) = x.num.as_const() else {
+            record.insert("angle".to_string(), Value::Num(Num::unknown(super::math::angle_unit())));
+            record.insert("length".to_string(), Value::Num(Num::unknown(Unit::REAL)));
+            return Some(record);
+        };
+        let n = r.len().max(1) as f64;
+        let (mut c, mut q, mut total) = (0.0, 0.0, 0.0);
+        for (k, value) in r.iter().enumerate() {
+            let [x, y] = crate::ring_point(2.0 * std::f64::consts::PI * k as f64 / n);
+            c += value * x;
+            q += value * y;
+            total += value;
+        }
+        let angle = nnm_runtime::math::atan2(q, c);
+        let length = (c * c + q * q).sqrt() / total;
+        record.insert("angle".to_string(), Value::Num(Num::array(super::math::angle_unit(), scalar(angle))));
+        record.insert("length".to_string(), Value::Num(Num::real(length)));
+        Some(record)
+    })();
+    match out {
+        Some(record) => Value::Record(record.into()),
+        None => done(None),
+    }
+}

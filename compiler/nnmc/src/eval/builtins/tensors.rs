@@ -1,0 +1,209 @@
+//! Making and reshaping tensors.
+
+use super::{Builtin, done};
+use crate::eval::Call;
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::{Num, Value, vector};
+
+pub const FUNCTIONS: &[Builtin] = &[
+    Builtin { name: "linspace", about: "`linspace(a, b, n)`: n equally spaced numbers from a to b, both included; inside a population n is its size", run: linspace },
+    Builtin { name: "zeros", about: "`zeros(n, …)`: a tensor of zeros", run: |s, c| filled(s, c, 0.0) },
+    Builtin { name: "ones", about: "`ones(n, …)`: a tensor of ones", run: |s, c| filled(s, c, 1.0) },
+    Builtin { name: "range", about: "`range(n)`: 0, 1, … n - 1", run: range },
+    Builtin { name: "length", about: "`length(x)`: how many elements the first axis has", run: length },
+    Builtin { name: "transpose", about: "`transpose(x)`: the last two axes exchanged", run: transpose },
+    Builtin { name: "reshape", about: "`x.reshape(a, b)`: the same elements in another shape", run: reshape },
+    Builtin { name: "flatten", about: "`flatten(x)`: all elements along one axis", run: flatten },
+    Builtin { name: "split", about: "`split(x, heads)`: [T, d] to [heads, T, d / heads]", run: split },
+    Builtin { name: "join", about: "`join(x)`: [heads, T, k] to [T, heads * k]; the reverse of `split`", run: join },
+    Builtin { name: "columns", about: "`columns(W)`: the columns of a matrix along a new first axis; `columns(a .. b)` inside `csv`: columns side by side", run: columns },
+    Builtin { name: "concat", about: "`concat(a, b, axis = 0)`: one after the other; of data, all rows", run: concat },
+    Builtin { name: "one_hot", about: "`one_hot(label)`: 1 at the label's place, else 0", run: one_hot },
+    Builtin { name: "identity", about: "`identity(n)`: the unit matrix", run: identity },
+    Builtin { name: "reverse", about: "`reverse(x)`: the first axis backwards (or `axis = k`)", run: reverse },
+];
+
+fn linspace(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        if !s.same_unit("space between", &a, &b, call.span) {
+            return None;
+        }
+        let n = match call.named("n").or_else(|| call.positional(2)) {
+            Some(id) => s.known_int(call.scope, id, "the number of points", 1)? as usize,
+            None => match s.local(call.scope, "n", call.span) {
+                Some(Value::Num(n)) => n.as_f64()? as usize,
+                _ => {
+                    s.error("E0222", call.span, "`linspace` needs how many points: `linspace(a, b, n)`");
+                    return None;
+                }
+            },
+        };
+        let unit = a.num.unit.join(&b.num.unit);
+        let (Some(from), Some(to)) = (a.num.as_f64(), b.num.as_f64()) else { return Some(Num::unknown(unit)) };
+        let last = (n.max(2) - 1) as f64;
+        let values = (0..n).map(|k| from + (to - from) * k as f64 / last).collect();
+        Some(Num::array(unit, vector(values)))
+    })())
+}
+
+fn sizes(s: &mut Session, call: &Call, from: usize) -> Option<Vec<usize>> {
+    (from..call.count()).map(|k| Some(s.known_int(call.scope, call.positional(k)?, "a length", 0)? as usize)).collect()
+}
+
+fn filled(s: &mut Session, call: &Call, value: f64) -> Value {
+    let Some(shape) = sizes(s, call, 0) else { return Value::Missing };
+    let unit = if value == 0.0 { Unit::Zero } else { Unit::REAL };
+    let size = shape.iter().product();
+    Value::Num(Num::array(unit, crate::value::shaped(&shape, vec![value; size])))
+}
+
+fn range(s: &mut Session, call: &Call) -> Value {
+    let Some(n) = s.int_arg(call, 0, "n", 0) else { return Value::Missing };
+    Value::Num(Num::array(Unit::REAL, vector((0..n).map(|k| k as f64).collect())))
+}
+
+fn length(s: &mut Session, call: &Call) -> Value {
+    match s.arg(call, 0, "x") {
+        Some(Value::List(items)) => Value::real(items.len() as f64),
+        Some(Value::Data(data)) => Value::real(data.rows as f64),
+        Some(Value::Missing) | None => Value::Missing,
+        Some(other) => done((|| {
+            let num = s.number(other, call.span)?;
+            Some(match s.shape(&num) {
+                Some(shape) => Num::real(shape.first().copied().unwrap_or(1) as f64),
+                None => Num::unknown(Unit::REAL),
+            })
+        })()),
+    }
+}
+
+fn transpose(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.transpose(n[0])))
+    })())
+}
+
+fn columns(s: &mut Session, call: &Call) -> Value {
+    match super::data::table_columns(s, call) {
+        Some(value) => value,
+        None => transpose(s, call),
+    }
+}
+
+fn reshape(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let shape = sizes(s, call, 1)?;
+        let wanted: usize = shape.iter().product();
+        let unit = x.num.unit.clone();
+        Some(s.apply(call.span, unit, &[&x.num], |g, n| {
+            let have: usize = g.shape(n[0]).iter().product();
+            let first = g.shape(n[0]).first().copied().unwrap_or(1);
+            // Rows of data and lists of images keep their leading axis.
+            if have != wanted && wanted * first == have {
+                let mut full = vec![first];
+                full.extend(&shape);
+                return g.reshape(n[0], &full);
+            }
+            g.reshape(n[0], &shape)
+        }))
+    })())
+}
+
+fn flatten(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+            let length: usize = g.shape(n[0]).iter().product();
+            g.reshape(n[0], &[length])
+        }))
+    })())
+}
+
+fn split(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let heads = s.num_arg(call, 1, "heads")?.num.as_f64();
+        let Some(heads) = heads.map(|h| h as usize) else { return Some(Num::unknown(x.num.unit)) };
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+            let shape = g.shape(n[0]).to_vec();
+            let (Some(t), Some(d)) = (shape.first().copied(), shape.get(1).copied()) else { return g.reshape(n[0], &[heads]) };
+            let parts = g.reshape(n[0], &[t, heads, d / heads.max(1)])?;
+            g.permute(parts, &[1, 0, 2])
+        }))
+    })())
+}
+
+fn join(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+            let shape = g.shape(n[0]).to_vec();
+            let moved = g.permute(n[0], &[1, 0, 2])?;
+            g.reshape(moved, &[shape.get(1).copied().unwrap_or(1), shape[0] * shape.get(2).copied().unwrap_or(1)])
+        }))
+    })())
+}
+
+fn concat(s: &mut Session, call: &Call) -> Value {
+    if let Some(Value::Data(_)) = s.arg(call, 0, "a") {
+        return super::data::concat(s, call);
+    }
+    done((|| {
+        let axis = s.optional_int(call, "axis", 0)?.unwrap_or(0) as usize;
+        let mut parts = vec![];
+        for k in 0..call.count() {
+            parts.push(s.num_arg(call, k, "part")?);
+        }
+        for pair in parts.windows(2) {
+            if !s.same_unit("join", &pair[0], &pair[1], call.span) {
+                return None;
+            }
+        }
+        let unit = parts.first()?.num.unit.clone();
+        let nums: Vec<&Num> = parts.iter().map(|p| &p.num).collect();
+        Some(s.apply(call.span, unit, &nums, |g, n| g.concat(axis, n)))
+    })())
+}
+
+fn one_hot(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "label")?;
+        let n = match (call.positional(1), x.num.class) {
+            (Some(id), _) => s.known_int(call.scope, id, "the number of classes", 1)? as usize,
+            (None, Some(class)) => class,
+            (None, None) => {
+                if s.shape(&x.num).is_some() {
+                    s.error("E0222", call.span, "`one_hot` needs how many classes there are: `one_hot(k, n)`");
+                    return None;
+                }
+                return Some(Num::unknown(Unit::REAL));
+            }
+        };
+        let classes = Num::array(Unit::REAL, vector((0..n).map(|k| k as f64).collect()));
+        Some(s.apply(call.span, Unit::REAL, &[&x.num, &classes], |g, m| {
+            let mut shape = g.shape(m[0]).to_vec();
+            shape.push(1);
+            let label = g.reshape(m[0], &shape)?;
+            g.binary(nnm_graph::ir::Binary::Eq, label, m[1])
+        }))
+    })())
+}
+
+fn identity(s: &mut Session, call: &Call) -> Value {
+    let Some(n) = s.int_arg(call, 0, "n", 1) else { return Value::Missing };
+    let n = n as usize;
+    let values = (0..n * n).map(|k| f64::from(k / n == k % n)).collect();
+    Value::Num(Num::array(Unit::REAL, crate::value::shaped(&[n, n], values)))
+}
+
+fn reverse(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let axis = s.optional_int(call, "axis", 0)?.unwrap_or(0) as usize;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.reverse(n[0], axis)))
+    })())
+}

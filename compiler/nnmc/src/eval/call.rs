@@ -1,0 +1,354 @@
+//! Calls: of the library's functions, of declared ones, and of kinds, whose arguments are kept for where they are used.
+
+use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, Init, Stmt, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::Closure;
+use crate::hir::{self, ItemId, ItemKind};
+use crate::session::{Lazy, ScopeId, Session};
+use crate::suggest;
+use crate::value::{Argument, Function, FunctionKind, Kind, Value};
+
+/// How deep declared functions may call one another.
+const DEPTH: usize = 100;
+
+/// A call of a library function: its arguments are evaluated when the function asks for them.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub scope: ScopeId,
+    pub name: String,
+    /// What stands before the dot or the `|>`, or was bound before: the first argument.
+    pub receiver: Option<Value>,
+    pub bound: Vec<(String, Value)>,
+    pub args: Vec<Arg>,
+    pub clauses: Vec<Clause>,
+    pub span: Span,
+}
+
+impl Call {
+    /// The k-th argument without a name, as written.
+    pub fn positional(&self, k: usize) -> Option<ExprId> {
+        let k = match &self.receiver {
+            Some(_) => k.checked_sub(1)?,
+            None => k,
+        };
+        let plain = self.args.iter().filter(|a| a.name.is_none()).nth(k)?;
+        match plain.value {
+            Init::Value(id) | Init::Draw(id) => Some(id),
+        }
+    }
+
+    pub fn named(&self, name: &str) -> Option<ExprId> {
+        self.args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == name)).map(|a| match a.value {
+            Init::Value(id) | Init::Draw(id) => id,
+        })
+    }
+
+    /// How many arguments have no name.
+    pub fn count(&self) -> usize {
+        self.args.iter().filter(|a| a.name.is_none()).count() + usize::from(self.receiver.is_some())
+    }
+
+    /// A clause of the call: `on DATA`, `by AXIS`.
+    pub fn clause(&self, word: &str) -> Option<ExprId> {
+        self.clauses.iter().find(|c| c.word.text == word).and_then(|c| match &c.value {
+            ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) => Some(*e),
+            ClauseValue::Given(_, e) => Some(*e),
+            ClauseValue::None => None,
+        })
+    }
+
+    pub fn named_args(&self) -> impl Iterator<Item = (&str, Span, ExprId)> {
+        self.args.iter().filter_map(|a| match (&a.name, a.value) {
+            (Some(name), Init::Value(id) | Init::Draw(id)) => Some((name.text.as_str(), name.span, id)),
+            _ => None,
+        })
+    }
+}
+
+impl Session<'_> {
+    pub fn call(&mut self, scope: ScopeId, id: ExprId, callee: ExprId, args: &[Arg], clauses: &[Clause], span: Span) -> Value {
+        let (_, callee_expr) = self.bare_expr(scope, callee);
+        if let ExprKind::Field { base, name } = &callee_expr.kind {
+            return self.call_method(scope, *base, name, args, clauses, span);
+        }
+        let value = self.eval(scope, callee);
+        let text = self.text(span).to_string();
+        let _ = id;
+        self.call_value(scope, value, None, args, clauses, span, &text)
+    }
+
+    /// `a |> f`, `a |> f(b)`, `x |> part`.
+    pub fn pipe(&mut self, scope: ScopeId, a: ExprId, f: ExprId, span: Span) -> Value {
+        let input = self.eval(scope, a);
+        if matches!(input, Value::Missing) {
+            return input;
+        }
+        let (_, target) = self.bare_expr(scope, f);
+        let (callee, args, clauses) = match target.kind {
+            ExprKind::Call { callee, args, clauses } => (callee, args, clauses),
+            _ => (f, vec![], vec![]),
+        };
+        let value = self.eval(scope, callee);
+        self.call_value(scope, value, Some(input), &args, &clauses, span, "")
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub fn call_value(
+        &mut self,
+        scope: ScopeId,
+        callee: Value,
+        receiver: Option<Value>,
+        args: &[Arg],
+        clauses: &[Clause],
+        span: Span,
+        text: &str,
+    ) -> Value {
+        match callee {
+            Value::Function(function) => {
+                let function = (*function).clone();
+                let call = Call {
+                    scope,
+                    name: String::new(),
+                    receiver,
+                    bound: function.bound.clone(),
+                    args: args.to_vec(),
+                    clauses: clauses.to_vec(),
+                    span,
+                };
+                self.call_function(&function, call)
+            }
+            Value::Kind(kind) => self.apply_kind(scope, &kind, args, span, text),
+            Value::Network(_) | Value::Frame(_) | Value::Many(_) => self.call_network(scope, callee, receiver, args, span),
+            Value::Missing => Value::Missing,
+            other => {
+                let message = format!("{} is not called: it is no function", other.describe());
+                self.error("E0220", span, message)
+            }
+        }
+    }
+
+    pub fn call_function(&mut self, function: &Function, mut call: Call) -> Value {
+        match function.kind {
+            FunctionKind::Builtin(builtin) => {
+                call.name = builtin.name.to_string();
+                (builtin.run)(self, &call)
+            }
+            FunctionKind::User(item) => self.call_user(item, &call),
+        }
+    }
+
+    /// A call of a declared `fn` or `objective`: parameters get their arguments, then the body is evaluated.
+    pub fn call_user(&mut self, item: ItemId, call: &Call) -> Value {
+        let declared = self.modules.item(item).clone();
+        if self.depth >= DEPTH {
+            let message = format!("`{}` calls itself more than {DEPTH} times: functions do not recur", declared.name.text);
+            return self.error("E0221", call.span, message);
+        }
+        // Fewer arguments than parameters without default: the function itself, with what was given bound.
+        if call.receiver.is_none() && call.count() == 0 && self.lacks_arguments(&declared, call) {
+            return self.bind_arguments(item, call);
+        }
+        let inner = self.scope(declared.module, None);
+        if !self.bind_params(&declared, call, inner) {
+            return Value::Missing;
+        }
+        self.depth += 1;
+        let value = self.user_body(&declared, inner);
+        self.depth -= 1;
+        value
+    }
+
+    fn lacks_arguments(&self, declared: &hir::Item, call: &Call) -> bool {
+        let given = |name: &str| call.named(name).is_some() || call.bound.iter().any(|(n, _)| n == name);
+        declared.params.iter().any(|p| p.default.is_none() && !given(&p.name.text)) && !call.args.is_empty()
+    }
+
+    fn bind_arguments(&mut self, item: ItemId, call: &Call) -> Value {
+        let mut bound = call.bound.clone();
+        let named: Vec<(String, ExprId)> = call.named_args().map(|(n, _, id)| (n.to_string(), id)).collect();
+        for (name, id) in named {
+            bound.push((name, self.eval(call.scope, id)));
+        }
+        Value::Function(Function { kind: FunctionKind::User(item), bound }.into())
+    }
+
+    /// Gives every parameter its argument or default; false after a report.
+    fn bind_params(&mut self, declared: &hir::Item, call: &Call, inner: ScopeId) -> bool {
+        let mut good = true;
+        self.check_arguments(declared, call);
+        for (k, param) in declared.params.iter().enumerate() {
+            let name = param.name.text.as_str();
+            let bound = call.bound.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+            let (value, at) = if k == 0 && call.receiver.is_some() {
+                (call.receiver.clone().unwrap_or(Value::Missing), call.span)
+            } else if let Some(id) = call.named(name).or_else(|| call.positional(k)) {
+                (self.eval(call.scope, id), self.expr_span(call.scope, id))
+            } else if let Some(value) = bound {
+                (value, call.span)
+            } else if let Some(id) = param.default {
+                (self.eval(inner, id), param.name.span)
+            } else {
+                let message = format!("`{}` needs `{name}`", declared.name.text);
+                let d = Diagnostic::error("E0222", call.span, message).label(param.name.span, "declared here");
+                self.report(d);
+                good = false;
+                continue;
+            };
+            if matches!(value, Value::Missing) {
+                good = false;
+            }
+            let value = match &param.ty {
+                Some(ty) => self.hold_at(inner, value, ty, at),
+                None => value,
+            };
+            self.bind(inner, name, value);
+        }
+        good
+    }
+
+    /// Reports arguments that no parameter takes.
+    fn check_arguments(&mut self, declared: &hir::Item, call: &Call) {
+        if call.count() > declared.params.len() {
+            let (n, m) = (declared.params.len(), call.count());
+            let message = format!("`{}` takes {n} arguments, here are {m}", declared.name.text);
+            self.error("E0223", call.span, message);
+        }
+        let named: Vec<(String, Span)> = call.named_args().map(|(n, s, _)| (n.to_string(), s)).collect();
+        for (name, span) in named {
+            if declared.params.iter().any(|p| p.name.text == name) {
+                continue;
+            }
+            let names: Vec<String> = declared.params.iter().map(|p| p.name.text.clone()).collect();
+            self.no_parameter(&declared.name.text, &name, span, &names);
+        }
+    }
+
+    pub fn no_parameter(&mut self, owner: &str, name: &str, span: Span, names: &[String]) {
+        let d = Diagnostic::error("E0224", span, format!("`{owner}` has no parameter `{name}`"));
+        let near = suggest::nearest(name, names.iter().map(String::as_str));
+        let mut d = suggest::did_you_mean(d, span, near);
+        if near.is_none() && !names.is_empty() {
+            let list: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+            d = d.help(format!("its parameters are {}", list.join(", ")));
+        }
+        self.report(d);
+    }
+
+    fn user_body(&mut self, declared: &hir::Item, inner: ScopeId) -> Value {
+        let (lets, value, result) = match &declared.kind {
+            ItemKind::Function(f) => (&f.lets, f.value, f.result.clone()),
+            ItemKind::Objective(o) if o.value.is_some() => (&o.lets, o.value, None),
+            ItemKind::Objective(o) => return self.objective_terms(o, inner),
+            _ => return Value::Missing,
+        };
+        self.bind_lets(lets, inner);
+        let Some(value) = value else { return Value::Missing };
+        let out = self.eval(inner, value);
+        match result {
+            Some(ty) => {
+                let span = self.expr_span(inner, value);
+                self.hold_at(inner, out, &ty, span)
+            }
+            None => out,
+        }
+    }
+
+    pub fn bind_lets(&mut self, lets: &[Stmt], scope: ScopeId) {
+        let module = self.module_of(scope);
+        for stmt in lets {
+            if let StmtKind::Let { name, ty, value } = &stmt.kind {
+                let closure = Closure::new(scope, module, *value);
+                self.bind_lazy(scope, name.text.clone(), Lazy::Expr(closure, ty.clone()));
+            }
+        }
+    }
+
+    /// A block of terms: their sum.
+    fn objective_terms(&mut self, objective: &hir::Objective, inner: ScopeId) -> Value {
+        self.bind_lets(&objective.lets, inner);
+        let mut total: Option<super::operators::Operand> = None;
+        for term in &objective.terms {
+            let Some(Init::Value(id)) = term.init else { continue };
+            let Some(one) = self.operand(inner, id) else { return Value::Missing };
+            if let Some(program) = &mut self.program {
+                program.terms.push((term.name.text.clone(), one.num.clone()));
+            }
+            total = match total {
+                None => Some(one),
+                Some(sum) => {
+                    if !self.same_unit("add", &sum, &one, term.span) {
+                        return Value::Missing;
+                    }
+                    let num = self.add(&sum.num, &one.num, term.span);
+                    Some(super::operators::Operand { num, span: term.span })
+                }
+            };
+        }
+        total.map_or(Value::Missing, |t| Value::Num(t.num))
+    }
+
+    /// A kind with (more) arguments. They stay expressions: a parameter may be given per cell or per connection.
+    fn apply_kind(&mut self, scope: ScopeId, kind: &Kind, args: &[Arg], span: Span, text: &str) -> Value {
+        let item = self.modules.item(kind.item).clone();
+        let names = parameter_names(&item);
+        let module = self.module_of(scope);
+        let mut out = kind.args.clone();
+        let mut place = 0;
+        for arg in args {
+            let (Init::Value(id) | Init::Draw(id)) = arg.value;
+            let name = match &arg.name {
+                Some(name) => {
+                    if !names.contains(&name.text) {
+                        self.no_parameter(&item.name.text, &name.text, name.span, &names);
+                        continue;
+                    }
+                    name.text.clone()
+                }
+                None => {
+                    let Some(name) = names.get(place) else {
+                        let message = format!("`{}` takes {} arguments at most", item.name.text, names.len());
+                        self.error("E0223", span, message);
+                        break;
+                    };
+                    place += 1;
+                    name.clone()
+                }
+            };
+            let closure = Closure::new(scope, module, id);
+            let argument = match arg.value {
+                Init::Value(_) => Argument::Expr(closure),
+                Init::Draw(_) => Argument::Draw(closure),
+            };
+            out.retain(|(n, _)| *n != name);
+            out.push((name, argument));
+        }
+        let text = if text.is_empty() || args.is_empty() { kind.text.clone() } else { text.into() };
+        Value::Kind(Kind { item: kind.item, args: out, span, text }.into())
+    }
+}
+
+/// The names that may be given in a call of a kind, in order.
+pub fn parameter_names(item: &hir::Item) -> Vec<String> {
+    let decls = |lists: &[&[hir::Decl]]| lists.iter().flat_map(|l| l.iter()).map(|d| d.name.text.clone()).collect::<Vec<_>>();
+    let mut names: Vec<String> = item.params.iter().map(|p| p.name.text.clone()).collect();
+    names.extend(match &item.kind {
+        ItemKind::Neuron(n) => decls(&[&n.dynamics.params, &n.dynamics.states, &n.dynamics.weights, &n.dynamics.running]),
+        ItemKind::Synapse(s) => {
+            let mut names = decls(&[&s.dynamics.params, &s.dynamics.weights, &s.dynamics.states]);
+            names.push("delay".into());
+            names
+        }
+        ItemKind::Rule(r) => decls(&[&r.dynamics.params, &r.modulators, &r.consts]),
+        ItemKind::Optimizer(o) => decls(&[&o.dynamics.params]),
+        ItemKind::Environment(e) => {
+            let mut names = decls(&[&e.dynamics.params]);
+            names.extend(["step".into(), "max_steps".into()]);
+            names
+        }
+        ItemKind::Architecture(a) => decls(&[&a.params]),
+        _ => vec![],
+    });
+    names
+}

@@ -1,0 +1,286 @@
+//! What stands after a dot: members of networks, fields of data and runs, and functions written as methods.
+
+use nnm_syntax::ast::{Arg, Clause, ExprId, Name};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::{Call, builtins};
+use crate::session::{ScopeId, Session};
+use crate::suggest;
+use crate::value::{Num, Owner, PopulationRef, ProjectionRef, Repr, Value};
+
+impl Session<'_> {
+    pub fn eval_field(&mut self, scope: ScopeId, base: ExprId, name: &Name, _span: Span) -> Value {
+        let value = self.eval(scope, base);
+        self.field(value, name)
+    }
+
+    pub fn eval_fields(&mut self, scope: ScopeId, base: ExprId, names: &[Name], _span: Span) -> Value {
+        let value = self.eval(scope, base);
+        let parts: Vec<Value> = names.iter().map(|n| self.field(value.clone(), n)).collect();
+        Value::Many(parts.into())
+    }
+
+    /// `value.name`
+    pub fn field(&mut self, value: Value, name: &Name) -> Value {
+        let span = name.span;
+        match value {
+            Value::Missing => Value::Missing,
+            Value::Network(id) => self.net_member(id, name),
+            Value::Frame(frame) => {
+                let scope = self.frame(frame).scope;
+                match self.local(scope, &name.text, span) {
+                    Some(value) => self.stepwise_value(value),
+                    None => self.no_member(self.frame(frame).net, name),
+                }
+            }
+            Value::Population(p) => self.population_field(&p, name),
+            Value::Projection(p) => self.projection_field(&p, name),
+            Value::Names(scope) => self.end_field(scope, name),
+            Value::Data(data) => self.data_field(&data, name),
+            Value::Record(record) => match record.get(&name.text) {
+                Some(value) => value.clone(),
+                None => {
+                    let names: Vec<String> = record.keys().cloned().collect();
+                    self.no_field(name, &names)
+                }
+            },
+            Value::Num(num) if matches!(num.repr, Repr::Unknown) && matches!(num.unit, crate::unit::Unit::Unknown) => {
+                Value::Num(Num::unknown(crate::unit::Unit::Unknown))
+            }
+            other => {
+                let message = format!("{} has no field `{}`", other.describe(), name.text);
+                self.error("E0225", span, message)
+            }
+        }
+    }
+
+    fn no_field(&mut self, name: &Name, names: &[String]) -> Value {
+        let d = Diagnostic::error("E0225", name.span, format!("there is no `{}` here", name.text));
+        let near = suggest::nearest(&name.text, names.iter().map(String::as_str));
+        let mut d = suggest::did_you_mean(d, name.span, near);
+        if near.is_none() && !names.is_empty() && names.len() <= 24 {
+            let list: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+            d = d.help(format!("there are {}", list.join(", ")));
+        }
+        self.fail(d)
+    }
+
+    fn no_member(&mut self, id: crate::network::NetId, name: &Name) -> Value {
+        let names = self.net(id).member_names();
+        self.no_field(name, &names)
+    }
+
+    /// `net.NAME` in an experiment: inside the program being built its value there, else what it holds now.
+    fn net_member(&mut self, id: crate::network::NetId, name: &Name) -> Value {
+        if name.text == "params" {
+            return self.net_params(id);
+        }
+        if let Some(frame) = self.program.as_ref().and_then(|p| p.frames.get(&id)).copied() {
+            return self.field(Value::Frame(frame), name);
+        }
+        let net = self.net(id);
+        if let Some(index) = net.population(&name.text) {
+            return Value::Population(PopulationRef { owner: Owner::Net(id), index, cells: None });
+        }
+        if let Some(index) = net.projection(&name.text) {
+            return Value::Projection(ProjectionRef { owner: Owner::Net(id), index, select: None });
+        }
+        if let Some(part) = net.parts.iter().find(|p| p.name == name.text) {
+            let nets: Vec<Value> = part.nets.iter().map(|n| Value::Network(*n)).collect();
+            return match (part.array, nets.as_slice()) {
+                (false, [one]) => one.clone(),
+                _ => Value::Many(nets.into()),
+            };
+        }
+        if let Some(q) = net.weights.iter().chain(&net.latents).find(|q| q.name == name.text) {
+            let (unit, array) = (q.unit.clone(), net.store.get(&q.name).cloned());
+            return array.map_or(Value::Missing, |a| Value::Num(Num::array(unit, a)));
+        }
+        if net.member_names().contains(&name.text) {
+            let message = format!("`{}.{}` has a value only while data are given: use it in `evaluate(… on DATA)`", net.path, name.text);
+            return self.error("E0440", name.span, message);
+        }
+        self.no_member(id, name)
+    }
+
+    fn population_field(&mut self, p: &PopulationRef, name: &Name) -> Value {
+        let span = name.span;
+        let frame = match p.owner {
+            Owner::Frame(frame) => Some(frame),
+            Owner::Net(id) => self.program.as_ref().and_then(|x| x.frames.get(&id)).copied(),
+        };
+        let value = match (frame, p.owner) {
+            (Some(frame), _) => self.population_name(frame, p.index, &name.text, span),
+            (None, Owner::Net(id)) => self.population_now(id, p.index, name),
+            (None, Owner::Frame(_)) => Value::Missing,
+        };
+        match (value, p.cells) {
+            (Value::Num(num), Some((from, to))) if self.shape(&num).is_some_and(|s| !s.is_empty()) => {
+                Value::Num(self.cells_of(&num, from, to, span))
+            }
+            (value, _) => value,
+        }
+    }
+
+    /// A population's state, parameter or place, as it is now.
+    fn population_now(&mut self, id: crate::network::NetId, index: usize, name: &Name) -> Value {
+        let population = self.net(id).populations[index].clone();
+        let path = format!("{}.{}", population.name, name.text);
+        if let Some(state) = population.states.iter().find(|s| s.name == name.text) {
+            let array = self.net(id).store.get(&path).cloned().unwrap_or_else(|| state.initial.clone());
+            return Value::Num(Num::array(state.unit.clone(), array));
+        }
+        if let Some((_, num)) = population.params.iter().find(|(n, _)| *n == name.text) {
+            return Value::Num(num.clone());
+        }
+        if let Some(q) = population.weights.iter().find(|q| q.name == name.text) {
+            let (unit, array) = (q.unit.clone(), self.net(id).store.get(&path).cloned());
+            return array.map_or(Value::Missing, |a| Value::Num(Num::array(unit, a)));
+        }
+        let place = match name.text.as_str() {
+            "angle" => population.angle.clone(),
+            "position" => population.position.clone(),
+            "n" => Some(Num::real(population.size() as f64)),
+            "index" => Some(Num::array(
+                crate::unit::Unit::REAL,
+                crate::value::vector((0..population.size()).map(|k| k as f64).collect()),
+            )),
+            _ => None,
+        };
+        if let Some(place) = place {
+            return Value::Num(place);
+        }
+        let mut names: Vec<String> = population.states.iter().map(|s| s.name.clone()).collect();
+        names.extend(population.params.iter().map(|(n, _)| n.clone()));
+        names.extend(population.ports.iter().map(|p| p.name.clone()));
+        self.no_field(name, &names)
+    }
+
+    fn projection_field(&mut self, p: &ProjectionRef, name: &Name) -> Value {
+        let (id, frame) = match p.owner {
+            Owner::Net(id) => (id, self.program.as_ref().and_then(|x| x.frames.get(&id)).copied()),
+            Owner::Frame(frame) => (self.frame(frame).net, Some(frame)),
+        };
+        let projection = self.net(id).projections[p.index].clone();
+        if let (Some(edges), "pre" | "post") = (&projection.edges, name.text.as_str()) {
+            let cells = if name.text == "pre" { &edges.sender } else { &edges.target };
+            let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c)).collect());
+            return Value::Num(Num::array(crate::unit::Unit::REAL, cells));
+        }
+        let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);
+        let Some(q) = quantity else {
+            return self.no_field(name, &["w".into(), "b".into(), "pre".into(), "post".into()]);
+        };
+        let num = match frame {
+            Some(_) => {
+                let num = self.current_weight(id, &projection.name, q);
+                return self.selected_weights(num, p, &projection, name.span);
+            }
+            None => self.net(id).store.get(&format!("{}.{}", projection.name, q.name)).cloned(),
+        };
+        match num {
+            Some(array) => self.selected_weights(Num::array(q.unit.clone(), array), p, &projection, name.span),
+            None => Value::Num(Num::unknown(q.unit.clone())),
+        }
+    }
+
+    /// A weight as the program holds it: per edge where events travel, else as declared.
+    fn current_weight(&mut self, id: crate::network::NetId, name: &str, q: &crate::network::Quantity) -> Num {
+        let edge_path = format!("{}.{name}.{}@edges", self.net(id).path, q.name);
+        let leaf = self.program.as_ref().and_then(|p| p.leaves.get(&edge_path)).cloned();
+        match leaf {
+            Some(leaf) => {
+                let node = self.read_whole(leaf.var);
+                Num::node(q.unit.clone(), node)
+            }
+            None => self.projection_weight(id, name, q),
+        }
+    }
+
+    /// `net.syn[0, 1 .. 5].w`: the weights between the senders and targets chosen.
+    fn selected_weights(&mut self, num: Num, p: &ProjectionRef, projection: &crate::network::Projection, span: Span) -> Value {
+        let Some([pre, post]) = p.select else { return Value::Num(num) };
+        let Some(shape) = self.shape(&num) else { return Value::Num(num) };
+        let chosen: Vec<f64> = match &projection.edges {
+            Some(edges) if shape.len() == 1 => (0..edges.sender.len())
+                .filter(|e| {
+                    let (s, t) = (edges.sender[*e] as usize, edges.target[*e] as usize);
+                    (pre.0..pre.1).contains(&s) && (post.0..post.1).contains(&t)
+                })
+                .map(|e| e as f64)
+                .collect(),
+            _ => {
+                let senders = shape.get(1).copied().unwrap_or(1);
+                (post.0..post.1).flat_map(|t| (pre.0..pre.1).map(move |s| (t * senders + s) as f64)).collect()
+            }
+        };
+        let one = chosen.len() == 1;
+        let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));
+        let unit = num.unit.clone();
+        Value::Num(self.apply(span, unit, &[&num, &places], |g, n| {
+            let length: usize = g.shape(n[0]).iter().product();
+            let flat = g.reshape(n[0], &[length])?;
+            let picked = g.gather(flat, 0, n[1])?;
+            if one { g.reshape(picked, &[]) } else { Ok(picked) }
+        }))
+    }
+
+    fn end_field(&mut self, scope: ScopeId, name: &Name) -> Value {
+        if let Some(value) = self.local(scope, &name.text, name.span) {
+            return value;
+        }
+        let names: Vec<String> = self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
+        self.no_field(name, &names)
+    }
+
+    fn data_field(&mut self, data: &crate::value::Dataset, name: &Name) -> Value {
+        if let Some(part) = data.parts.get(&name.text) {
+            return Value::Data(part.clone());
+        }
+        if let Some(field) = data.fields.get(&name.text) {
+            return Value::Num(field.clone());
+        }
+        let names: Vec<String> = data.parts.keys().chain(data.fields.keys()).cloned().collect();
+        self.no_field(name, &names)
+    }
+
+    /// `value.f(…)`: a member that is called, else the library's function with the value in front.
+    pub fn call_method(&mut self, scope: ScopeId, base: ExprId, name: &Name, args: &[Arg], clauses: &[Clause], span: Span) -> Value {
+        let receiver = self.eval(scope, base);
+        if matches!(receiver, Value::Missing) {
+            return Value::Missing;
+        }
+        let call = Call {
+            scope,
+            name: name.text.clone(),
+            receiver: Some(receiver.clone()),
+            bound: vec![],
+            args: args.to_vec(),
+            clauses: clauses.to_vec(),
+            span,
+        };
+        if let Some(method) = builtins::method(&receiver, &name.text) {
+            return (method.run)(self, &call);
+        }
+        let is_member = matches!(&receiver, Value::Network(_) | Value::Frame(_) | Value::Record(_));
+        if is_member {
+            let callee = self.field(receiver, name);
+            return self.call_value(scope, callee, None, args, clauses, span, "");
+        }
+        let module = self.module_of(scope);
+        if let Some(item) = self.modules.get(module).seen.get(&name.text).copied() {
+            let callee = self.item_value(item, name.span);
+            return self.call_value(scope, callee, Some(receiver), args, clauses, span, "");
+        }
+        match builtins::find(&name.text) {
+            Some(builtin) => (builtin.run)(self, &call),
+            None => {
+                let d = Diagnostic::error("E0226", name.span, format!("{} has no method `{}`", receiver.describe(), name.text));
+                let names: Vec<&str> = builtins::all().map(|b| b.name).collect();
+                let near = suggest::nearest(&name.text, names.into_iter());
+                self.fail(suggest::did_you_mean(d, name.span, near))
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What stands in brackets: elements and slices of tensors, rows of data, cells, parts, and look-ups in sweeps.
+
+use nnm_syntax::ast::{ExprId, ExprKind};
+use nnm_syntax::span::Span;
+
+use crate::network::NetId;
+use crate::session::{ScopeId, Session};
+use crate::value::{Num, Owner, Value};
+
+impl Session<'_> {
+    pub fn eval_index(&mut self, scope: ScopeId, base: ExprId, indices: &[ExprId], span: Span) -> Value {
+        let value = self.eval(scope, base);
+        match value {
+            Value::Missing => Value::Missing,
+            Value::Num(num) => self.index_number(scope, num, indices, span).map_or(Value::Missing, Value::Num),
+            Value::List(items) | Value::Many(items) => self.index_list(scope, &items, indices, span),
+            Value::Data(data) => self.index_data(scope, &data, indices, span),
+            Value::Record(record) if record.contains_key("sweep keys") => self.index_sweep(scope, &record, indices, span),
+            Value::Population(mut p) => {
+                let size = self.population_length(&p.owner, p.index);
+                let Some(first) = indices.first() else { return Value::Missing };
+                match self.index_range(scope, *first, size) {
+                    Some(range) => {
+                        p.cells = Some(range);
+                        Value::Population(p)
+                    }
+                    None => Value::Missing,
+                }
+            }
+            Value::Projection(mut p) => {
+                let (senders, targets) = self.projection_sizes(&p.owner, p.index);
+                let [pre, post] = indices else {
+                    return self.error("E0227", span, "synapses are picked by sender and target: `net.syn[0, 1 .. 5]`");
+                };
+                match (self.index_range(scope, *pre, senders), self.index_range(scope, *post, targets)) {
+                    (Some(pre), Some(post)) => {
+                        p.select = Some([pre, post]);
+                        Value::Projection(p)
+                    }
+                    _ => Value::Missing,
+                }
+            }
+            other @ (Value::Frame(_) | Value::Network(_)) => match self.number(other, span) {
+                Some(num) => self.index_number(scope, num, indices, span).map_or(Value::Missing, Value::Num),
+                None => Value::Missing,
+            },
+            other => self.error("E0228", span, format!("{} is not indexed", other.describe())),
+        }
+    }
+
+    fn net_of(&self, owner: &Owner) -> NetId {
+        match owner {
+            Owner::Net(id) => *id,
+            Owner::Frame(frame) => self.frame(*frame).net,
+        }
+    }
+
+    fn population_length(&self, owner: &Owner, index: usize) -> usize {
+        self.net(self.net_of(owner)).populations[index].shape.first().copied().unwrap_or(1)
+    }
+
+    fn projection_sizes(&self, owner: &Owner, index: usize) -> (usize, usize) {
+        let net = self.net(self.net_of(owner));
+        let p = &net.projections[index];
+        let targets = net.populations[p.target].size();
+        let senders = match (&p.edges, &p.weight, p.source) {
+            (Some(edges), _, _) => edges.senders,
+            (None, _, Some((source, None))) => net.populations[source].size(),
+            (None, Some(w), _) => w.shape.get(1).copied().unwrap_or(1),
+            _ => usize::MAX,
+        };
+        (senders, targets)
+    }
+
+    /// The half-open range that an index or slice picks of `length`.
+    pub fn index_range(&mut self, scope: ScopeId, id: ExprId, length: usize) -> Option<(usize, usize)> {
+        let (_, expr) = self.bare_expr(scope, id);
+        let span = expr.span;
+        let (from, to) = match expr.kind {
+            ExprKind::Range { from, to } => {
+                let from = match from {
+                    Some(e) => self.known_int(scope, e, "an index", 0)? as usize,
+                    None => 0,
+                };
+                let to = match to {
+                    Some(e) => self.known_int(scope, e, "an index", 0)? as usize,
+                    None => length,
+                };
+                (from, to)
+            }
+            _ => {
+                let k = self.known_int(scope, id, "an index", 0)? as usize;
+                (k, k + 1)
+            }
+        };
+        if from > to || to > length {
+            let found = if to == from + 1 { format!("{from}") } else { format!("{from} .. {to}") };
+            self.error("E0316", span, format!("the index {found} is outside of 0 .. {length}"));
+            return None;
+        }
+        Some((from, to))
+    }
+
+    fn index_number(&mut self, scope: ScopeId, num: Num, indices: &[ExprId], span: Span) -> Option<Num> {
+        let mut out = num;
+        let mut axis = 0;
+        for id in indices {
+            let (_, expr) = self.bare_expr(scope, *id);
+            let Some(shape) = self.shape(&out) else {
+                self.eval(scope, *id);
+                return Some(Num::unknown(out.unit));
+            };
+            let Some(length) = shape.get(axis).copied() else {
+                let message = format!("{} has no axis {axis} to index", crate::eval::types::shape_text(&shape));
+                self.error("E0317", span, message);
+                return None;
+            };
+            let times = out.times.clone();
+            let unit = out.unit.clone();
+            if matches!(expr.kind, ExprKind::Range { .. }) {
+                let (from, to) = self.index_range(scope, *id, length)?;
+                out = self.apply(span, unit, &[&out], |g, n| g.slice(n[0], axis, from, 1, to - from));
+                out.times = times.map(|t| if axis == 0 { t[from..to].to_vec().into() } else { t });
+                axis += 1;
+                continue;
+            }
+            out = self.pick(scope, &out, axis, length, *id, span)?;
+            out.times = if axis > 0 { times } else { None };
+        }
+        Some(out)
+    }
+
+    /// One element along an axis, or those at the places of a tensor.
+    fn pick(&mut self, scope: ScopeId, num: &Num, axis: usize, length: usize, id: ExprId, span: Span) -> Option<Num> {
+        let at = self.operand(scope, id)?;
+        if !at.num.unit.is_real() {
+            self.error("E0308", at.span, format!("an index is a whole number, not {}", at.num.unit.describe()));
+            return None;
+        }
+        if let Some(known) = at.num.as_f64()
+            && self.shape(&at.num).is_some_and(|s| s.is_empty())
+            && (known < 0.0 || known.fract() != 0.0 || known as usize >= length)
+        {
+            self.error("E0316", at.span, format!("the index {known} is outside of 0 .. {length}"));
+            return None;
+        }
+        if let Some(class) = at.num.class
+            && class > length
+        {
+            let message = format!("a label of {class} classes picks among {length} values");
+            self.error("E0318", span, message);
+            return None;
+        }
+        Some(self.apply(span, num.unit.clone(), &[num, &at.num], |g, n| g.gather(n[0], axis, n[1])))
+    }
+
+    fn index_list(&mut self, scope: ScopeId, items: &[Value], indices: &[ExprId], span: Span) -> Value {
+        let Some(first) = indices.first() else { return Value::Missing };
+        let (_, expr) = self.bare_expr(scope, *first);
+        match self.index_range(scope, *first, items.len()) {
+            Some((from, to)) if matches!(expr.kind, ExprKind::Range { .. }) => Value::List(items[from..to].to_vec().into()),
+            Some((from, _)) => items[from].clone(),
+            None => {
+                let _ = span;
+                Value::Missing
+            }
+        }
+    }
+
+    fn index_data(&mut self, scope: ScopeId, data: &crate::value::Dataset, indices: &[ExprId], _span: Span) -> Value {
+        let Some(first) = indices.first() else { return Value::Missing };
+        match self.index_range(scope, *first, data.rows) {
+            Some((from, to)) => {
+                let rows: Vec<usize> = (from..to).collect();
+                Value::Data(self.take_rows(data, &rows).into())
+            }
+            None => Value::Missing,
+        }
+    }
+
+    /// `accuracy[Backprop]`: the value of the pass whose list element this is.
+    fn index_sweep(
+        &mut self,
+        scope: ScopeId,
+        record: &indexmap::IndexMap<String, Value>,
+        indices: &[ExprId],
+        span: Span,
+    ) -> Value {
+        let (Some(Value::List(keys)), Some(Value::List(values))) = (record.get("sweep keys"), record.get("sweep values")) else {
+            return Value::Missing;
+        };
+        let (keys, values) = (keys.clone(), values.clone());
+        let Some(first) = indices.first() else { return Value::Missing };
+        let wanted = self.eval(scope, *first);
+        if matches!(wanted, Value::Missing) {
+            return wanted;
+        }
+        for (key, value) in keys.iter().zip(values.iter()) {
+            if self.same_key(key, &wanted) {
+                return match indices.len() {
+                    1 => value.clone(),
+                    _ => match value {
+                        Value::Num(num) => {
+                            self.index_number(scope, num.clone(), &indices[1..], span).map_or(Value::Missing, Value::Num)
+                        }
+                        Value::Record(inner) => self.index_sweep(scope, inner, &indices[1..], span),
+                        _ => Value::Missing,
+                    },
+                };
+            }
+        }
+        let place = self.expr_span(scope, *first);
+        let list: Vec<String> = keys.iter().map(|k| format!("`{}`", self.label(k))).collect();
+        self.error("E0229", place, format!("the sweep has no pass for this; it went through {}", list.join(", ")))
+    }
+
+    fn same_key(&self, key: &Value, wanted: &Value) -> bool {
+        match (key, wanted) {
+            (Value::Kind(a), Value::Kind(b)) => a.item == b.item && (b.args.is_empty() || a.text == b.text),
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Num(a), Value::Num(b)) => match (a.as_f64(), b.as_f64()) {
+                (Some(a), Some(b)) => a == b || ((a - b) / b).abs() < 1e-12,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// How a value of a sweep is called in tables.
+    pub fn label(&self, value: &Value) -> String {
+        match value {
+            Value::Kind(kind) if kind.args.is_empty() => self.modules.item(kind.item).name.text.clone(),
+            Value::Kind(kind) => kind.text.to_string(),
+            Value::Text(text) => text.to_string(),
+            Value::Num(num) => match num.as_f64() {
+                Some(x) => crate::table::quantity(x, &num.unit),
+                None => "…".into(),
+            },
+            other => other.describe().into(),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Evaluation: an expression becomes a value that is known now, or nodes of the program being built.
+//!
+//! Units are held here, on every operation, so checking a model is evaluating it without running it; what is not known
+//! while checking is a value with a unit and perhaps no shape, which fits every shape.
+
+mod builtins;
+mod call;
+mod expr;
+mod field;
+mod index;
+mod names;
+pub mod operators;
+pub mod tensor;
+pub mod types;
+mod walk;
+
+pub use builtins::{Builtin, all as builtins};
+pub use call::{Call, parameter_names};
+pub use walk::{children, names_in};
+
+use crate::hir::{ExprRef, ModuleId};
+use crate::session::ScopeId;
+use nnm_syntax::ast::ExprId;
+
+/// An expression with the scope of its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Closure {
+    pub scope: ScopeId,
+    pub expr: ExprRef,
+}
+
+impl Closure {
+    pub fn new(scope: ScopeId, module: ModuleId, id: ExprId) -> Closure {
+        Closure { scope, expr: ExprRef { module, id } }
+    }
+
+    /// The same expression, seen from another scope.
+    pub fn within(self, scope: ScopeId) -> Closure {
+        Closure { scope, ..self }
+    }
+}

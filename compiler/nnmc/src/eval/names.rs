@@ -1,0 +1,157 @@
+//! Names: the scope's, then the module's, then the library's; and what to say when there is none.
+
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::builtins;
+use crate::hir::{ItemId, ItemKind};
+use crate::session::{Lazy, ScopeId, Session, Slot};
+use crate::suggest;
+use crate::value::{Function, FunctionKind, Kind, Value};
+
+impl Session<'_> {
+    /// What a name stands for here.
+    pub fn name(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
+        if let Some(value) = self.local(scope, name, span) {
+            return value;
+        }
+        let module = self.module_of(scope);
+        if let Some(item) = self.modules.get(module).seen.get(name).copied() {
+            return self.item_value(item, span);
+        }
+        if let Some(value) = self.predeclared(scope, name) {
+            return value;
+        }
+        self.unknown_name(scope, name, span)
+    }
+
+    /// What a name stands for in the scope and its parents, if anything.
+    pub fn local(&mut self, scope: ScopeId, name: &str, span: Span) -> Option<Value> {
+        let mut at = Some(scope);
+        while let Some(id) = at {
+            if self.scopes[id.0 as usize].names.contains_key(name) {
+                return Some(self.force(id, name, span));
+            }
+            at = self.scopes[id.0 as usize].parent;
+        }
+        None
+    }
+
+    /// Reads a slot, evaluating it first where it waits to be.
+    pub fn force(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
+        let Some(slot) = self.scopes[scope.0 as usize].names.get_mut(name) else { return Value::Missing };
+        match slot {
+            Slot::Value(value) => value.clone(),
+            Slot::Busy => self.cycle(name, span),
+            Slot::Lazy(lazy) => {
+                let lazy = lazy.clone();
+                *slot = Slot::Busy;
+                self.chain.push((name.to_string(), span));
+                let value = self.evaluate_lazy(lazy);
+                self.chain.pop();
+                self.bind(scope, name, value.clone());
+                value
+            }
+        }
+    }
+
+    fn evaluate_lazy(&mut self, lazy: Lazy) -> Value {
+        match lazy {
+            Lazy::Expr(closure, ty) => {
+                let value = self.eval(closure.scope, closure.expr.id);
+                match ty {
+                    Some(ty) => self.hold_to_type(closure.scope, value, &ty, closure.expr),
+                    None => value,
+                }
+            }
+            Lazy::Port { frame, population, port } => self.port_value(frame, population, port),
+            Lazy::Input { frame, name } => self.input_value(frame, &name),
+        }
+    }
+
+    fn cycle(&mut self, name: &str, span: Span) -> Value {
+        let start = self.chain.iter().rposition(|(n, _)| n == name).unwrap_or(0);
+        let mut chain: Vec<String> = self.chain[start..].iter().map(|(n, _)| format!("`{n}`")).collect();
+        chain.push(format!("`{name}`"));
+        let (place, links) = match self.chain[start..].split_first() {
+            Some(((_, first), rest)) => (*first, rest.to_vec()),
+            None => (span, vec![]),
+        };
+        let message = format!("an instantaneous cycle: {}", chain.join(" needs "));
+        let mut d = Diagnostic::error("E0401", if links.is_empty() { span } else { place }, message)
+            .help("let something pass through a `state`, a spike, or a connection with `delay = 1 step`");
+        for (n, s) in links {
+            d = d.label(s, format!("`{n}` is needed here"));
+        }
+        self.fail(d)
+    }
+
+    pub fn item_value(&mut self, item: ItemId, span: Span) -> Value {
+        match &self.modules.item(item).kind {
+            ItemKind::Function(_) | ItemKind::Objective(_) => {
+                Value::Function(Function { kind: FunctionKind::User(item), bound: vec![] }.into())
+            }
+            ItemKind::Experiment(_) => {
+                let name = self.modules.item(item).name.text.clone();
+                self.error("E0205", span, format!("`{name}` is an experiment: it is run, not used in an expression"))
+            }
+            _ => {
+                let text = self.modules.item(item).name.text.as_str().into();
+                Value::Kind(Kind { item, args: vec![], span, text }.into())
+            }
+        }
+    }
+
+    fn predeclared(&mut self, _scope: ScopeId, name: &str) -> Option<Value> {
+        if let Some(builtin) = builtins::find(name) {
+            return Some(Value::Function(Function { kind: FunctionKind::Builtin(builtin), bound: vec![] }.into()));
+        }
+        match name {
+            "pi" => Some(Value::real(std::f64::consts::PI)),
+            "inf" => Some(Value::real(f64::INFINITY)),
+            _ => None,
+        }
+    }
+
+    /// All names that could stand in an expression here.
+    pub fn names_in_sight(&self, scope: ScopeId) -> Vec<String> {
+        let mut names: Vec<String> = vec![];
+        let mut at = Some(scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            names.extend(scope.names.keys().filter(|n| !n.contains(' ')).cloned());
+            at = scope.parent;
+        }
+        let module = self.module_of(scope);
+        names.extend(self.modules.get(module).seen.keys().cloned());
+        names.extend(builtins::all().map(|b| b.name.to_string()));
+        names
+    }
+
+    fn unknown_name(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
+        let names = self.names_in_sight(scope);
+        let mut d = Diagnostic::error("E0204", span, format!("there is no `{name}` here"));
+        let near = suggest::nearest(name, names.iter().map(String::as_str));
+        let from = (near.is_none()).then(|| library_home(name)).flatten();
+        d = suggest::did_you_mean(d, span, near);
+        if let Some(module) = from {
+            d = d.help(format!("the library has it: `use std.{module}.{name}`"));
+        }
+        self.fail(d)
+    }
+}
+
+/// The library module that declares a name.
+fn library_home(name: &str) -> Option<&'static str> {
+    let declares = |text: &str| {
+        text.lines().any(|line| {
+            let line = line.strip_prefix("local ").unwrap_or(line);
+            let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+            matches!(
+                words.next(),
+                Some("fn" | "neuron" | "synapse" | "rule" | "optimizer" | "objective" | "architecture" | "environment")
+            ) && words.next() == Some(name)
+        })
+    };
+    nnm_stdlib::modules().iter().find(|(_, text)| declares(text)).map(|(module, _)| *module)
+}

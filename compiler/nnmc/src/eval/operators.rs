@@ -1,0 +1,199 @@
+//! Operators, with the unit rule of each.
+
+use nnm_graph::ir::{Binary, Unary};
+use nnm_syntax::ast::{BinaryOp, CmpOp, ExprId, UnaryOp};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::session::{ScopeId, Session};
+use crate::unit::{self, Unit};
+use crate::value::{Num, Value};
+
+/// A number with the place where it was written.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    pub num: Num,
+    pub span: Span,
+}
+
+impl Session<'_> {
+    pub fn operand(&mut self, scope: ScopeId, id: ExprId) -> Option<Operand> {
+        let span = self.expr_span(scope, id);
+        let value = self.eval(scope, id);
+        let num = self.number(value, span)?;
+        Some(Operand { num, span })
+    }
+
+    /// Holds two operands to one unit; reports where they differ.
+    pub fn same_unit(&mut self, what: &str, a: &Operand, b: &Operand, span: Span) -> bool {
+        if a.num.unit.fits(&b.num.unit) {
+            return true;
+        }
+        let (left, right) = (a.num.unit.describe(), b.num.unit.describe());
+        let mut d = Diagnostic::error("E0302", span, format!("cannot {what} {left} and {right}"))
+            .label(a.span, format!("this is {left}"))
+            .label(b.span, format!("this is {right}"));
+        if let Some(help) = unit_help(&a.num.unit, &b.num.unit) {
+            d = d.help(help);
+        }
+        self.report(d);
+        false
+    }
+
+    pub fn eval_unary(&mut self, scope: ScopeId, op: UnaryOp, id: ExprId, span: Span) -> Value {
+        let Some(a) = self.operand(scope, id) else { return Value::Missing };
+        let num = match op {
+            UnaryOp::Neg => self.unary(Unary::Neg, &a.num, a.num.unit.clone(), span),
+            UnaryOp::Not => self.unary(Unary::Not, &a.num, Unit::REAL, span),
+        };
+        Value::Num(num)
+    }
+
+    pub fn eval_binary(&mut self, op: BinaryOp, a: Operand, b: Operand, span: Span) -> Option<Num> {
+        match op {
+            BinaryOp::Add => self.sum("add", Binary::Add, &a, &b, span),
+            BinaryOp::Sub => self.sum("subtract", Binary::Sub, &a, &b, span),
+            BinaryOp::Mul => Some(self.mul(&a.num, &b.num, span)),
+            BinaryOp::Div => Some(self.binary(Binary::Div, &a.num, &b.num, a.num.unit.over(&b.num.unit), span)),
+            BinaryOp::MatMul => {
+                let unit = a.num.unit.times(&b.num.unit);
+                Some(self.apply(span, unit, &[&a.num, &b.num], |g, n| g.matmul(n[0], n[1])))
+            }
+            BinaryOp::Pow => self.power(&a, &b, span),
+            BinaryOp::And => Some(self.binary(Binary::And, &a.num, &b.num, Unit::REAL, span)),
+            BinaryOp::Or => Some(self.binary(Binary::Or, &a.num, &b.num, Unit::REAL, span)),
+        }
+    }
+
+    fn sum(&mut self, what: &str, op: Binary, a: &Operand, b: &Operand, span: Span) -> Option<Num> {
+        if !self.same_unit(what, a, b, span) {
+            return None;
+        }
+        let num = self.binary(op, &a.num, &b.num, sum_unit(op, &a.num.unit, &b.num.unit), span);
+        Some(num)
+    }
+
+    fn power(&mut self, a: &Operand, b: &Operand, span: Span) -> Option<Num> {
+        if !b.num.unit.is_real() {
+            let message = format!("an exponent is a plain number, not {}", b.num.unit.describe());
+            self.error("E0303", b.span, message);
+            return None;
+        }
+        let unit = if a.num.unit.is_real() {
+            Unit::REAL
+        } else {
+            let exponent = b.num.as_f64();
+            match exponent.and_then(|e| a.num.unit.power(e)) {
+                Some(unit) => unit,
+                None if matches!(a.num.unit, Unit::Unknown) => Unit::Unknown,
+                None => {
+                    let what = a.num.unit.describe();
+                    let message = format!("{what} can be raised to whole and half powers that are known now, not to this one");
+                    self.error("E0303", b.span, message);
+                    return None;
+                }
+            }
+        };
+        Some(self.binary(Binary::Pow, &a.num, &b.num, unit, span))
+    }
+
+    /// `a < b`, `0 < x <= 1`, `x in 1 .. 2`: 1 where all hold, else 0.
+    pub fn eval_compare(&mut self, scope: ScopeId, first: ExprId, rest: &[(CmpOp, ExprId)], span: Span) -> Value {
+        let left_value = self.eval(scope, first);
+        let left_span = self.expr_span(scope, first);
+        if let [(op @ (CmpOp::Eq | CmpOp::Ne), right)] = rest
+            && !matches!(left_value, Value::Num(_) | Value::Population(_) | Value::Missing)
+        {
+            let right = self.eval(scope, *right);
+            let equal = self.same_value(&left_value, &right);
+            return Value::real(f64::from(equal == (*op == CmpOp::Eq)));
+        }
+        let Some(num) = self.number(left_value, left_span) else { return Value::Missing };
+        let mut left = Operand { num, span: left_span };
+        let mut all: Option<Num> = None;
+        for (op, right) in rest {
+            let Some((held, next)) = self.compare_one(scope, &left, *op, *right, span) else { return Value::Missing };
+            all = Some(match all {
+                None => held,
+                Some(before) => self.binary(Binary::And, &before, &held, Unit::REAL, span),
+            });
+            left = next;
+        }
+        all.map_or(Value::Missing, Value::Num)
+    }
+
+    fn compare_one(&mut self, scope: ScopeId, left: &Operand, op: CmpOp, right: ExprId, span: Span) -> Option<(Num, Operand)> {
+        let op = match op {
+            CmpOp::Eq => Binary::Eq,
+            CmpOp::Ne => Binary::Ne,
+            CmpOp::Lt => Binary::Lt,
+            CmpOp::Le => Binary::Le,
+            CmpOp::Gt => Binary::Gt,
+            CmpOp::Ge => Binary::Ge,
+            CmpOp::In => return self.inside(scope, left, right, span),
+            CmpOp::CrossesUp | CmpOp::CrossesDown => {
+                let message = "`crosses` stands as the whole condition of `when` or `spike when`";
+                self.error("E0304", span, message);
+                return None;
+            }
+        };
+        let right = self.operand(scope, right)?;
+        if !self.same_unit("compare", left, &right, span) {
+            return None;
+        }
+        let held = self.binary(op, &left.num, &right.num, Unit::REAL, span);
+        Some((held, right))
+    }
+
+    fn inside(&mut self, scope: ScopeId, left: &Operand, right: ExprId, span: Span) -> Option<(Num, Operand)> {
+        let place = self.expr_span(scope, right);
+        let Value::Range(from, to) = self.eval(scope, right) else {
+            self.error("E0305", place, "`in` takes a range: `x in a .. b`");
+            return None;
+        };
+        let mut held = Num::real(1.0);
+        for (end, op) in [(&from, Binary::Ge), (&to, Binary::Le)] {
+            let Some(end) = end else { continue };
+            let end = Operand { num: end.clone(), span: place };
+            if !self.same_unit("compare", left, &end, span) {
+                return None;
+            }
+            let one = self.binary(op, &left.num, &end.num, Unit::REAL, span);
+            held = self.binary(Binary::And, &held, &one, Unit::REAL, span);
+        }
+        Some((held, left.clone()))
+    }
+
+    fn same_value(&self, a: &Value, b: &Value) -> bool {
+        match (a, b) {
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Kind(a), Value::Kind(b)) => a.item == b.item && (a.text == b.text || a.args.is_empty() || b.args.is_empty()),
+            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| self.same_value(a, b)),
+            (Value::Num(a), Value::Num(b)) => match (a.as_const(), b.as_const()) {
+                (Some(a), Some(b)) => a == b,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Differences of Celsius are kelvins; every other sum keeps its spelling.
+fn sum_unit(op: Binary, a: &Unit, b: &Unit) -> Unit {
+    let offset = |u: &Unit| matches!(u, Unit::Known { shown: Some(s), .. } if s.offset != 0.0);
+    if op == Binary::Sub && offset(a) && offset(b) {
+        return Unit::parse("K").unwrap_or(Unit::REAL);
+    }
+    a.join(b)
+}
+
+/// What would make the two fit, where one can guess.
+fn unit_help(a: &Unit, b: &Unit) -> Option<String> {
+    let (da, db) = (a.dim()?, b.dim()?);
+    let ratio = a.over(b);
+    if da == unit::NONE || db == unit::NONE {
+        let shown = if da == unit::NONE { b.shown().name } else { a.shown().name };
+        return Some(format!("give the plain number a unit (`{shown}`), or divide the other by one (`x / 1 {shown}`)"));
+    }
+    Some(format!("they differ by a factor of {}", unit::base_spelling(ratio.dim()?)))
+}

@@ -1,0 +1,111 @@
+//! Tensor operations on numbers: known ones are computed at once, others become nodes of the program being built.
+
+use nnm_graph::ir::{Binary, Graph, NodeId, Unary};
+use nnm_graph::ShapeError;
+use nnm_runtime::array::Array;
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::{Num, Repr};
+
+impl Session<'_> {
+    /// Applies a tensor operation. The result carries the unit given; what differs from step to step stays so.
+    pub fn apply(
+        &mut self,
+        span: Span,
+        unit: Unit,
+        args: &[&Num],
+        op: impl FnOnce(&mut Graph, &[NodeId]) -> Result<NodeId, ShapeError>,
+    ) -> Num {
+        let repr = match self.apply_repr(args, op) {
+            Ok(repr) => repr,
+            Err(error) => {
+                self.shape_error(span, &error);
+                Repr::Unknown
+            }
+        };
+        Num { unit, repr, class: None, times: None, stepwise: args.iter().any(|a| a.stepwise) }
+    }
+
+    fn apply_repr(
+        &mut self,
+        args: &[&Num],
+        op: impl FnOnce(&mut Graph, &[NodeId]) -> Result<NodeId, ShapeError>,
+    ) -> Result<Repr, ShapeError> {
+        if args.iter().any(|a| matches!(a.repr, Repr::Unknown)) {
+            return Ok(Repr::Unknown);
+        }
+        if args.iter().all(|a| matches!(a.repr, Repr::Const(_))) {
+            let mut graph = Graph::default();
+            let nodes: Vec<NodeId> = args.iter().filter_map(|a| a.as_const()).map(|a| graph.tensor(a.clone())).collect();
+            let node = op(&mut graph, &nodes)?;
+            return Ok(Repr::Const(nnm_graph::eval(&graph, node, &|_, _| unreachable_array())));
+        }
+        let nodes: Vec<NodeId> = args.iter().map(|a| self.lift(a)).collect();
+        let node = op(&mut self.graph, &nodes)?;
+        Ok(match self.graph.constant_value(node) {
+            Some(array) => Repr::Const(array),
+            None => Repr::Node(node),
+        })
+    }
+
+    /// The node of a number in the program being built.
+    pub fn lift(&mut self, num: &Num) -> NodeId {
+        match &num.repr {
+            Repr::Node(node) => *node,
+            Repr::Const(array) => self.graph.tensor(array.clone()),
+            Repr::Unknown => self.graph.constant(f64::NAN),
+        }
+    }
+
+    fn shape_error(&mut self, span: Span, error: &ShapeError) {
+        let d = Diagnostic::error("E0301", span, error.to_string());
+        let d = match error.labels() {
+            Some((left, right)) => d.help(format!("the shapes are {left} and {right}; both are counted from the last axis")),
+            None => d,
+        };
+        self.report(d);
+    }
+
+    pub fn unary(&mut self, op: Unary, a: &Num, unit: Unit, span: Span) -> Num {
+        let times = a.times.clone();
+        let out = self.apply(span, unit, &[a], |g, n| Ok(g.unary(op, n[0])));
+        Num { times, ..out }
+    }
+
+    pub fn binary(&mut self, op: Binary, a: &Num, b: &Num, unit: Unit, span: Span) -> Num {
+        let times = a.times.clone().or_else(|| b.times.clone());
+        let out = self.apply(span, unit, &[a, b], |g, n| g.binary(op, n[0], n[1]));
+        Num { times, ..out }
+    }
+
+    pub fn add(&mut self, a: &Num, b: &Num, span: Span) -> Num {
+        self.binary(Binary::Add, a, b, a.unit.join(&b.unit), span)
+    }
+
+    pub fn mul(&mut self, a: &Num, b: &Num, span: Span) -> Num {
+        self.binary(Binary::Mul, a, b, a.unit.times(&b.unit), span)
+    }
+
+    pub fn select(&mut self, cond: &Num, a: &Num, b: &Num, span: Span) -> Num {
+        let times = a.times.clone().or_else(|| b.times.clone());
+        let unit = a.unit.join(&b.unit);
+        let out = self.apply(span, unit, &[cond, a, b], |g, n| g.select(n[0], n[1], n[2]));
+        Num { times, ..out }
+    }
+
+    /// The shape, where it is known.
+    pub fn shape(&self, num: &Num) -> Option<Vec<usize>> {
+        match &num.repr {
+            Repr::Const(array) => Some(array.shape().to_vec()),
+            Repr::Node(node) => Some(self.graph.node(*node).shape.clone()),
+            Repr::Unknown => None,
+        }
+    }
+}
+
+fn unreachable_array() -> Array {
+    crate::value::scalar(f64::NAN)
+}

@@ -1,0 +1,47 @@
+//! Looking through expressions without evaluating them.
+
+use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, File, Init};
+
+/// All plain names that an expression reads, each once, in order of appearance.
+pub fn names_in(file: &File, id: ExprId) -> Vec<String> {
+    let mut names = vec![];
+    let mut stack = vec![id];
+    while let Some(id) = stack.pop() {
+        let expr = file.expr(id);
+        if let ExprKind::Name(name) = &expr.kind
+            && !names.contains(name)
+        {
+            names.push(name.clone());
+        }
+        stack.extend(children(&expr.kind).into_iter().rev());
+    }
+    names
+}
+
+/// The expressions inside one.
+pub fn children(kind: &ExprKind) -> Vec<ExprId> {
+    match kind {
+        ExprKind::List(items) | ExprKind::Braces(items) => items.clone(),
+        ExprKind::Paren(a) | ExprKind::Unary(_, a) | ExprKind::Next(a) | ExprKind::Sided(a, _) => vec![*a],
+        ExprKind::Binary(_, a, b) | ExprKind::Pipe(a, b) => vec![*a, *b],
+        ExprKind::Compare { first, rest } => std::iter::once(*first).chain(rest.iter().map(|(_, e)| *e)).collect(),
+        ExprKind::Range { from, to } => from.iter().chain(to).copied().collect(),
+        ExprKind::If { cond, then, otherwise } => vec![*cond, *then, *otherwise],
+        ExprKind::Call { callee, args, clauses } => call_children(*callee, args, clauses),
+        ExprKind::Index { base, indices } => std::iter::once(*base).chain(indices.iter().copied()).collect(),
+        ExprKind::Field { base, .. } | ExprKind::Fields { base, .. } => vec![*base],
+        _ => vec![],
+    }
+}
+
+fn call_children(callee: ExprId, args: &[Arg], clauses: &[Clause]) -> Vec<ExprId> {
+    let mut out = vec![callee];
+    out.extend(args.iter().map(|a| match a.value {
+        Init::Value(e) | Init::Draw(e) => e,
+    }));
+    out.extend(clauses.iter().filter_map(|c| match &c.value {
+        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => Some(*e),
+        ClauseValue::None => None,
+    }));
+    out
+}

@@ -1,0 +1,201 @@
+//! Networks: an architecture with its arguments, of known size, holding its weights and states between runs.
+
+mod build;
+mod check;
+mod ends;
+mod frame;
+mod pattern;
+mod synapse;
+mod weights;
+
+pub use ends::Drawing;
+pub use frame::{Frame, PopulationFrame};
+pub use check::clause_of;
+pub use pattern::Pattern;
+pub use synapse::SynapseView;
+
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+use nnm_runtime::array::Array;
+use nnm_syntax::ast::Name;
+use nnm_syntax::span::Span;
+
+use crate::eval::Closure;
+use crate::hir::{Decl, ItemId};
+use crate::session::ScopeId;
+use crate::unit::Unit;
+use crate::value::{Argument, Kind, Num};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetId(pub u32);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameId(pub u32);
+
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub item: ItemId,
+    /// As the experiment calls it: `net`, `net.block[0].attend`.
+    pub path: String,
+    /// The architecture's arguments and members.
+    pub scope: ScopeId,
+    pub inputs: Vec<Quantity>,
+    pub weights: Vec<Quantity>,
+    pub latents: Vec<Quantity>,
+    pub populations: Vec<Population>,
+    pub projections: Vec<Projection>,
+    pub parts: Vec<Part>,
+    pub lets: Vec<NetLet>,
+    pub outputs: Vec<Decl>,
+    /// Weights, states and running values by their path inside the network, in SI.
+    pub store: IndexMap<String, Array>,
+    /// Steps done and the seconds they took, of a simulation that may go on.
+    pub clock: Clock,
+    /// What the last training or evaluation gave to the inputs.
+    pub given: Vec<Given>,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Clock {
+    pub steps: i64,
+    pub seconds: f64,
+    pub step: f64,
+}
+
+/// A `let` of the architecture; in a loop, with the scope of its pass.
+#[derive(Clone, Debug)]
+pub struct NetLet {
+    pub decl: Decl,
+    pub pass: Option<ScopeId>,
+}
+
+/// A named number of the architecture: an input, a weight, a latent.
+#[derive(Clone, Debug)]
+pub struct Quantity {
+    pub name: String,
+    pub unit: Unit,
+    pub shape: Vec<usize>,
+    pub class: Option<usize>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Population {
+    pub name: String,
+    pub item: ItemId,
+    pub kind: Rc<Kind>,
+    pub shape: Vec<usize>,
+    pub ports: Vec<Port>,
+    pub params: Vec<(String, Num)>,
+    pub states: Vec<State>,
+    /// Trained parameters: `weight a: real`.
+    pub weights: Vec<Quantity>,
+    /// One row a cell, in metres.
+    pub position: Option<Num>,
+    pub angle: Option<Num>,
+    pub spiking: bool,
+    pub span: Span,
+}
+
+impl Population {
+    pub fn size(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Port {
+    pub name: String,
+    pub unit: Unit,
+    /// Axes of one cell's port, before the population's.
+    pub event: bool,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct State {
+    pub name: String,
+    pub unit: Unit,
+    pub initial: Array,
+    /// Outlives presentations.
+    pub running: bool,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Projection {
+    pub name: String,
+    /// The sender, an expression over the architecture's members.
+    pub from: Closure,
+    /// The sender where it is a population: its place, and which of its cells.
+    pub source: Option<(usize, Option<(usize, usize)>)>,
+    pub target: usize,
+    pub target_cells: Option<(usize, usize)>,
+    pub port: Option<usize>,
+    pub pattern: Pattern,
+    /// The pattern as written, for messages.
+    pub pattern_span: Span,
+    /// `None` for the default synapse.
+    pub synapse: Option<ItemId>,
+    pub args: Vec<(String, Argument)>,
+    /// Unit and shape of `w`, once the sender's shape is known.
+    pub weight: Option<Quantity>,
+    pub bias: Option<Quantity>,
+    /// Trained without further word.
+    pub trained: bool,
+    pub plastic: bool,
+    /// Edges of a sparse pattern, or of any pattern once events travel over it.
+    pub edges: Option<Rc<Edges>>,
+    pub span: Span,
+}
+
+/// The edges of a projection, sorted by sender, then target.
+#[derive(Clone, Debug, Default)]
+pub struct Edges {
+    pub senders: usize,
+    pub targets: usize,
+    pub sender: Vec<u32>,
+    pub target: Vec<u32>,
+    /// Row starts by sender.
+    pub rows: Vec<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub name: String,
+    pub nets: Vec<NetId>,
+    /// Declared with a size: `Block(d)[depth]`
+    pub array: bool,
+}
+
+/// `given x = image over time`
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub name: Name,
+    pub value: Closure,
+    pub duration: Option<Closure>,
+    pub step: Option<Closure>,
+    pub over_time: bool,
+}
+
+impl Network {
+    pub fn population(&self, name: &str) -> Option<usize> {
+        self.populations.iter().position(|p| p.name == name)
+    }
+
+    pub fn projection(&self, name: &str) -> Option<usize> {
+        self.projections.iter().position(|p| p.name == name)
+    }
+
+    /// All names after `net.`
+    pub fn member_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.inputs.iter().map(|q| q.name.clone()).collect();
+        names.extend(self.populations.iter().map(|p| p.name.clone()));
+        names.extend(self.projections.iter().map(|p| p.name.clone()));
+        names.extend(self.weights.iter().chain(&self.latents).map(|q| q.name.clone()));
+        names.extend(self.parts.iter().map(|p| p.name.clone()));
+        names.extend(self.lets.iter().map(|l| &l.decl).chain(&self.outputs).map(|d| d.name.text.clone()));
+        names
+    }
+}

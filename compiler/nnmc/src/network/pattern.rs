@@ -1,0 +1,211 @@
+//! Connection patterns: which sender meets which target, and the linear operation that a dense one is.
+
+use nnm_graph::ir::{Conv, Pool};
+use nnm_syntax::ast::{ExprId, ExprKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::eval::{Call, Closure};
+use crate::session::{ScopeId, Session};
+use crate::suggest;
+use crate::unit::Unit;
+
+#[derive(Clone, Debug)]
+pub enum Pattern {
+    Dense { bias: bool },
+    All { autapses: bool },
+    OneToOne,
+    /// Each ordered pair with this probability.
+    Random { p: f64, autapses: bool },
+    FanIn { k: usize, autapses: bool, multapses: bool },
+    FanOut { k: usize, autapses: bool, multapses: bool },
+    Total { n: usize, autapses: bool, multapses: bool },
+    /// Where a condition over the pair holds / with a probability over the pair.
+    Where(Closure),
+    Probability(Closure),
+    /// Pairs from a table of a file.
+    From(String, Span),
+    Conv { size: [usize; 2], conv: Conv, bias: bool },
+    MaxPool(Pool),
+    AvgPool(Pool),
+}
+
+const NAMES: [&str; 13] = [
+    "dense", "all", "one_to_one", "random", "fan_in", "fan_out", "total", "where", "probability", "from", "conv", "max_pool",
+    "avg_pool",
+];
+
+impl Pattern {
+    /// Whether its weights are trained without further word.
+    pub fn is_trained(&self) -> bool {
+        matches!(self, Pattern::Dense { .. } | Pattern::Conv { .. })
+    }
+
+    /// Whether every sender meets every target.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Pattern::Dense { .. } | Pattern::All { autapses: true })
+    }
+
+    pub fn has_bias(&self) -> bool {
+        matches!(self, Pattern::Dense { bias: true } | Pattern::Conv { bias: true, .. })
+    }
+
+    pub fn has_weight(&self) -> bool {
+        !matches!(self, Pattern::MaxPool(_) | Pattern::AvgPool(_))
+    }
+}
+
+impl Session<'_> {
+    /// The pattern after a connection's colon.
+    pub fn pattern(&mut self, scope: ScopeId, id: ExprId) -> Option<Pattern> {
+        let (_, expr) = self.bare_expr(scope, id);
+        let (name, args) = match expr.kind {
+            ExprKind::Call { callee, args, .. } => match self.bare_expr(scope, callee).1.kind {
+                ExprKind::Name(name) => (name, args),
+                _ => (String::new(), args),
+            },
+            ExprKind::Name(name) => (name, vec![]),
+            ExprKind::Error => return None,
+            _ => (String::new(), vec![]),
+        };
+        let span = expr.span;
+        let call = Call { scope, name: name.clone(), receiver: None, bound: vec![], args, clauses: vec![], span };
+        let allowed = allowed(&name);
+        let extra: Vec<(String, Span)> =
+            call.named_args().filter(|(n, _, _)| !allowed.contains(n)).map(|(n, s, _)| (n.to_string(), s)).collect();
+        for (n, s) in extra {
+            let names: Vec<String> = allowed.iter().map(|a| a.to_string()).collect();
+            self.no_parameter(&name, &n, s, &names);
+        }
+        match name.as_str() {
+            "dense" => Some(Pattern::Dense { bias: self.flag(&call, "bias", true)? }),
+            "all" => Some(Pattern::All { autapses: self.flag(&call, "autapses", true)? }),
+            "one_to_one" => Some(Pattern::OneToOne),
+            "random" => self.random_pattern(&call),
+            "fan_in" | "fan_out" | "total" => self.counted_pattern(&name, &call),
+            "where" | "probability" => self.pair_pattern(&name, &call),
+            "from" => self.file_pattern(&call),
+            "conv" => self.conv_pattern(&call),
+            "max_pool" | "avg_pool" => self.pool_pattern(&name, &call),
+            _ => {
+                let d = Diagnostic::error("E0410", span, format!("`{name}` is no connection pattern"));
+                let near = suggest::nearest(&name, NAMES.into_iter());
+                let d = suggest::did_you_mean(d, span, near);
+                self.report(d.help(format!("the patterns are {}", NAMES.map(|n| format!("`{n}`")).join(", "))));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, call: &Call, name: &str, default: bool) -> Option<bool> {
+        match call.named(name) {
+            None => Some(default),
+            Some(id) => Some(self.known(call.scope, id, &format!("`{name}`"))?.as_f64()? != 0.0),
+        }
+    }
+
+    fn first(&mut self, call: &Call, name: &str) -> Option<ExprId> {
+        let found = call.named(name).or_else(|| call.positional(0));
+        if found.is_none() {
+            self.error("E0222", call.span, format!("`{}` needs `{name}`", call.name));
+        }
+        found
+    }
+
+    fn random_pattern(&mut self, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, "p")?;
+        let p = self.known_quantity(call.scope, id, "a probability", &Unit::REAL)?;
+        if !(0.0..=1.0).contains(&p) {
+            let span = self.expr_span(call.scope, id);
+            self.error("E0411", span, format!("a probability is between 0 and 1 (100 %), not {p}"));
+            return None;
+        }
+        Some(Pattern::Random { p, autapses: self.flag(call, "autapses", true)? })
+    }
+
+    fn counted_pattern(&mut self, name: &str, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, if name == "total" { "n" } else { "k" })?;
+        let k = self.known_int(call.scope, id, "a number of connections", 0)? as usize;
+        let (autapses, multapses) = (self.flag(call, "autapses", true)?, self.flag(call, "multapses", true)?);
+        Some(match name {
+            "fan_in" => Pattern::FanIn { k, autapses, multapses },
+            "fan_out" => Pattern::FanOut { k, autapses, multapses },
+            _ => Pattern::Total { n: k, autapses, multapses },
+        })
+    }
+
+    fn pair_pattern(&mut self, name: &str, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, if name == "where" { "condition" } else { "p" })?;
+        let closure = self.closure(call.scope, id);
+        Some(if name == "where" { Pattern::Where(closure) } else { Pattern::Probability(closure) })
+    }
+
+    fn file_pattern(&mut self, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, "file")?;
+        match self.eval(call.scope, id) {
+            crate::value::Value::Text(text) => Some(Pattern::From(text.to_string(), call.span)),
+            _ => {
+                self.error("E0412", call.span, "`from` takes the name of a file: `from(\"pairs.csv\")`");
+                None
+            }
+        }
+    }
+
+    fn sizes(&mut self, call: &Call) -> Option<[usize; 2]> {
+        let first = self.first(call, "h")?;
+        let h = self.known_int(call.scope, first, "a height", 1)? as usize;
+        let w = match call.named("w").or_else(|| call.positional(1)) {
+            Some(id) => self.known_int(call.scope, id, "a width", 1)? as usize,
+            None => h,
+        };
+        Some([h, w])
+    }
+
+    fn count(&mut self, call: &Call, name: &str, default: usize) -> Option<usize> {
+        match call.named(name) {
+            Some(id) => Some(self.known_int(call.scope, id, &format!("`{name}`"), 0)? as usize),
+            None => Some(default),
+        }
+    }
+
+    fn conv_pattern(&mut self, call: &Call) -> Option<Pattern> {
+        let size = self.sizes(call)?;
+        let stride = self.count(call, "stride", 1)?.max(1);
+        let groups = self.count(call, "groups", 1)?.max(1);
+        let pad = match call.named("pad") {
+            Some(id) if self.text(self.expr_span(call.scope, id)).trim() == "same" => {
+                size.map(|n| [(n - 1) / 2, (n - 1) - (n - 1) / 2])
+            }
+            Some(id) => [[self.known_int(call.scope, id, "`pad`", 0)? as usize; 2]; 2],
+            None => [[0; 2]; 2],
+        };
+        let bias = self.flag(call, "bias", true)?;
+        Some(Pattern::Conv { size, conv: Conv { stride: [stride; 2], pad, groups }, bias })
+    }
+
+    fn pool_pattern(&mut self, name: &str, call: &Call) -> Option<Pattern> {
+        let size = self.sizes(call)?;
+        let stride = match self.count(call, "stride", 0)? {
+            0 => size,
+            n => [n; 2],
+        };
+        let pool = Pool { size, stride };
+        Some(if name == "max_pool" { Pattern::MaxPool(pool) } else { Pattern::AvgPool(pool) })
+    }
+}
+
+fn allowed(name: &str) -> &'static [&'static str] {
+    match name {
+        "dense" => &["bias"],
+        "all" => &["autapses"],
+        "random" => &["p", "autapses"],
+        "fan_in" | "fan_out" => &["k", "autapses", "multapses"],
+        "total" => &["n", "autapses", "multapses"],
+        "where" => &["condition"],
+        "probability" => &["p"],
+        "from" => &["file"],
+        "conv" => &["h", "w", "stride", "pad", "groups", "bias"],
+        "max_pool" | "avg_pool" => &["h", "w", "stride"],
+        _ => &[],
+    }
+}

@@ -1,0 +1,394 @@
+//! Weights of connections: their unit, shape and first values; the edges of sparse patterns; delays.
+
+use std::rc::Rc;
+
+use nnm_runtime::array::Array;
+use nnm_runtime::topology::{self, Pairs};
+use nnm_syntax::ast::Init;
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::*;
+use crate::hir::ItemKind;
+use crate::session::{Mode, Session};
+use crate::value::{Repr, Value, scalar};
+
+impl Session<'_> {
+    /// Finds the unit and shape of a connection's weight from its sender, and draws its first values.
+    pub fn size_weights(&mut self, id: NetId, k: usize, sender: &Num, port: &Port) -> Option<()> {
+        let projection = self.net(id).projections[k].clone();
+        if projection.weight.is_some() || !projection.pattern.has_weight() {
+            return Some(());
+        }
+        let unit = self.weight_unit(&projection, sender, port)?;
+        let target = self.net(id).populations[projection.target].clone();
+        let Some(from) = self.shape(sender) else {
+            self.net_mut(id).projections[k].weight = Some(quantity("w", unit, vec![], projection.span));
+            return Some(());
+        };
+        let senders: usize = from.iter().product();
+        let shape = self.weight_shape(id, k, &projection, &target, &from)?;
+        let w = self.first_weights(id, &projection, &target, &unit, &shape, senders);
+        let name = projection.name.clone();
+        let full = format!("{name}.w");
+        let w = w?;
+        let net = self.net_mut(id);
+        net.store.insert(full, w);
+        net.projections[k].weight = Some(quantity("w", unit, shape, projection.span));
+        if projection.pattern.has_bias() {
+            let cells = match projection.pattern {
+                Pattern::Conv { .. } => target.shape[0],
+                _ => target.size(),
+            };
+            let bias = quantity("b", port.unit.clone(), vec![cells], projection.span);
+            let net = self.net_mut(id);
+            net.store.insert(format!("{name}.b"), crate::value::vector(vec![0.0; cells]));
+            net.projections[k].bias = Some(bias);
+        }
+        Some(())
+    }
+
+    /// `w`'s unit: what the synapse declares, or port over sender.
+    fn weight_unit(&mut self, projection: &Projection, sender: &Num, port: &Port) -> Option<Unit> {
+        match projection.synapse {
+            None => {
+                let unit = port.unit.over(&sender.unit);
+                let pretty = if sender.unit.is_real() { port.unit.clone() } else { unit };
+                Some(pretty)
+            }
+            Some(item) => {
+                let ItemKind::Synapse(synapse) = &self.modules.item(item).kind else { return None };
+                let Some(weight) = synapse.dynamics.weights.first().cloned() else { return Some(Unit::REAL) };
+                let scope = self.scope(self.modules.item(item).module, None);
+                self.bind(scope, "port", Value::Num(Num::unknown(port.unit.clone())));
+                match (&weight.ty, weight.init) {
+                    (Some(ty), _) => Some(self.declared(scope, ty)?.unit),
+                    (None, Some(Init::Value(e) | Init::Draw(e))) => Some(self.operand(scope, e)?.num.unit),
+                    (None, None) => Some(Unit::REAL),
+                }
+            }
+        }
+    }
+
+    fn weight_shape(&mut self, id: NetId, k: usize, p: &Projection, target: &Population, from: &[usize]) -> Option<Vec<usize>> {
+        let senders: usize = from.iter().product();
+        match &p.pattern {
+            Pattern::Dense { .. } | Pattern::All { autapses: true } => Some(vec![self.targets(p, target), senders]),
+            Pattern::OneToOne => {
+                let targets = self.targets(p, target);
+                if senders != targets {
+                    let message = format!("`one_to_one` joins {senders} senders to {targets} cells: the numbers differ");
+                    self.error("E0420", p.pattern_span, message);
+                    return None;
+                }
+                self.make_edges(id, k, senders)?;
+                Some(vec![targets])
+            }
+            Pattern::Conv { size, conv, .. } => {
+                let (Some(channels), Some(out)) = (from.first(), target.shape.first()) else { return None };
+                if from.len() != 3 || target.shape.len() != 3 {
+                    let d = Diagnostic::error("E0421", p.pattern_span, "`conv` joins [channels, height, width] to the same")
+                        .label(target.span, format!("this has {}", crate::eval::types::shape_text(&target.shape)));
+                    self.report(d);
+                    return None;
+                }
+                Some(vec![*out, channels / conv.groups, size[0], size[1]])
+            }
+            Pattern::MaxPool(_) | Pattern::AvgPool(_) => Some(vec![]),
+            _ => {
+                let edges = self.make_edges(id, k, senders)?;
+                Some(vec![edges.sender.len()])
+            }
+        }
+    }
+
+    fn targets(&self, p: &Projection, target: &Population) -> usize {
+        p.target_cells.map_or(target.size(), |(a, b)| b - a)
+    }
+
+    /// The edges of a connection, made once: sorted by sender, then target.
+    pub fn make_edges(&mut self, id: NetId, k: usize, senders: usize) -> Option<Rc<Edges>> {
+        let p = self.net(id).projections[k].clone();
+        if let Some(edges) = &p.edges {
+            return Some(edges.clone());
+        }
+        let target = self.net(id).populations[p.target].clone();
+        let targets = self.targets(&p, &target);
+        let first_target = p.target_cells.map_or(0, |(a, _)| a);
+        let path = format!("{}.{}", self.net(id).path, p.name);
+        let key = nnm_runtime::random::key(self.seed, &format!("{path}.edges"));
+        let same = p.source.is_some_and(|(s, _)| s == p.target);
+        let pairs = match &p.pattern {
+            _ if self.mode == Mode::Check => Ok(Pairs::default()),
+            Pattern::Dense { .. } | Pattern::All { autapses: true } => Ok(topology::all(senders, targets, true)),
+            Pattern::All { autapses } => Ok(topology::all(senders, targets, *autapses || !same)),
+            Pattern::OneToOne => Ok(topology::one_to_one(senders)),
+            Pattern::Random { p, autapses } => Ok(topology::random(senders, targets, *p, *autapses || !same, key)),
+            Pattern::FanIn { k, autapses, multapses } => {
+                topology::fan_in(senders, targets, *k, *autapses || !same, *multapses, key)
+            }
+            Pattern::FanOut { k, autapses, multapses } => {
+                topology::fan_out(senders, targets, *k, *autapses || !same, *multapses, key)
+            }
+            Pattern::Total { n, autapses, multapses } => {
+                topology::total(senders, targets, *n, *autapses || !same, *multapses, key)
+            }
+            Pattern::Where(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], None)?),
+            Pattern::Probability(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], Some(key))?),
+            Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
+            Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) => return None,
+        };
+        let pairs = match pairs {
+            Ok(pairs) => pairs,
+            Err(message) => {
+                self.error("E0422", p.pattern_span, message.to_string());
+                return None;
+            }
+        };
+        let edges = Rc::new(edges_of(pairs, senders, target.size(), first_target as u32));
+        self.net_mut(id).projections[k].edges = Some(edges.clone());
+        Some(edges)
+    }
+
+    fn pairs_where(&mut self, id: NetId, p: &Projection, closure: Closure, shape: [usize; 2], key: Option<u64>) -> Option<Pairs> {
+        let (pre, post) = self.end_populations(id, p);
+        let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, shape, None);
+        let num = self.operand(scope, closure.expr.id)?.num;
+        let table = self.spread(&num, &shape, p.pattern_span)?;
+        let mut pairs = Pairs::default();
+        for s in 0..shape[1] {
+            for t in 0..shape[0] {
+                let value = table[[t, s].as_slice()];
+                let held = match key {
+                    None => value != 0.0,
+                    Some(key) => nnm_runtime::random::uniform_f64(key, 0, (s * shape[0] + t) as u64) < value,
+                };
+                if held {
+                    pairs.source.push(s as u32);
+                    pairs.target.push(t as u32);
+                }
+            }
+        }
+        Some(pairs)
+    }
+
+    fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Pairs> {
+        let table = match nnm_runtime::data::csv(self.host.files(), file) {
+            Ok(table) => table,
+            Err(error) => {
+                self.error("E0601", span, error.to_string());
+                return None;
+            }
+        };
+        let columns: Vec<&Array> = table.columns.iter().map(|(_, c)| c).collect();
+        let (Some(s), Some(t)) = (columns.first(), columns.get(1)) else {
+            self.error("E0602", span, "a file of connections has two columns: sender and target");
+            return None;
+        };
+        let mut pairs = Pairs::default();
+        for (s, t) in s.iter().zip(t.iter()) {
+            let good = |x: f64, n: usize| x >= 0.0 && x.fract() == 0.0 && (x as usize) < n;
+            if !good(*s, senders) || !good(*t, targets) {
+                let message = format!("the pair {s}, {t} is outside of {senders} senders and {targets} targets");
+                self.error("E0603", span, message);
+                return None;
+            }
+            pairs.source.push(*s as u32);
+            pairs.target.push(*t as u32);
+        }
+        Some(pairs)
+    }
+
+    pub fn end_populations(&self, id: NetId, p: &Projection) -> (Option<Population>, Population) {
+        let net = self.net(id);
+        (p.source.map(|(s, _)| net.populations[s].clone()), net.populations[p.target].clone())
+    }
+
+    /// The first values of `w`: as `via` says, as the synapse declares, else the pattern's default.
+    fn first_weights(
+        &mut self,
+        id: NetId,
+        p: &Projection,
+        target: &Population,
+        unit: &Unit,
+        shape: &[usize],
+        senders: usize,
+    ) -> Option<Array> {
+        let path = format!("{}.{}.w", self.net(id).path, p.name);
+        let given = p.args.iter().find(|(n, _)| n == "w").map(|(_, a)| a.clone());
+        let declared = p.synapse.and_then(|item| match &self.modules.item(item).kind {
+            ItemKind::Synapse(s) => s.dynamics.weights.first().map(|w| (self.modules.item(item).module, w.clone())),
+            _ => None,
+        });
+        let _ = target;
+        let num = match (given, declared) {
+            (Some(argument), _) => self.pair_argument(id, p, &argument, shape, senders, &path)?,
+            (None, Some((module, decl))) => {
+                let scope = self.scope(module, None);
+                match decl.init {
+                    Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, shape, &path)?,
+                    Some(Init::Value(e)) => self.operand(scope, e)?.num,
+                    None => {
+                        let d = Diagnostic::error("E0423", p.span, "the synapse's `w` has no value: give one, `via …(w = …)`")
+                            .label(decl.span, "declared here without one");
+                        self.report(d);
+                        return None;
+                    }
+                }
+            }
+            (None, None) if p.trained => self.glorot(shape, &path),
+            (None, None) => Num { unit: Unit::Zero, ..Num::real(1.0) },
+        };
+        let at = p.args.iter().find(|(n, _)| n == "w").map_or(p.span, |(_, a)| match a {
+            Argument::Expr(c) | Argument::Draw(c) => self.expr_span(c.scope, c.expr.id),
+            Argument::Value(_) => p.span,
+        });
+        if !num.unit.fits(unit) {
+            let (found, wanted) = (num.unit.describe(), unit.describe());
+            let message = format!("the weight of `{}` is in {wanted} (port over sender), not in {found}", p.name);
+            self.error("E0424", at, message);
+            return None;
+        }
+        self.spread(&num, shape, at)
+    }
+
+    /// An argument over the pairs of a connection: a value, an expression of `pre`, `post`, `i`, `j`, or a distribution.
+    pub fn pair_argument(
+        &mut self,
+        id: NetId,
+        p: &Projection,
+        argument: &Argument,
+        shape: &[usize],
+        senders: usize,
+        path: &str,
+    ) -> Option<Num> {
+        match argument {
+            Argument::Value(value) => self.number(value.clone(), p.span),
+            Argument::Draw(closure) => self.draw_values(*closure, closure.scope, shape, path),
+            Argument::Expr(closure) => {
+                let (pre, post) = self.end_populations(id, p);
+                let full = [self.targets(p, &post), senders];
+                let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
+                let edges = if p.pattern.is_full() { None } else { edges };
+                let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, full, edges.as_deref());
+                let span = self.expr_span(closure.scope, closure.expr.id);
+                match self.eval(scope, closure.expr.id) {
+                    Value::Text(file) => self.weights_from(&file, span),
+                    value => self.number(value, span),
+                }
+            }
+        }
+    }
+
+    fn weights_from(&mut self, file: &str, span: Span) -> Option<Num> {
+        match nnm_runtime::data::npy(self.host.files(), file) {
+            Ok(array) => Some(Num::array(Unit::Zero, array)),
+            Err(error) => {
+                self.error("E0601", span, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Glorot and Bengio (2010): uniform on ± sqrt(6 / (fan in + fan out)).
+    pub fn glorot(&mut self, shape: &[usize], path: &str) -> Num {
+        let (fan_out, fan_in) = fans(shape);
+        let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
+        let key = nnm_runtime::random::key(self.seed, path);
+        let size: usize = shape.iter().product();
+        let values = (0..size).map(|k| (2.0 * nnm_runtime::random::uniform_f64(key, 0, k as u64) - 1.0) * bound).collect();
+        Num { unit: Unit::Zero, ..Num::array(Unit::REAL, crate::value::shaped(shape, values)) }
+    }
+
+    /// A connection's delay in whole steps, one number or one an edge; axonal and dendritic.
+    pub fn delays(&mut self, id: NetId, k: usize, dt: f64) -> Option<[Array; 2]> {
+        let p = self.net(id).projections[k].clone();
+        let Some((_, argument)) = p.args.iter().find(|(n, _)| n == "delay").cloned() else {
+            return Some([scalar(0.0), scalar(0.0)]);
+        };
+        let (closure, drawn) = match &argument {
+            Argument::Expr(c) => (*c, false),
+            Argument::Draw(c) => (*c, true),
+            Argument::Value(_) => return Some([scalar(0.0), scalar(0.0)]),
+        };
+        let span = self.expr_span(closure.scope, closure.expr.id);
+        let sides = self.delay_sides(closure);
+        let mut out = [scalar(0.0), scalar(0.0)];
+        for (side, expr) in sides {
+            let argument = if drawn { Argument::Draw(expr) } else { Argument::Expr(expr) };
+            let edges = p.edges.clone();
+            let shape: Vec<usize> = edges.as_ref().map_or(vec![], |e| vec![e.sender.len()]);
+            let senders = edges.as_ref().map_or(0, |e| e.senders);
+            let path = format!("{}.{}.delay", self.net(id).path, p.name);
+            let sparse = Projection { pattern: Pattern::Total { n: 0, autapses: true, multapses: true }, ..p.clone() };
+            let num = self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?;
+            out[side] = self.whole_steps(&num, dt, drawn, span)?;
+        }
+        Some(out)
+    }
+
+    fn delay_sides(&self, closure: Closure) -> Vec<(usize, Closure)> {
+        use nnm_syntax::ast::{BinaryOp, ExprKind};
+        let (id, expr) = self.bare_expr(closure.scope, closure.expr.id);
+        let here = |id| Closure { expr: crate::hir::ExprRef { id, ..closure.expr }, ..closure };
+        match expr.kind {
+            ExprKind::Binary(BinaryOp::Add, a, b) => {
+                let mut sides = self.delay_sides(here(a));
+                sides.extend(self.delay_sides(here(b)));
+                let sided = |id| matches!(self.bare_expr(closure.scope, id).1.kind, ExprKind::Sided(..));
+                if sided(a) || sided(b) { sides } else { vec![(0, here(id))] }
+            }
+            ExprKind::Sided(inner, word) => vec![(usize::from(word.text == "dendritic"), here(inner))],
+            _ => vec![(0, here(id))],
+        }
+    }
+
+    /// Seconds (or a plain number of steps) as whole steps: an error where a given delay is none, rounded where drawn.
+    fn whole_steps(&mut self, num: &Num, dt: f64, drawn: bool, span: Span) -> Option<Array> {
+        let Repr::Const(array) = &num.repr else { return Some(scalar(0.0)) };
+        let per_step = if num.unit.is_real() { 1.0 } else { dt };
+        if !num.unit.is_real() && num.unit.dim() != Some(crate::unit::TIME) {
+            self.error("E0425", span, format!("a delay is a time or a number of steps, not {}", num.unit.describe()));
+            return None;
+        }
+        let steps = array.mapv(|d| d / per_step);
+        if steps.iter().any(|s| *s < -1e-9) {
+            self.error("E0426", span, "a delay cannot be negative");
+            return None;
+        }
+        if !drawn && steps.iter().any(|s| (s - s.round()).abs() > 1e-6) {
+            let message = format!("this delay is no whole number of steps of {} ms", dt * 1e3);
+            self.error("E0427", span, message);
+            return None;
+        }
+        Some(steps.mapv(f64::round).into_shared())
+    }
+}
+
+fn quantity(name: &str, unit: Unit, shape: Vec<usize>, span: Span) -> Quantity {
+    Quantity { name: name.into(), unit, shape, class: None, span }
+}
+
+fn edges_of(pairs: Pairs, senders: usize, targets: usize, first_target: u32) -> Edges {
+    let mut rows = vec![0u32; senders + 1];
+    for s in &pairs.source {
+        rows[*s as usize + 1] += 1;
+    }
+    for s in 0..senders {
+        rows[s + 1] += rows[s];
+    }
+    let target = pairs.target.iter().map(|t| t + first_target).collect();
+    Edges { senders, targets, sender: pairs.source, target, rows }
+}
+
+/// Fan out and fan in of a weight's shape `[out, in, …]`.
+fn fans(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [] => (1, 1),
+        [n] => (*n, 1),
+        [out, inner, rest @ ..] => {
+            let field: usize = rest.iter().product();
+            (out * field, inner * field)
+        }
+    }
+}

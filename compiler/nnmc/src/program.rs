@@ -1,0 +1,163 @@
+//! The program being built: its storage by path, and what the surroundings give to the networks in it.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{NodeId, Place, Stmt, Var, VarElem, VarId};
+use nnm_kir::ir::Int;
+
+use crate::network::{FrameId, NetId};
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::Num;
+
+/// What a stored quantity is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// From the network's store, and written back.
+    Weight,
+    /// A neuron's or synapse's state: begins anew with each presentation.
+    State,
+    /// Given from outside: data, a constant table.
+    Input,
+    /// Of this program alone.
+    Work,
+}
+
+/// A named piece of storage.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    pub var: VarId,
+    pub role: Role,
+    pub unit: Unit,
+    pub class: Option<usize>,
+    /// Where it lives between programs: a network and the path in its store.
+    pub home: Option<(NetId, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Built to be looked at, never run.
+    Probe,
+    Simulate,
+    /// One presentation per sample: training and evaluation.
+    Samples { training: bool },
+}
+
+#[derive(Debug)]
+pub struct Program {
+    pub purpose: Purpose,
+    /// Whether states and inputs differ between the samples of a batch.
+    pub batched: bool,
+    pub leaves: IndexMap<String, Leaf>,
+    /// Frames of the networks in it.
+    pub frames: IndexMap<NetId, FrameId>,
+    /// The step's length in seconds, where time is continuous.
+    pub dt: Option<f64>,
+    /// Whether there are steps at all.
+    pub stepped: bool,
+    /// The number of the step, for draws and `t`.
+    pub step: Int,
+    /// What is added to a port from outside.
+    pub stimuli: IndexMap<(FrameId, usize, usize), Vec<Num>>,
+    /// What a connection brings to its port, where it is not the plain product.
+    pub arrivals: IndexMap<(FrameId, usize), Num>,
+    /// In place of `transpose(w)` on the way back: [sender, target], by the connection's path.
+    pub feedback: IndexMap<String, Feedback>,
+    /// Ports' sums, by population: where errors arrive.
+    pub port_nodes: IndexMap<(FrameId, usize, usize), NodeId>,
+    /// What each connection received and gave: its sender's value and its contribution.
+    pub senders: IndexMap<(FrameId, usize), Num>,
+    /// What comes to ports from elsewhere: held over the step, whatever the solver.
+    pub foreign: Vec<NodeId>,
+    /// Terms of the objectives, by name.
+    pub terms: Vec<(String, Num)>,
+    /// Draws made so far, for their keys.
+    pub draws: usize,
+    /// Reductions over time asked for: the value per step and what becomes of it.
+    pub reductions: Vec<crate::samples::Reduction>,
+    /// Statements for the step, in order.
+    pub body: Vec<Stmt>,
+}
+
+/// What carries errors back over a connection.
+#[derive(Clone, Debug)]
+pub enum Feedback {
+    Matrix(Num),
+    None,
+}
+
+impl Program {
+    pub fn new(purpose: Purpose, batched: bool) -> Program {
+        Program {
+            purpose,
+            batched,
+            leaves: IndexMap::new(),
+            frames: IndexMap::new(),
+            dt: None,
+            stepped: false,
+            step: Int::Const(0),
+            stimuli: IndexMap::new(),
+            arrivals: IndexMap::new(),
+            feedback: IndexMap::new(),
+            port_nodes: IndexMap::new(),
+            senders: IndexMap::new(),
+            foreign: vec![],
+            terms: vec![],
+            draws: 0,
+            reductions: vec![],
+            body: vec![],
+        }
+    }
+}
+
+/// What a leaf is made from.
+pub struct NewLeaf<'a> {
+    pub path: &'a str,
+    pub role: Role,
+    pub unit: Unit,
+    pub shape: &'a [usize],
+    pub batched: bool,
+    pub home: Option<(NetId, String)>,
+}
+
+impl Session<'_> {
+    /// The value of a stored quantity; storage is made when it is first asked for.
+    pub fn leaf(&mut self, new: NewLeaf) -> Num {
+        let var = self.leaf_var(&new);
+        let node = self.read_whole(var);
+        Num::node(new.unit, node)
+    }
+
+    pub fn leaf_var(&mut self, new: &NewLeaf) -> VarId {
+        if let Some(leaf) = self.program.as_ref().and_then(|p| p.leaves.get(new.path)) {
+            return leaf.var;
+        }
+        let var = self.graph.add_var(Var {
+            name: new.path.to_string(),
+            elem: VarElem::Real,
+            shape: new.shape.to_vec(),
+            batched: new.batched,
+            times: None,
+        });
+        let leaf = Leaf { var, role: new.role, unit: new.unit.clone(), class: None, home: new.home.clone() };
+        if let Some(program) = &mut self.program {
+            program.leaves.insert(new.path.to_string(), leaf);
+        }
+        var
+    }
+
+    pub fn read_whole(&mut self, var: VarId) -> NodeId {
+        self.read_at(var, Place::Whole)
+    }
+
+    pub fn read_at(&mut self, var: VarId, place: Place) -> NodeId {
+        match self.graph.read(var, place) {
+            Ok(node) => node,
+            Err(_) => self.graph.constant(f64::NAN),
+        }
+    }
+
+    /// Whether something runs in the program being built.
+    pub fn building(&self) -> bool {
+        self.program.is_some()
+    }
+}

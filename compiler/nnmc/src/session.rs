@@ -1,0 +1,182 @@
+//! All that is known while a model is checked or run: modules, findings, scopes, networks, and the program being built.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use nnm_graph::ir::Graph;
+use nnm_syntax::diag::{Diagnostic, Severity};
+use nnm_syntax::span::Span;
+
+use crate::eval::Closure;
+use crate::hir::{ItemId, ModuleId, Modules};
+use crate::network::{Frame, FrameId, NetId, Network};
+use crate::program::Program;
+use crate::value::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ScopeId(pub u32);
+
+/// Names and what they stand for; a name that is not here is looked for in the parent, then in the module.
+#[derive(Debug)]
+pub struct Scope {
+    pub module: ModuleId,
+    pub parent: Option<ScopeId>,
+    pub names: IndexMap<String, Slot>,
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    Value(Value),
+    /// Evaluated when first read.
+    Lazy(Lazy),
+    /// Being evaluated: reading it now is a cycle.
+    Busy,
+}
+
+#[derive(Clone, Debug)]
+pub enum Lazy {
+    /// An expression, held to a declared type if there is one.
+    Expr(Closure, Option<nnm_syntax::ast::Type>),
+    /// What arrives at a port of a population in this step.
+    Port { frame: FrameId, population: usize, port: usize },
+    /// The output of an architecture's part or of the architecture itself.
+    Input { frame: FrameId, name: String },
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is computed; every part of the model is looked at once.
+    Check,
+    Run,
+}
+
+pub struct Session<'a> {
+    pub modules: Modules,
+    pub mode: Mode,
+    pub seed: u64,
+    pub scopes: Vec<Scope>,
+    pub nets: Vec<Network>,
+    pub frames: Vec<Frame>,
+    /// The graph of the program being built, or a scratch one.
+    pub graph: Graph,
+    pub program: Option<Program>,
+    /// Names being evaluated, innermost last: the chain of a cycle.
+    pub chain: Vec<(String, Span)>,
+    /// The draw being made for a parameter, state or weight; `None` inside equations.
+    pub drawing: Option<crate::network::Drawing>,
+    /// Calls of declared functions under way.
+    pub depth: usize,
+    pub host: &'a dyn Host,
+    seen: BTreeSet<(&'static str, Span)>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What the library asks of its surroundings: data files. The only way to anything outside.
+pub trait Host {
+    /// The text of a module beside the user's file.
+    fn module(&self, path: &str) -> Option<String>;
+    fn files(&self) -> &nnm_runtime::data::Files;
+    /// A line of progress; `None` when the work is over.
+    fn progress(&self, event: &crate::events::Event);
+    /// Whether the user asked to stop.
+    fn interrupted(&self) -> bool;
+}
+
+impl<'a> Session<'a> {
+    pub fn new(modules: Modules, mode: Mode, host: &'a dyn Host) -> Session<'a> {
+        let mut session = Session {
+            modules,
+            mode,
+            seed: 0,
+            scopes: vec![],
+            nets: vec![],
+            frames: vec![],
+            graph: Graph::default(),
+            program: None,
+            chain: vec![],
+            drawing: None,
+            depth: 0,
+            host,
+            seen: BTreeSet::new(),
+            diagnostics: vec![],
+        };
+        for diagnostic in std::mem::take(&mut session.modules.diagnostics) {
+            session.report(diagnostic);
+        }
+        session
+    }
+
+    /// Keeps a finding; the same code at the same place is said once.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        if self.seen.insert((diagnostic.code, diagnostic.span)) {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Reports an error and gives the value that is silent about what follows from it.
+    pub fn fail(&mut self, diagnostic: Diagnostic) -> Value {
+        self.report(diagnostic);
+        Value::Missing
+    }
+
+    pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> Value {
+        self.fail(Diagnostic::error(code, span, message))
+    }
+
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    pub fn error_count(&self) -> usize {
+        self.diagnostics.iter().filter(|d| d.severity == Severity::Error).count()
+    }
+
+    pub fn scope(&mut self, module: ModuleId, parent: Option<ScopeId>) -> ScopeId {
+        self.scopes.push(Scope { module, parent, names: IndexMap::new() });
+        ScopeId(self.scopes.len() as u32 - 1)
+    }
+
+    /// A scope inside another, of the same module.
+    pub fn inner(&mut self, parent: ScopeId) -> ScopeId {
+        let module = self.scopes[parent.0 as usize].module;
+        self.scope(module, Some(parent))
+    }
+
+    pub fn bind(&mut self, scope: ScopeId, name: impl Into<String>, value: Value) {
+        self.scopes[scope.0 as usize].names.insert(name.into(), Slot::Value(value));
+    }
+
+    pub fn bind_lazy(&mut self, scope: ScopeId, name: impl Into<String>, lazy: Lazy) {
+        self.scopes[scope.0 as usize].names.insert(name.into(), Slot::Lazy(lazy));
+    }
+
+    pub fn module_of(&self, scope: ScopeId) -> ModuleId {
+        self.scopes[scope.0 as usize].module
+    }
+
+    pub fn text(&self, span: Span) -> &str {
+        self.modules.sources.text(span)
+    }
+
+    pub fn item_word(&self, item: ItemId) -> &'static str {
+        self.modules.item(item).kind.word()
+    }
+
+    pub fn net(&self, id: NetId) -> &Network {
+        &self.nets[id.0 as usize]
+    }
+
+    pub fn net_mut(&mut self, id: NetId) -> &mut Network {
+        &mut self.nets[id.0 as usize]
+    }
+
+    pub fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[id.0 as usize]
+    }
+
+    pub fn frame_mut(&mut self, id: FrameId) -> &mut Frame {
+        &mut self.frames[id.0 as usize]
+    }
+}

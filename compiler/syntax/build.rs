@@ -1,0 +1,7 @@
+//! Generates the parser from the grammar.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo:rerun-if-changed=src/grammar.lalrpop");
+    if std::path::Path::new("src/grammar.lalrpop").exists() { lalrpop::Configuration::new().use_cargo_dir_conventions().process()?; }
+    Ok(())
+}

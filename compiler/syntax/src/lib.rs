@@ -1,0 +1,21 @@
+//! Text to tree: source map, diagnostics, lexer, token layer, parser, formatter.
+pub mod ast;
+mod builder;
+pub mod diag;
+mod format;
+mod grammar;
+mod layer;
+mod lexer;
+pub mod span;
+mod token;
+pub mod trivia;
+pub mod units;
+pub mod words;
+mod messages;
+mod parser;
+mod print;
+pub use format::format;
+pub use messages::{CODES, nearest};
+pub use parser::{Parsed, parse};
+pub use print::{equal_modulo_spans, print_ast, print_tokens};
+pub use words::{RESERVED, clause_words, statement_words};

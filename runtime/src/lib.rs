@@ -1,0 +1,7 @@
+//! What compiled kernels stand on: the ABI, random numbers, block mathematics, primitives, data and result files.
+pub mod abi;
+pub mod flush;
+pub mod math;
+pub mod matmul;
+pub mod memory;
+pub mod random;

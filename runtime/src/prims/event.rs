@@ -1,0 +1,136 @@
+//! Events: from flags to index lists, from lists to logs, and the search for what is not finite.
+
+use super::call::{Args, Float, Prim, def};
+use super::level::by_level;
+use crate::abi::ArgKind::{In, InIndex, Int, Out, OutCount, OutIndex};
+use crate::abi::{PrimDef, status};
+
+pub(super) static PRIMS: &[PrimDef] = &[
+    def::<Compact>(
+        "compact",
+        "list = each i < n as often as flags[i] says (rounded up), in order; count[0] = their number, at most room",
+        &[("list", OutIndex), ("count", OutCount), ("flags", In), ("n", Int), ("room", Int)],
+        |ints| vec![ints[1], 1, ints[0]],
+    ),
+    def::<Log>(
+        "log",
+        "appends list[k] to log_cell and step to log_step for k < n, and adds n to log_count[0]; status 1 without room",
+        &[
+            ("log_cell", OutIndex),
+            ("log_step", OutIndex),
+            ("log_count", OutCount),
+            ("list", InIndex),
+            ("n", Int),
+            ("step", Int),
+            ("room", Int),
+        ],
+        |ints| vec![ints[2], ints[2], 1, ints[0]],
+    ),
+    def::<FindBad>(
+        "find_bad",
+        "place[0] = the first i < n for which src[i] is not finite, else -1",
+        &[("place", OutCount), ("src", In), ("n", Int)],
+        |ints| vec![1, ints[0]],
+    ),
+    def::<Fill>("fill", "out[i] = value for i < n", &[("out", Out), ("value", crate::abi::ArgKind::Real), ("n", Int)], |i| {
+        vec![i[0]]
+    }),
+];
+
+const BLOCK: usize = 32;
+
+/// Writes the indices and gives their number, or `None` without room.
+#[inline(always)]
+fn compact_loop<T: Float>(list: &mut [u32], flags: &[T]) -> Option<usize> {
+    let mut len = 0;
+    for (block, values) in flags.chunks(BLOCK).enumerate() {
+        if values.iter().fold(false, |any, x| any | (*x != T::ZERO)) {
+            len = listed(list, len, block * BLOCK, values)?;
+        }
+    }
+    Some(len)
+}
+
+fn listed<T: Float>(list: &mut [u32], mut len: usize, first: usize, values: &[T]) -> Option<usize> {
+    for (i, x) in values.iter().enumerate() {
+        if *x != T::ZERO {
+            let times = x.to_f64().ceil().max(0.0) as usize;
+            let end = len.checked_add(times)?;
+            list.get_mut(len..end)?.fill((first + i) as u32);
+            len = end;
+        }
+    }
+    Some(len)
+}
+
+by_level! { fn compact<T>(list: &mut [u32], flags: &[T]) -> Option<usize> = compact_loop::<T> }
+
+struct Compact;
+impl Prim for Compact {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let [n, room] = args.sizes(3);
+        // SAFETY: each reaches as far as the formula.
+        let (list, count, flags) =
+            unsafe { (args.slice_mut::<u32>(0, room), args.slice_mut::<i64>(1, 1), args.slice::<T>(2, n)) };
+        let Some(len) = compact(list, flags) else { return status::BUG };
+        count[0] = len as i64;
+        status::OK
+    }
+}
+
+struct Log;
+impl Prim for Log {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let (n, step, room) = (args.size(4), args.int(5), args.size(6));
+        // SAFETY: each reaches as far as the formula.
+        let (cells, steps, count, list) = unsafe {
+            (
+                args.slice_mut::<u32>(0, room),
+                args.slice_mut::<u32>(1, room),
+                args.slice_mut::<i64>(2, 1),
+                args.slice::<u32>(3, n),
+            )
+        };
+        let used = usize::try_from(count[0]).unwrap_or(0);
+        if n > room.saturating_sub(used) {
+            return status::LOG_FULL;
+        }
+        cells[used..used + n].copy_from_slice(list);
+        steps[used..used + n].fill(step as u32);
+        count[0] += n as i64;
+        status::OK
+    }
+}
+
+#[inline(always)]
+fn bad_loop<T: Float>(values: &[T]) -> Option<usize> {
+    for (block, part) in values.chunks(BLOCK).enumerate() {
+        // x - x is 0 for what is finite, NaN for what is not.
+        if part.iter().fold(false, |any, x| any | ((*x - *x) != T::ZERO)) {
+            return part.iter().position(|x| !x.is_finite()).map(|i| block * BLOCK + i);
+        }
+    }
+    None
+}
+
+by_level! { fn bad<T>(values: &[T]) -> Option<usize> = bad_loop::<T> }
+
+struct FindBad;
+impl Prim for FindBad {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        // SAFETY: place reaches 1 and src n.
+        let (place, src) = unsafe { (args.slice_mut::<i64>(0, 1), args.slice::<T>(1, args.size(2))) };
+        place[0] = bad(src).map_or(-1, |i| i as i64);
+        status::OK
+    }
+}
+
+struct Fill;
+impl Prim for Fill {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        // SAFETY: out reaches n.
+        let out = unsafe { args.slice_mut::<T>(0, args.size(2)) };
+        out.fill(T::from_f64(f64::from_bits(args.int(1) as u64)));
+        status::OK
+    }
+}

@@ -1,0 +1,154 @@
+//! Pooling of planes `[height, width]`: whole windows only, the first maximum wins.
+
+use super::call::{Args, Float, Prim, def};
+use crate::abi::ArgKind::{self, In, Int, Out};
+use crate::abi::{PrimDef, status};
+
+const INTS: usize = 9;
+
+const fn with_sizes<const N: usize>(buffers: &[(&'static str, ArgKind)]) -> [(&'static str, ArgKind); N] {
+    let names = ["planes", "height", "width", "out_h", "out_w", "size_h", "size_w", "stride_h", "stride_w"];
+    let mut args = [("", Int); N];
+    let mut k = 0;
+    while k < N {
+        args[k] = if k < buffers.len() { buffers[k] } else { (names[k - buffers.len()], Int) };
+        k += 1;
+    }
+    args
+}
+
+static TWO: [(&str, ArgKind); 2 + INTS] = with_sizes(&[("out", Out), ("src", In)]);
+static THREE: [(&str, ArgKind); 3 + INTS] = with_sizes(&[("out", Out), ("x", In), ("src", In)]);
+
+pub(super) static PRIMS: &[PrimDef] = &[
+    def::<MaxPool>("max_pool", "out[p, i, j] = the largest of window (i, j) of src[p]", &TWO, |n| vec![small(n), large(n)]),
+    def::<MaxPoolGrad>(
+        "max_pool_grad",
+        "out = 0, then out[p, place of the first maximum of window (i, j) of x[p]] += src[p, i, j]",
+        &THREE,
+        |n| vec![large(n), large(n), small(n)],
+    ),
+    def::<MaxPoolTake>(
+        "max_pool_take",
+        "out[p, i, j] = src[p, place of the first maximum of window (i, j) of x[p]]",
+        &THREE,
+        |n| vec![small(n), large(n), large(n)],
+    ),
+    def::<AvgPool>("avg_pool", "out[p, i, j] = the mean of window (i, j) of src[p]", &TWO, |n| vec![small(n), large(n)]),
+    def::<AvgPoolGrad>(
+        "avg_pool_grad",
+        "out = 0, then out[p, each place of window (i, j)] += src[p, i, j] / window",
+        &TWO,
+        |n| vec![large(n), small(n)],
+    ),
+];
+
+fn large(n: &[i64]) -> i64 {
+    n[0] * n[1] * n[2]
+}
+
+fn small(n: &[i64]) -> i64 {
+    n[0] * n[3] * n[4]
+}
+
+/// The sizes of a call: planes, image, output, window, stride.
+struct Sizes([usize; INTS]);
+
+impl Sizes {
+    fn large(&self) -> usize {
+        self.0[..3].iter().product()
+    }
+
+    fn small(&self) -> usize {
+        self.0[0] * self.0[3] * self.0[4]
+    }
+
+    fn window(&self) -> usize {
+        self.0[5] * self.0[6]
+    }
+
+    /// Each window, by its place in the output, with the place of its first element.
+    fn for_each_window(&self, mut visit: impl FnMut(usize, usize)) {
+        let [planes, height, width, out_h, out_w, _, _, stride_h, stride_w] = self.0;
+        for p in 0..planes {
+            for i in 0..out_h {
+                for j in 0..out_w {
+                    visit((p * out_h + i) * out_w + j, (p * height + i * stride_h) * width + j * stride_w);
+                }
+            }
+        }
+    }
+
+    /// The places of a window's elements.
+    fn places(&self, first: usize) -> impl Iterator<Item = usize> {
+        let (rows, columns, width) = (self.0[5], self.0[6], self.0[2]);
+        (0..rows).flat_map(move |u| (0..columns).map(move |v| first + u * width + v))
+    }
+
+    fn largest<T: Float>(&self, x: &[T], first: usize) -> usize {
+        self.places(first).fold(first, |best, k| if x[k] > x[best] { k } else { best })
+    }
+}
+
+struct MaxPool;
+impl Prim for MaxPool {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let s = Sizes(args.sizes(2));
+        // SAFETY: each reaches its size.
+        let (out, src) = unsafe { (args.slice_mut::<T>(0, s.small()), args.slice::<T>(1, s.large())) };
+        s.for_each_window(|y, first| out[y] = src[s.largest(src, first)]);
+        status::OK
+    }
+}
+
+struct MaxPoolGrad;
+impl Prim for MaxPoolGrad {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let s = Sizes(args.sizes(3));
+        // SAFETY: each reaches its size.
+        let (out, x, src) = unsafe {
+            (args.slice_mut::<T>(0, s.large()), args.slice::<T>(1, s.large()), args.slice::<T>(2, s.small()))
+        };
+        out.fill(T::ZERO);
+        s.for_each_window(|y, first| out[s.largest(x, first)] += src[y]);
+        status::OK
+    }
+}
+
+struct MaxPoolTake;
+impl Prim for MaxPoolTake {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let s = Sizes(args.sizes(3));
+        // SAFETY: each reaches its size.
+        let (out, x, src) = unsafe {
+            (args.slice_mut::<T>(0, s.small()), args.slice::<T>(1, s.large()), args.slice::<T>(2, s.large()))
+        };
+        s.for_each_window(|y, first| out[y] = src[s.largest(x, first)]);
+        status::OK
+    }
+}
+
+struct AvgPool;
+impl Prim for AvgPool {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let s = Sizes(args.sizes(2));
+        // SAFETY: each reaches its size.
+        let (out, src) = unsafe { (args.slice_mut::<T>(0, s.small()), args.slice::<T>(1, s.large())) };
+        let window = T::from_f64(s.window() as f64);
+        s.for_each_window(|y, first| out[y] = s.places(first).fold(T::ZERO, |sum, k| sum + src[k]) / window);
+        status::OK
+    }
+}
+
+struct AvgPoolGrad;
+impl Prim for AvgPoolGrad {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let s = Sizes(args.sizes(2));
+        // SAFETY: each reaches its size.
+        let (out, src) = unsafe { (args.slice_mut::<T>(0, s.large()), args.slice::<T>(1, s.small())) };
+        let window = T::from_f64(s.window() as f64);
+        out.fill(T::ZERO);
+        s.for_each_window(|y, first| s.places(first).for_each(|k| out[k] += src[y] / window));
+        status::OK
+    }
+}
