@@ -2,6 +2,6 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=src/grammar.lalrpop");
-    if std::path::Path::new("src/grammar.lalrpop").exists() { lalrpop::Configuration::new().use_cargo_dir_conventions().process()?; }
+    lalrpop::Configuration::new().use_cargo_dir_conventions().process()?;
     Ok(())
 }

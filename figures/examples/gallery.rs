@@ -1,5 +1,7 @@
 //! Writes one figure of every kind, from made-up data: `cargo run -p nnm-figures --example gallery -- FOLDER`.
 
+use std::f64::consts::PI;
+
 use nnm_figures::{
     Axis, Cloud, Curve, Figure, Heatmap, Kind, Panel, Series, SpikeGroup, Theme, render, report, terminal,
 };
@@ -176,7 +178,7 @@ fn bar(names: &[&str]) -> Figure {
 
 fn filters(count: usize, side: usize) -> Figure {
     let image = |k: usize| {
-        let (angle, phase) = (noise(k) * 3.14, noise(k + 999) * 6.28);
+        let (angle, phase) = (noise(k) * PI, noise(k + 999) * 2.0 * PI);
         let half = (side as f64 - 1.0) / 2.0;
         let value = |place: usize| {
             let (x, y) = ((place % side) as f64 - half, (place / side) as f64 - half);

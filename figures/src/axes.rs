@@ -24,6 +24,8 @@ pub struct Axes<'a> {
     pub y_range: (f64, f64),
     /// Whether the lower axis carries labels; stacked panels share the last one's.
     pub x_labels: bool,
+    /// x counts something: no labels between whole numbers.
+    pub x_whole: bool,
     pub grid: bool,
     /// The least width kept for labels on the left, so that stacked panels line up.
     pub margin: f64,
@@ -32,7 +34,7 @@ pub struct Axes<'a> {
 impl<'a> Axes<'a> {
     pub fn new(x: &'a Axis, x_range: (f64, f64), y: &'a Axis, y_range: (f64, f64)) -> Self {
         let (x_range, y_range) = (drawable(x_range, x.scale), drawable(y_range, y.scale));
-        Axes { x, x_range, y, y_range, x_labels: true, grid: true, margin: 0.0 }
+        Axes { x, x_range, y, y_range, x_labels: true, x_whole: false, grid: true, margin: 0.0 }
     }
 
     /// The width that the labels on the left need in a plot of this height.
@@ -102,9 +104,16 @@ impl<'a> Axes<'a> {
         }
     }
 
+    fn x_ticks(&self, width: f64) -> Ticks {
+        let most = (width / 75.0).clamp(2.0, 10.0) as usize;
+        let with = |count| ticks(self.x_range.0, self.x_range.1, count, self.x.scale);
+        let whole = |found: &Ticks| found.factor.is_empty() && found.major.iter().all(|(_, text)| !text.contains('.'));
+        let fitting = (1..=most).rev().map(with).find(|found| self.x_whole && whole(found));
+        fitting.unwrap_or_else(|| with(most))
+    }
+
     fn draw_x(&self, svg: &mut Svg, inside: &Area, x: &Mapping, outer: f64) {
-        let found =
-            ticks(self.x_range.0, self.x_range.1, (inside.width() / 75.0).clamp(2.0, 10.0) as usize, self.x.scale);
+        let found = self.x_ticks(inside.width());
         for &(value, ref text) in &found.major {
             let at = x.place(value);
             svg.line("axis", (at, inside.bottom), (at, inside.bottom + TICK));

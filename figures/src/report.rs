@@ -41,7 +41,8 @@ h1{font-size:1.7rem;line-height:1.2;margin:0 0 1rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.5rem 0 .8rem;padding-bottom:.3rem;border-bottom:1px solid var(--line)}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;margin-bottom:1rem}
 a{color:var(--accent)}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;margin:1rem 0}
+figure .scroll{margin:0}
 table{border-collapse:collapse;min-width:50%;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .9rem .35rem 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600}
@@ -78,7 +79,7 @@ pub fn report_html(title: &str, sections: &[Section]) -> String {
     }
     format!(
         concat!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n",
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n",
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n",
             "<meta http-equiv=\"Content-Security-Policy\" ",
             "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\"/>\n",

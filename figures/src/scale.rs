@@ -126,7 +126,7 @@ fn log_ticks(low: f64, high: f64, count: usize) -> Ticks {
     for exponent in first..=last {
         let power = 10f64.powi(exponent);
         for &digit in digits.iter().filter(|&&digit| inside(digit * power)) {
-            if (exponent - first) as usize % every == 0 {
+            if ((exponent - first) as usize).is_multiple_of(every) {
                 found.major.push((digit * power, power_label(digit, exponent)));
             }
         }

@@ -6,7 +6,7 @@ mod plot;
 
 use crate::colours::Grading;
 use crate::decimate::block_means;
-use crate::figure::{Axis, Figure, Heatmap, Kind, Series};
+use crate::figure::{Axis, Figure, Heatmap, Kind};
 use crate::kinds::{filters, histogram, line, raster};
 use crate::scale::short;
 use plot::{Group, Plot};
@@ -95,7 +95,7 @@ fn dense(pre: usize, post: usize, entries: &[(u32, u32, f64)]) -> Heatmap {
 }
 
 fn shades(map: &Heatmap, upwards: bool, width: usize, height: usize) -> Option<String> {
-    if map.rows == 0 || map.columns == 0 || map.values.is_empty() {
+    if map.rows == 0 || map.columns == 0 || !map.values.iter().any(|value| value.is_finite()) {
         return None;
     }
     let (means, rows, columns) = block_means(&map.values, map.rows, map.columns, (width, height.max(3) - 1));

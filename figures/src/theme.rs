@@ -1,7 +1,7 @@
 //! Colours and styles: black on white, light on dark, or both in one text.
 //!
-//! Series take the palette of Okabe and Ito (2008), which readers with any form of colour vision can tell apart; its two
-//! light colours come last on white.
+//! Series take the palette of Okabe and Ito (2008), which readers with any form of colour vision can tell apart; its
+//! two light colours come last on white.
 
 use std::fmt::Write as _;
 

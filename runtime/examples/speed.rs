@@ -39,10 +39,7 @@ fn mathematics() {
     for fun in Fun::all() {
         let d = [Level::Base, Level::V3, Level::V4].map(|level| time(f64_block_at(fun, level), &doubles));
         let f = [Level::Base, Level::V3, Level::V4].map(|level| time(f32_block_at(fun, level), &floats));
-        println!(
-            "{:10} {:7.2} {:7.2} {:7.2}   {:7.2} {:7.2} {:7.2}",
-            fun.name(), d[0], d[1], d[2], f[0], f[1], f[2]
-        );
+        println!("{:10} {:7.2} {:7.2} {:7.2}   {:7.2} {:7.2} {:7.2}", fun.name(), d[0], d[1], d[2], f[0], f[1], f[2]);
     }
 }
 

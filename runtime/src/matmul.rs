@@ -8,12 +8,12 @@ use faer::{Accum, MatMut, MatRef, Par};
 
 macro_rules! gemm {
     ($name:ident, $t:ty) => {
-        /// `c = alpha * a * b + beta * c` with a of m x k, b of k x n, c of m x n; strides in elements: `rs` from a row to the
-        /// next, `cs` from a column to the next. With `beta` 0 what c held does not matter.
+        /// `c = alpha * a * b + beta * c` with a of m x k, b of k x n, c of m x n; strides in elements: `rs` from a row
+        /// to the next, `cs` from a column to the next. With `beta` 0 what c held does not matter.
         ///
         /// # Safety
-        /// The elements that the sizes and strides name are readable in `a` and `b` and writable in `c`; distinct indices of
-        /// `c` are distinct elements, and `c` does not overlap `a` or `b`.
+        /// The elements that the sizes and strides name are readable in `a` and `b` and writable in `c`; distinct
+        /// indices of `c` are distinct elements, and `c` does not overlap `a` or `b`.
         #[allow(clippy::too_many_arguments)]
         pub unsafe fn $name(
             m: usize,
@@ -83,8 +83,20 @@ mod tests {
                     // SAFETY: sizes and strides are those of the vectors.
                     unsafe {
                         gemm_f64(
-                            m, k, n, 3.0, pa.as_ptr(), rsa as isize, csa as isize, pb.as_ptr(), rsb as isize,
-                            csb as isize, beta, c.as_mut_ptr(), n as isize, 1,
+                            m,
+                            k,
+                            n,
+                            3.0,
+                            pa.as_ptr(),
+                            rsa as isize,
+                            csa as isize,
+                            pb.as_ptr(),
+                            rsb as isize,
+                            csb as isize,
+                            beta,
+                            c.as_mut_ptr(),
+                            n as isize,
+                            1,
                         );
                     }
                     for (got, want) in c.iter().zip(&want) {

@@ -108,8 +108,7 @@ impl<'a> Facts<'a> {
         let direct: Vec<bool> = insts.iter().zip(&pinned).map(is_direct).collect();
         let users = users(insts);
         let uniform = uniform(insts);
-        let mut facts =
-            Facts { insts, uniform, users, pinned, direct, remade: Vec::new(), stored: BTreeMap::new() };
+        let mut facts = Facts { insts, uniform, users, pinned, direct, remade: Vec::new(), stored: BTreeMap::new() };
         facts.remade = facts.values().map(|value| facts.find_remade(value)).collect();
         facts.stored = facts.find_stored(|buffer| elem(buffer) == own);
         facts
@@ -222,12 +221,15 @@ fn pinned(insts: &[Inst]) -> Vec<bool> {
     insts.iter().map(touches).collect()
 }
 
-/// The items of one segment: program order, with loads and reloads just before their first use.
+/// The items of one segment: for each store and each value that others need, in program order, what it takes, so that
+/// few values are alive at once.
 fn schedule(facts: &Facts<'_>, levels: &Levels, homes: &tiles::Homes, segment: u32) -> Segment {
-    let mut scheduler = Scheduler { facts, levels, homes, segment, ready: vec![false; facts.insts.len()], items: Vec::new() };
+    let mut scheduler =
+        Scheduler { facts, levels, homes, segment, ready: vec![false; facts.insts.len()], items: Vec::new() };
     for value in facts.values().filter(|value| levels.in_segment(facts, *value, segment)) {
-        if !facts.is_remade(value) {
-            scheduler.compute(value);
+        let is_root = facts.inst(value).has_effect() || facts.pinned[value.0 as usize] || homes.of.contains_key(&value);
+        if is_root {
+            scheduler.make(value);
         }
     }
     Segment { items: scheduler.items }
@@ -243,42 +245,61 @@ struct Scheduler<'a> {
 }
 
 impl Scheduler<'_> {
-    fn compute(&mut self, value: Val) {
-        let inst = self.facts.inst(value);
-        inst.operands().for_each(|operand| self.fetch(operand));
-        if let Inst::Store { to, .. } = inst {
-            if self.facts.stored.values().any(|store| *store == value) {
-                return;
+    /// Makes a value after all that it takes.
+    fn make(&mut self, value: Val) {
+        let mut waiting = vec![value];
+        while let Some(value) = waiting.last().copied() {
+            if self.ready[value.0 as usize] {
+                waiting.pop();
+                continue;
             }
-            self.fetch_before_store(value, to);
-        }
-        self.items.push(Item::Compute(value));
-        self.ready[value.0 as usize] = true;
-        if let Some(home) = self.homes.of.get(&value) {
-            self.items.push(Item::Spill(value, *home));
+            let missing = self.missing(value);
+            if missing.is_empty() {
+                waiting.pop();
+                self.ready[value.0 as usize] = true;
+                self.emit(value);
+            } else {
+                waiting.extend(missing.into_iter().rev());
+            }
         }
     }
 
-    /// Makes an operand ready that other places have made.
-    fn fetch(&mut self, operand: Val) {
-        if self.facts.is_uniform(operand) || std::mem::replace(&mut self.ready[operand.0 as usize], true) {
+    /// What must be ready before a value and is not.
+    fn missing(&self, value: Val) -> Vec<Val> {
+        if !self.is_own(value) {
+            return Vec::new();
+        }
+        let inst = self.facts.inst(value);
+        let mut needed: Vec<Val> = inst.operands().collect();
+        if let Inst::Store { to, .. } = inst {
+            needed.extend(self.old_values(value, to));
+        }
+        needed.retain(|needed| !self.facts.is_uniform(*needed) && !self.ready[needed.0 as usize]);
+        needed
+    }
+
+    /// Whether this segment computes the value, not just takes it from memory.
+    fn is_own(&self, value: Val) -> bool {
+        self.levels.in_segment(self.facts, value, self.segment)
+    }
+
+    fn emit(&mut self, value: Val) {
+        if self.facts.stored.values().any(|store| *store == value) {
             return;
         }
-        match self.homes.of.get(&operand) {
-            Some(home) => self.items.push(Item::Reload(operand, *home)),
-            None => self.items.push(Item::Compute(operand)),
+        match self.homes.of.get(&value) {
+            Some(home) if !self.is_own(value) => self.items.push(Item::Reload(value, *home)),
+            Some(home) => self.items.extend([Item::Compute(value), Item::Spill(value, *home)]),
+            None => self.items.push(Item::Compute(value)),
         }
     }
 
-    /// The old values of a place that this segment still needs are loaded before the new ones are stored.
-    fn fetch_before_store(&mut self, store: Val, place: &Ref) {
-        let (facts, levels, segment) = (self.facts, self.levels, self.segment);
-        for value in facts.values().take(store.0 as usize).filter(|value| facts.is_remade(*value)) {
-            let same = facts.inst(value).read().is_some_and(|(read, _)| read == place);
-            if same && facts.users(value).iter().any(|user| levels.in_segment(facts, *user, segment)) {
-                self.fetch(value);
-            }
-        }
+    /// The old values of a place that this segment needs are loaded before the new ones are stored.
+    fn old_values(&self, store: Val, place: &Ref) -> Vec<Val> {
+        let facts = self.facts;
+        let loads = facts.values().take(store.0 as usize).filter(|value| facts.is_remade(*value));
+        let same = loads.filter(|value| facts.inst(*value).read().is_some_and(|(read, _)| read == place));
+        same.filter(|value| facts.users(*value).iter().any(|user| self.is_own(*user))).collect()
     }
 }
 

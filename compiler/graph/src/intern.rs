@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use nnm_kir::ir::{Int, Ref};
-
 use crate::ir::{Graph, Node, NodeId, Op, Place, Tensor};
 
 /// Nodes by their hash. Only looked up, never walked, so its order shows nowhere.
@@ -57,10 +55,10 @@ fn hash_op(op: &Op, hasher: &mut impl Hasher) {
             var.hash(hasher);
             hash_place(place, hasher);
         }
-        Op::Count(int) => hash_int(int, hasher),
+        Op::Count(int) => int.hash(hasher),
         Op::Draw { draw, key, step } => {
             (draw, key).hash(hasher);
-            hash_int(step, hasher);
+            step.hash(hasher);
         }
         _ => hash_attributes(op, hasher),
     }
@@ -96,27 +94,8 @@ fn hash_tensor(tensor: &Tensor, hasher: &mut impl Hasher) {
 fn hash_place(place: &Place, hasher: &mut impl Hasher) {
     std::mem::discriminant(place).hash(hasher);
     match place {
-        Place::Time(time) => hash_int(time, hasher),
+        Place::Time(time) => time.hash(hasher),
         Place::Gather(index) => index.hash(hasher),
         Place::Whole | Place::Edge | Place::Own | Place::Other => {}
     }
-}
-
-fn hash_int(int: &Int, hasher: &mut impl Hasher) {
-    std::mem::discriminant(int).hash(hasher);
-    match int {
-        Int::Const(value) => value.hash(hasher),
-        Int::Slot(slot) => slot.hash(hasher),
-        Int::Loop(index) => index.hash(hasher),
-        Int::Load(place) => hash_ref(place, hasher),
-        Int::Add(a, b) | Int::Sub(a, b) | Int::Mul(a, b) | Int::Div(a, b) | Int::Rem(a, b) => {
-            hash_int(a, hasher);
-            hash_int(b, hasher);
-        }
-    }
-}
-
-fn hash_ref(place: &Ref, hasher: &mut impl Hasher) {
-    place.buffer.hash(hasher);
-    hash_int(&place.offset, hasher);
 }

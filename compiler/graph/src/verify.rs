@@ -102,7 +102,7 @@ impl Check<'_> {
         }
     }
 
-    fn event(&mut self, stmt: &Stmt, loops: &mut Vec<u32>) {
+    fn event(&mut self, stmt: &Stmt, loops: &[u32]) {
         match stmt {
             Stmt::Deliver { about, list, count, slot, rows, body } => {
                 for var in [Some(*list), Some(rows.ptr), rows.edge, Some(rows.other)].into_iter().flatten() {
@@ -148,7 +148,7 @@ impl Check<'_> {
     fn fetch(&mut self, into: VarId, from: VarId) {
         let vars = &self.program.graph.vars;
         let (Some(into), Some(from)) = (vars.get(into.0 as usize), vars.get(from.0 as usize)) else { return };
-        let fits = !from.batched && from.shape.first().is_some() && from.shape[1..] == into.shape[..];
+        let fits = !from.batched && !from.shape.is_empty() && from.shape[1..] == into.shape[..];
         self.fault(fits, || format!("`{}` cannot be fetched from `{}`", into.name, from.name));
     }
 

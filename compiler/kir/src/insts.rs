@@ -1,6 +1,6 @@
 //! What the passes ask of an instruction: its operands, whether it gives a real, a mask or nothing, what it touches.
 
-use crate::ir::{At, BufId, Inst, Ref, Val};
+use crate::ir::{Arg, At, BufId, Inst, Int, Ref, Stmt, Val};
 
 /// The kind of value that an instruction gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,4 +86,41 @@ pub fn written_buffers(insts: &[Inst]) -> Vec<BufId> {
         }
     }
     found
+}
+
+impl Inst {
+    /// The integer expressions that the instruction evaluates.
+    pub fn ints(&self) -> impl Iterator<Item = &Int> {
+        let pair = match self {
+            Inst::Int(value) => [Some(value), None],
+            Inst::Load { from, at: At::Gather(index) } => [Some(&from.offset), Some(&index.offset)],
+            Inst::Draw { step, base, .. } => [Some(step), Some(base)],
+            _ => [self.read().or(self.written()).map(|(place, _)| &place.offset), None],
+        };
+        pair.into_iter().flatten()
+    }
+}
+
+impl Stmt {
+    /// The integer expressions of the statement itself, without those of the blocks in it.
+    pub fn ints(&self) -> Box<dyn Iterator<Item = &Int> + '_> {
+        match self {
+            Stmt::For { from, to, .. } => Box::new([from, to].into_iter()),
+            Stmt::If { cond, .. } => Box::new([&cond.a, &cond.b].into_iter()),
+            Stmt::Set { value, .. } => Box::new(std::iter::once(value)),
+            Stmt::Map(map) => Box::new(std::iter::once(&map.len).chain(map.body.insts.iter().flat_map(Inst::ints))),
+            Stmt::Rows(rows) => {
+                let places = [Some(&rows.list), Some(&rows.ptr), rows.edge.as_ref(), Some(&rows.other)];
+                let offsets = places.into_iter().flatten().map(|place| &place.offset);
+                let inner = rows.body.insts.iter().flat_map(Inst::ints);
+                Box::new(std::iter::once(&rows.count).chain(offsets).chain(inner))
+            }
+            Stmt::Call { args, .. } => Box::new(args.iter().filter_map(|arg| match arg {
+                Arg::Buf(place) => Some(&place.offset),
+                Arg::Int(value) => Some(value),
+                Arg::Real(_) => None,
+            })),
+            Stmt::Return { .. } | Stmt::Note(_) => Box::new(std::iter::empty()),
+        }
+    }
 }

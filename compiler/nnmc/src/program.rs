@@ -60,6 +60,10 @@ pub struct Program {
     pub stimuli: IndexMap<(FrameId, usize, usize), Vec<Num>>,
     /// What a connection brings to its port, where it is not the plain product.
     pub arrivals: IndexMap<(FrameId, usize), Num>,
+    /// Events at ports: count and sum of values, by population and port.
+    pub events: IndexMap<(FrameId, usize, String), Vec<(Num, Num)>>,
+    /// What jumps of a population's state add up to in this step.
+    pub jumps: IndexMap<(FrameId, usize, String), Num>,
     /// In place of `transpose(w)` on the way back: [sender, target], by the connection's path.
     pub feedback: IndexMap<String, Feedback>,
     /// Ports' sums, by population: where errors arrive.
@@ -74,6 +78,12 @@ pub struct Program {
     pub draws: usize,
     /// Reductions over time asked for: the value per step and what becomes of it.
     pub reductions: Vec<crate::samples::Reduction>,
+    /// Histories that wait for their sender's value: population and how many steps back.
+    pub pending_shifts: Vec<(FrameId, usize, usize)>,
+    /// Histories' next values.
+    pub shifts: Vec<(VarId, NodeId)>,
+    /// Where derivatives begin in the backward pass of a presentation: nodes of the step and what flows back to them.
+    pub seeds: Option<Vec<(NodeId, NodeId)>>,
     /// Statements for the step, in order.
     pub body: Vec<Stmt>,
 }
@@ -97,6 +107,8 @@ impl Program {
             step: Int::Const(0),
             stimuli: IndexMap::new(),
             arrivals: IndexMap::new(),
+            events: IndexMap::new(),
+            jumps: IndexMap::new(),
             feedback: IndexMap::new(),
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
@@ -104,6 +116,9 @@ impl Program {
             terms: vec![],
             draws: 0,
             reductions: vec![],
+            pending_shifts: vec![],
+            seeds: None,
+            shifts: vec![],
             body: vec![],
         }
     }

@@ -69,6 +69,13 @@ pub struct Session<'a> {
     /// Calls of declared functions under way.
     pub depth: usize,
     pub host: &'a dyn Host,
+    pub settings: crate::settings::Settings,
+    /// Why a computation inside an expression ended early.
+    pub failure: Option<crate::failure::Failure>,
+    /// Solvers and placements chosen, with their reasons.
+    pub solvers: Vec<String>,
+    /// Printed graphs and kernels, in the order in which they were made.
+    pub dumps: Vec<(String, String)>,
     seen: BTreeSet<(&'static str, Span)>,
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -99,6 +106,10 @@ impl<'a> Session<'a> {
             drawing: None,
             depth: 0,
             host,
+            settings: crate::settings::Settings::default(),
+            failure: None,
+            solvers: vec![],
+            dumps: vec![],
             seen: BTreeSet::new(),
             diagnostics: vec![],
         };
@@ -123,6 +134,29 @@ impl<'a> Session<'a> {
 
     pub fn error(&mut self, code: &'static str, span: Span, message: impl Into<String>) -> Value {
         self.fail(Diagnostic::error(code, span, message))
+    }
+
+    /// Keeps the printed form of a program, where it is asked for.
+    pub fn dump(
+        &mut self,
+        program: &nnm_graph::ir::Program,
+        choices: &[(String, crate::dynamics::Choice)],
+        placements: &[(String, &'static str, &'static str)],
+    ) {
+        if self.settings.emit_graph {
+            self.dumps.push((program.name.clone(), nnm_graph::print::print(program)));
+        }
+        for (owner, choice) in choices {
+            let states = choice.states.join(", ");
+            self.solvers.push(format!("{owner}: {states} by {}: {}", choice.method.name(), choice.reason));
+        }
+        for (connection, place, reason) in placements {
+            self.solvers.push(format!("{connection}: state {place}: {reason}"));
+        }
+    }
+
+    pub fn dump_kernel(&mut self, kernel: &nnm_kir::ir::Kernel) {
+        self.dumps.push((kernel.name.clone(), nnm_kir::print::print(kernel)));
     }
 
     pub fn has_errors(&self) -> bool {

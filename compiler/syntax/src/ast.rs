@@ -43,11 +43,25 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub enum ItemKind {
     /// `use std.neurons.{LIF, ReLU}`
-    Use { path: Vec<Name>, names: UseNames },
+    Use {
+        path: Vec<Name>,
+        names: UseNames,
+    },
     /// `fn f(x: mV, k = 2) -> Hz = BODY`
-    Fn { name: Name, params: Vec<Param>, result: Option<Type>, body: Body },
+    Fn {
+        name: Name,
+        params: Vec<Param>,
+        result: Option<Type>,
+        body: Body,
+    },
     /// `neuron synapse rule optimizer architecture objective environment experiment`
-    Decl { local: bool, word: Name, name: Name, params: Vec<Param>, body: Body },
+    Decl {
+        local: bool,
+        word: Name,
+        name: Name,
+        params: Vec<Param>,
+        body: Body,
+    },
     Error,
 }
 
@@ -104,59 +118,162 @@ pub struct Stmt {
 #[derive(Clone, Debug)]
 pub enum StmtKind {
     /// `let x: mV = EXPR`
-    Let { name: Name, ty: Option<Type>, value: ExprId },
+    Let {
+        name: Name,
+        ty: Option<Type>,
+        value: ExprId,
+    },
     /// `let run = simulate …`, `train …`: with a name or without
-    Run { name: Option<Name>, word: Name, subject: ExprId, world: Option<ExprId>, clauses: Vec<Clause>, block: Vec<Stmt> },
+    Run {
+        name: Option<Name>,
+        word: Name,
+        subject: ExprId,
+        world: Option<ExprId>,
+        clauses: Vec<Clause>,
+        block: Vec<Stmt>,
+    },
     /// `param p: T = V clauses`, also `state input weight running const noise modulator latent report data output action …`
-    Decl { word: Name, name: Name, ty: Option<Type>, value: Option<Init>, clauses: Vec<Clause> },
+    Decl {
+        word: Name,
+        name: Name,
+        ty: Option<Type>,
+        value: Option<Init>,
+        clauses: Vec<Clause>,
+    },
     /// `record a, b as c every 1 ms`, also `plot expect minimize learn seed batch solve freeze observe reward change save …`
-    List { word: Name, items: Vec<ListItem>, clauses: Vec<Clause> },
+    List {
+        word: Name,
+        items: Vec<ListItem>,
+        clauses: Vec<Clause>,
+    },
     /// `normalize`, `checkpoint every 5 epochs`, `validate on D every 5 epochs`, `early_stop …`
-    Bare { word: Name, clauses: Vec<Clause> },
+    Bare {
+        word: Name,
+        clauses: Vec<Clause>,
+    },
     /// `given x = EXPR for 25 steps`
-    Given { name: Name, value: ExprId, clauses: Vec<Clause> },
+    Given {
+        name: Name,
+        value: ExprId,
+        clauses: Vec<Clause>,
+    },
     /// `set net.loop.w = EXPR` or `~ EXPR`
-    Set { target: ExprId, value: Init },
+    Set {
+        target: ExprId,
+        value: Init,
+    },
     /// `stimulate PORT = EXPR from a to b`
-    Stimulate { target: ExprId, value: Init, clauses: Vec<Clause> },
+    Stimulate {
+        target: ExprId,
+        value: Init,
+        clauses: Vec<Clause>,
+    },
     /// `act push ~ DIST`
-    Act { name: Name, value: ExprId },
+    Act {
+        name: Name,
+        value: ExprId,
+    },
     /// `population E: LIF(…)[n] at ring()`, `part enc: Encoder(8)`
-    Member { word: Name, name: Name, kind: ExprId, clauses: Vec<Clause> },
+    Member {
+        word: Name,
+        name: Name,
+        kind: ExprId,
+        clauses: Vec<Clause>,
+    },
     /// `connect a |> f(2) -> b.{i, f} as c: dense() via Direct(…)`; a set end `{E, I}` is an [`ExprKind::Braces`]
-    Connect { from: ExprId, to: ExprId, name: Option<Name>, pattern: Option<ExprId>, clauses: Vec<Clause> },
+    Connect {
+        from: ExprId,
+        to: ExprId,
+        name: Option<Name>,
+        pattern: Option<ExprId>,
+        clauses: Vec<Clause>,
+    },
     /// `v' = EXPR`
-    Equation { place: Vec<Name>, value: ExprId },
+    Equation {
+        place: Vec<Name>,
+        value: ExprId,
+    },
     /// `v = EXPR`, `g += w`, `post.v -= 1 mV`, `dw = EXPR`
-    Assign { place: Vec<Name>, op: AssignOp, value: ExprId },
+    Assign {
+        place: Vec<Name>,
+        op: AssignOp,
+        value: ExprId,
+    },
     /// `next c = EXPR`
-    Next { place: Vec<Name>, value: ExprId },
+    Next {
+        place: Vec<Name>,
+        value: ExprId,
+    },
     /// `hold v for 2 ms`
-    Hold { name: Name, clauses: Vec<Clause> },
+    Hold {
+        name: Name,
+        clauses: Vec<Clause>,
+    },
     /// `spike when COND surrogate F through reset { … }`
-    SpikeWhen { cond: ExprId, clauses: Vec<Clause>, block: Vec<Stmt> },
+    SpikeWhen {
+        cond: ExprId,
+        clauses: Vec<Clause>,
+        block: Vec<Stmt>,
+    },
     /// `when COND { … }`
-    When { cond: ExprId, block: Vec<Stmt> },
+    When {
+        cond: ExprId,
+        block: Vec<Stmt>,
+    },
     /// `on pre { … }`, `on kick { … }`, `on spike { … }`
-    On { place: Vec<Name>, block: Vec<Stmt> },
+    On {
+        place: Vec<Name>,
+        block: Vec<Stmt>,
+    },
     /// `every 500 ms: { … }` is written `every 500 ms { … }`
-    Every { period: ExprId, block: Vec<Stmt> },
+    Every {
+        period: ExprId,
+        block: Vec<Stmt>,
+    },
     /// `stop when COND`, `done when COND`; `word` is the first
-    CondWhen { word: Name, cond: ExprId },
+    CondWhen {
+        word: Name,
+        cond: ExprId,
+    },
     /// `pre trace x = 0 { x' = …; on spike { x += 1 } }`
-    Trace { side: Name, name: Name, ty: Option<Type>, value: Option<Init>, block: Vec<Stmt> },
+    Trace {
+        side: Name,
+        name: Name,
+        ty: Option<Type>,
+        value: Option<Init>,
+        block: Vec<Stmt>,
+    },
     /// `perturbed NAME { w = w + z }`
-    Perturbed { name: Name, block: Vec<Stmt> },
+    Perturbed {
+        name: Name,
+        block: Vec<Stmt>,
+    },
     /// `feedback EXPR`, `feedback direct B`
-    Feedback { direct: bool, value: ExprId },
+    Feedback {
+        direct: bool,
+        value: ExprId,
+    },
     /// `clip norm 1.0`
-    Clip { what: Name, value: ExprId },
+    Clip {
+        what: Name,
+        value: ExprId,
+    },
     /// `constrain columns(net.D) to norm 1`
-    Constrain { target: ExprId, what: Name, value: ExprId },
+    Constrain {
+        target: ExprId,
+        what: Name,
+        value: ExprId,
+    },
     /// `bound w in a .. b`: `value` is the chain `w in a .. b`
-    Bound { value: ExprId },
+    Bound {
+        value: ExprId,
+    },
     /// `for k in LIST { … }`
-    For { name: Name, list: ExprId, block: Vec<Stmt> },
+    For {
+        name: Name,
+        list: ExprId,
+        block: Vec<Stmt>,
+    },
     Error,
 }
 
@@ -214,9 +331,16 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     /// A plain number; `text` as written.
-    Number { value: f64, text: String },
+    Number {
+        value: f64,
+        text: String,
+    },
     /// `10 ms`, `80 %`, `40 steps`: a value and the unit's text without blanks, as written
-    Quantity { value: f64, number: String, unit: Name },
+    Quantity {
+        value: f64,
+        number: String,
+        unit: Name,
+    },
     Text(String),
     Bool(bool),
     Name(String),
@@ -229,17 +353,40 @@ pub enum ExprKind {
     /// `+` and `*` chains are built to the left; passes over them are iterative.
     Binary(BinaryOp, ExprId, ExprId),
     /// `a < b`, `0 < x <= 1`, `x in 1 .. 2`, `v crosses 0 mV upward`
-    Compare { first: ExprId, rest: Vec<(CmpOp, ExprId)> },
+    Compare {
+        first: ExprId,
+        rest: Vec<(CmpOp, ExprId)>,
+    },
     /// `a .. b`, `5 ..`, `..`
-    Range { from: Option<ExprId>, to: Option<ExprId> },
-    If { cond: ExprId, then: ExprId, otherwise: ExprId },
+    Range {
+        from: Option<ExprId>,
+        to: Option<ExprId>,
+    },
+    If {
+        cond: ExprId,
+        then: ExprId,
+        otherwise: ExprId,
+    },
     /// `a |> f(b)`
     Pipe(ExprId, ExprId),
-    Call { callee: ExprId, args: Vec<Arg>, clauses: Vec<Clause> },
-    Index { base: ExprId, indices: Vec<ExprId> },
-    Field { base: ExprId, name: Name },
+    Call {
+        callee: ExprId,
+        args: Vec<Arg>,
+        clauses: Vec<Clause>,
+    },
+    Index {
+        base: ExprId,
+        indices: Vec<ExprId>,
+    },
+    Field {
+        base: ExprId,
+        name: Name,
+    },
     /// `h.{i, f, g, o}`
-    Fields { base: ExprId, names: Vec<Name> },
+    Fields {
+        base: ExprId,
+        names: Vec<Name>,
+    },
     /// `next c`
     Next(ExprId),
     /// `before x`
@@ -301,15 +448,15 @@ impl ExprKind {
             | ExprKind::Sided(part, _)
             | ExprKind::Field { base: part, .. }
             | ExprKind::Fields { base: part, .. } => visit(*part),
-            ExprKind::Binary(_, left, right) | ExprKind::Pipe(left, right) => [*left, *right].into_iter().for_each(visit),
+            ExprKind::Binary(_, left, right) | ExprKind::Pipe(left, right) => {
+                [*left, *right].into_iter().for_each(visit)
+            }
             ExprKind::Compare { first, rest } => {
                 std::iter::once(*first).chain(rest.iter().map(|part| part.1)).for_each(visit)
             }
             ExprKind::Range { from, to } => from.iter().chain(to).copied().for_each(visit),
             ExprKind::If { cond, then, otherwise } => [*cond, *then, *otherwise].into_iter().for_each(visit),
-            ExprKind::Index { base, indices } => {
-                std::iter::once(*base).chain(indices.iter().copied()).for_each(visit)
-            }
+            ExprKind::Index { base, indices } => std::iter::once(*base).chain(indices.iter().copied()).for_each(visit),
             ExprKind::Call { callee, args, clauses } => {
                 visit(*callee);
                 args.iter().for_each(|arg| visit(arg.value.expr()));

@@ -14,7 +14,7 @@ use crate::words::{self, Class};
 pub const MAX_NESTING: usize = 256;
 
 /// Reports of unclosed brackets in one go.
-const MAX_UNCLOSED: usize = 3;
+const MAX_UNCLOSED: usize = 2;
 
 /// The layer's result: tokens with separators, all brackets in pairs.
 pub struct Layered {
@@ -57,12 +57,10 @@ struct Open {
     token: Token,
 }
 
-/// A block that closed, for finding the one whose brace is missing: where it opened and closed, and whether the
-/// closing brace is indented otherwise than the line of the opening one.
-struct ClosedBlock {
+/// A block whose closing brace is indented otherwise than the line of its opening one: near a missing brace.
+struct CrookedBlock {
     open: Token,
     close: Token,
-    crooked: bool,
 }
 
 struct Layer<'text> {
@@ -71,13 +69,15 @@ struct Layer<'text> {
     input: &'text [Token],
     out: Layered,
     open: Vec<Open>,
-    closed: Vec<ClosedBlock>,
+    crooked: Vec<CrookedBlock>,
+    /// A place and its line, up to which lines are counted.
+    counted: (u32, usize),
 }
 
 /// Inserts separators and pairs brackets.
 pub fn layer(file: FileId, text: &str, input: &[Token]) -> Layered {
     let out = Layered { tokens: Vec::with_capacity(input.len() + input.len() / 4), diagnostics: vec![], stray: vec![] };
-    let mut layer = Layer { file, text, input, out, open: vec![], closed: vec![] };
+    let mut layer = Layer { file, text, input, out, open: vec![], crooked: vec![], counted: (0, 1) };
     for index in 0..input.len() {
         layer.line_break(index);
         if !layer.token(index) {
@@ -92,6 +92,12 @@ pub fn layer(file: FileId, text: &str, input: &[Token]) -> Layered {
 impl Layer<'_> {
     fn span(&self, token: Token) -> Span {
         Span { file: self.file, start: token.start, end: token.end }
+    }
+
+    /// The character at a place.
+    fn mark(&self, at: u32) -> Span {
+        let width = self.text[at as usize..].chars().next().map_or(0, char::len_utf8);
+        Span { file: self.file, start: at, end: at + width as u32 }
     }
 
     fn push(&mut self, tok: Tok, at: u32) {
@@ -228,7 +234,9 @@ impl Layer<'_> {
     fn stray(&mut self, token: Token) -> bool {
         let found = token.text(self.text);
         let message = format!("this `{found}` closes nothing");
-        self.out.stray.push(Diagnostic::error("E0007", self.span(token), message).help(format!("remove the `{found}`")));
+        self.out
+            .stray
+            .push(Diagnostic::error("E0007", self.span(token), message).help(format!("remove the `{found}`")));
         true
     }
 
@@ -245,10 +253,10 @@ impl Layer<'_> {
 
     /// Closes all but blocks, reported.
     fn close_inner(&mut self, at: u32, why: &str) {
-        let by = Token { tok: Tok::Separator, start: at, end: at + 1, first_on_line: false };
+        let by = self.mark(at);
         let end = self.out.tokens.last().map_or(at, |token| token.end);
         while let Some(open) = self.open.last().copied().filter(|open| open.bracket != Bracket::Block) {
-            let diagnostic = self.unclosed(open).label(self.span(by), why);
+            let diagnostic = self.unclosed(open).label(by, why);
             self.out.diagnostics.push(diagnostic);
             self.open.pop();
             self.push(open.bracket.closer(), end);
@@ -258,7 +266,7 @@ impl Layer<'_> {
     /// Closes everything, the innermost few reported.
     fn close_all(&mut self, at: u32, why: &str) {
         for open in self.open.iter().rev().take(MAX_UNCLOSED).copied().collect::<Vec<_>>() {
-            let place = Span { file: self.file, start: at, end: (at + 1).min(self.text.len() as u32).max(at) };
+            let place = self.mark(at);
             let mut diagnostic = self.unclosed(open);
             diagnostic.message = format!("{}: {why}", diagnostic.message);
             diagnostic = diagnostic.label(place, why);
@@ -281,7 +289,7 @@ impl Layer<'_> {
         let mut span = self.span(open.token);
         span.start = span.end - 1;
         let diagnostic = Diagnostic::error("E0006", span, format!("this `{bracket}` is never closed"));
-        let suspect = self.closed.iter().find(|block| block.crooked && block.open.start > open.token.start);
+        let suspect = self.crooked.iter().find(|block| block.open.start > open.token.start);
         match (open.bracket, suspect) {
             (Bracket::Block, Some(block)) => diagnostic
                 .label(self.span(block.close), "this `}` is indented as if it closed another block")
@@ -294,7 +302,7 @@ impl Layer<'_> {
         let on_one_line = !self.text[open.start as usize..close.start as usize].contains('\n');
         let crooked = !on_one_line && close.first_on_line && self.indentation(open) != self.indentation(close);
         if crooked {
-            self.closed.push(ClosedBlock { open, close, crooked });
+            self.crooked.push(CrookedBlock { open, close });
         }
     }
 
@@ -311,8 +319,12 @@ impl Layer<'_> {
         line.len() - line.trim_start_matches([' ', '\t']).len()
     }
 
-    fn line_number(&self, at: u32) -> usize {
-        self.text[..at as usize].matches('\n').count() + 1
+    /// The line of a place behind all places asked for before.
+    fn line_number(&mut self, at: u32) -> usize {
+        let (seen, line) = self.counted;
+        let line = line + self.text[seen as usize..at as usize].matches('\n').count();
+        self.counted = (at, line);
+        line
     }
 }
 

@@ -102,10 +102,12 @@ pub fn empty_body(span: Span) -> Diagnostic {
     Diagnostic::error("E0024", span, "this body has no value: it is `let`s and then one expression")
 }
 
-/// `fn f(x) = { let a = 3 }`
+/// `fn f(x) = { let a = 3 }`, `fn f(x) = { a = 3 }`
 fn body_without_value(fault: &Fault<'_>) -> Option<Diagnostic> {
-    let only_let = fault.scope == Scope::Value && fault.found == 0 && fault.class_at(0) == Some(Class::Let);
-    only_let.then(|| fault.error("E0024", "a body ends with its value: an expression follows the `let`s"))
+    let only_let = fault.found == 0 && fault.class_at(0) == Some(Class::Let);
+    let assigns = fault.found == 1 && fault.is_name_at(0) && fault.found_symbol(Symbol::Equal);
+    let wrong = fault.scope == Scope::Value && (only_let || assigns);
+    wrong.then(|| fault.error("E0024", "a body ends with its value: `let`s come first, then one expression"))
 }
 
 /// A statement other than `let` in the body of a function.
@@ -260,6 +262,8 @@ fn expectations(fault: &Fault<'_>) -> Vec<&'static str> {
     let mut kinds = vec![];
     if fault.expects_value() {
         kinds.push("a value");
+    } else if fault.expects("NUMBER") {
+        kinds.push("a number");
     } else if fault.expects("IDENT") {
         kinds.push("a name");
     }
@@ -282,9 +286,9 @@ fn expectations(fault: &Fault<'_>) -> Vec<&'static str> {
 }
 
 fn fallback(fault: &Fault<'_>) -> Diagnostic {
-    let kinds = expectations(fault).into_iter().map(|kind| {
-        if kind.len() > 4 || kind.starts_with("a ") { kind.to_owned() } else { format!("`{kind}`") }
-    });
+    let kinds = expectations(fault)
+        .into_iter()
+        .map(|kind| if kind.len() > 4 || kind.starts_with("a ") { kind.to_owned() } else { format!("`{kind}`") });
     let kinds: Vec<_> = kinds.collect();
     let list = match kinds.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -41,7 +41,8 @@ pub(crate) fn parse_with_notes(file: FileId, text: &str) -> (Parsed, Details) {
         let message = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
         let diagnostic = Diagnostic::error("E0113", Span::new(file, 0, 0), message)
             .help("put large arrays into a data file and read it with `npy`, `npz` or `csv`");
-        let parsed = Parsed { file: File { id: file, ..File::default() }, diagnostics: vec![diagnostic], ..Parsed::default() };
+        let parsed =
+            Parsed { file: File { id: file, ..File::default() }, diagnostics: vec![diagnostic], ..Parsed::default() };
         return (parsed, Details { tokens: vec![], notes: Notes::default() });
     }
     let Lexed { tokens, trivia, diagnostics } = lexer::lex(file, text);
@@ -92,7 +93,7 @@ fn doc_text(comment: &str) -> String {
 }
 
 fn file_doc(text: &str, trivia: &Trivia) -> Vec<String> {
-    let docs = trivia.comments.iter().filter(|comment| comment.kind == CommentKind::FileDoc);
+    let docs = trivia.comments.iter().filter(|comment| comment.kind == CommentKind::FileDoc && comment.own_line);
     docs.filter_map(|comment| text.get(comment.span.range())).map(doc_text).collect()
 }
 
@@ -203,8 +204,8 @@ impl Parser<'_> {
     /// A declaration, or a header with a body whose word is misspelled.
     fn looks_like_item(&self, piece: Piece) -> bool {
         let header = &self.tokens[piece.start..piece.body];
-        let named = header.len() >= 2 && header.iter().take(2).all(Token::is_word) && piece.body < piece.end;
-        self.starts_item(piece.start) || (named && !words::is_statement_word(self.text(piece.start)))
+        let named = header.len() >= 2 && header[0].tok == Tok::Ident && header[1].is_word();
+        self.starts_item(piece.start) || (named && piece.body < piece.end)
     }
 
     fn loses_its_body(&self, piece: Piece) -> bool {
@@ -234,14 +235,8 @@ impl Parser<'_> {
         let (span, doc) = self.place(piece);
         let mark = self.found.len();
         let block = self.body(piece);
-        let kind = match block {
-            Some(Tok::Block(_)) | Some(Tok::Lets(_)) | None => {
-                let tokens = self.header(piece, block);
-                ItemParser::new().parse(&mut self.builder, tokens.into_iter())
-            }
-            Some(_) => return Item { kind: ItemKind::Error, span, doc },
-        };
-        let kind = kind.unwrap_or_else(|error| {
+        let tokens = self.header(piece, block);
+        let kind = ItemParser::new().parse(&mut self.builder, tokens).unwrap_or_else(|error| {
             self.report(piece, &error, Scope::File, mark);
             ItemKind::Error
         });
@@ -253,7 +248,7 @@ impl Parser<'_> {
         let mark = self.found.len();
         let block = self.body(piece);
         let tokens = self.header(piece, block);
-        let kind = StmtParser::new().parse(&mut self.builder, tokens.into_iter()).unwrap_or_else(|error| {
+        let kind = StmtParser::new().parse(&mut self.builder, tokens).unwrap_or_else(|error| {
             self.report(piece, &error, Scope::Block(scope), mark);
             StmtKind::Error
         });
@@ -323,7 +318,7 @@ impl Parser<'_> {
         let mark = self.found.len();
         let block = self.body(piece);
         let tokens = self.header(piece, block);
-        let value = ExprParser::new().parse(&mut self.builder, tokens.into_iter());
+        let value = ExprParser::new().parse(&mut self.builder, tokens);
         value.map_err(|error| self.report(piece, &error, Scope::Value, mark)).ok()
     }
 
@@ -361,8 +356,10 @@ impl Parser<'_> {
         let tokens = &self.tokens[piece.start..header_end];
         let found = tokens.iter().position(|token| token.start >= place && token.end > token.start);
         let found = found.unwrap_or(tokens.len());
-        let inside_counts = !matches!(tokens.get(found).map(|token| token.tok), Some(Tok::OpenBlock | Tok::Word(Class::Else)));
-        if !inside_counts {
+        let at = tokens.get(found).map(|token| token.tok);
+        let no_place = matches!(at, Some(Tok::OpenBlock | Tok::Word(Class::Else)));
+        let inner_declaration = matches!(scope, Scope::Block(_)) && self.starts_item(piece.start);
+        if scope == Scope::Value || no_place || inner_declaration {
             self.found.truncate(mark);
         }
         if self.is_known(tokens) {

@@ -35,7 +35,9 @@ impl fmt::Display for UnitError {
             }
             UnitError::Unknown { word, suggestion: None } => write!(out, "`{word}` is not a unit"),
             UnitError::Exponent(text) => write!(out, "a unit's exponent is a multiple of one half, not `{text}`"),
-            UnitError::Offset => write!(out, "`Celsius` has an offset and cannot be multiplied; a difference is in `K`"),
+            UnitError::Offset => {
+                write!(out, "`Celsius` has an offset and cannot be multiplied; a difference is in `K`")
+            }
             UnitError::TooLarge => write!(out, "this power of a unit is too large"),
             UnitError::Malformed => write!(out, "this is not a unit"),
         }

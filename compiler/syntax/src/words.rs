@@ -112,16 +112,45 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
         Class::Decl,
         STATEMENT,
         &[
-            "param", "state", "input", "weight", "running", "const", "noise", "modulator", "latent", "report", "data",
-            "output", "action", "term",
+            "param",
+            "state",
+            "input",
+            "weight",
+            "running",
+            "const",
+            "noise",
+            "modulator",
+            "latent",
+            "report",
+            "data",
+            "output",
+            "action",
+            "term",
         ],
     ),
     (
         Class::List,
         STATEMENT,
         &[
-            "record", "plot", "expect", "minimize", "maximize", "learn", "save", "load", "seed", "batch", "solve",
-            "freeze", "observe", "reward", "change", "settle", "precision", "truncate", "reset",
+            "record",
+            "plot",
+            "expect",
+            "minimize",
+            "maximize",
+            "learn",
+            "save",
+            "load",
+            "seed",
+            "batch",
+            "solve",
+            "freeze",
+            "observe",
+            "reward",
+            "change",
+            "settle",
+            "precision",
+            "truncate",
+            "reset",
         ],
     ),
     (Class::Span, STATEMENT, &["epochs", "updates"]),
@@ -176,8 +205,7 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
 ];
 
 /// The words that are never names.
-pub const RESERVED: [&str; 11] =
-    ["and", "or", "not", "in", "if", "then", "else", "let", "next", "true", "false"];
+pub const RESERVED: [&str; 11] = ["and", "or", "not", "in", "if", "then", "else", "let", "next", "true", "false"];
 
 static INDEX: LazyLock<HashMap<&'static str, (Class, Roles)>> = LazyLock::new(|| {
     let rows = TABLE.iter().flat_map(|(class, roles, words)| words.iter().map(move |word| (*word, (*class, *roles))));

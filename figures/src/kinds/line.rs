@@ -35,7 +35,8 @@ pub fn render(title: &str, lines: &[Line], x_axis: &Axis, y_axis: &Axis, theme: 
     page.legend(&names, Swatch::Line);
     let caption = sole_name(&names, y_axis);
     let area = Area { left: RIM, top: page.top + 6.0, right: WIDTH - RIM - 6.0, bottom: page.top + 6.0 + PLOT_HEIGHT };
-    let axes = Axes::new(x_axis, x_found, &caption, padded(y_found, y_axis.scale));
+    let x_whole = lines.iter().all(|line| line.x.iter().all(|x| x.fract() == 0.0));
+    let axes = Axes { x_whole, ..Axes::new(x_axis, x_found, &caption, padded(y_found, y_axis.scale)) };
     let frame = axes.draw(&mut page.svg, area);
     for (place, line) in lines.iter().enumerate() {
         draw_line(&mut page, &frame, lines, place, line);

@@ -103,7 +103,7 @@ impl Plot<'_> {
         Some(lines.join("\n"))
     }
 
-    /// Dots for spikes; where they would fill the field, more dots the more spikes there are.
+    /// A dot a spike; where the dots would fill the field, only every so many spikes are drawn.
     pub fn spikes(&self, groups: &[SpikeGroup], x: (f64, f64)) -> Option<String> {
         let cells: usize = groups.iter().map(SpikeGroup::rows).sum();
         let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();

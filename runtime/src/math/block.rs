@@ -43,9 +43,7 @@ impl Level {
     /// The best level of this machine.
     pub fn best() -> Level {
         static BEST: std::sync::OnceLock<Level> = std::sync::OnceLock::new();
-        *BEST.get_or_init(|| {
-            [Level::V4, Level::V3].into_iter().find(|level| level.available()).unwrap_or(Level::Base)
-        })
+        *BEST.get_or_init(|| [Level::V4, Level::V3].into_iter().find(|level| level.available()).unwrap_or(Level::Base))
     }
 
     /// Whether this machine can run it.

@@ -2,7 +2,8 @@
 //!
 //! Each function is one branch-free expression, compiled for three instruction sets and chosen once at start. Nothing
 //! here calls the platform's mathematics. Largest errors found, in units of the last place, f64 (against 120-bit
-//! arithmetic) and f32 (against f64), with fused multiply-add; the tests hold `exp` to 1.1, `tanh` to 3, the others to 4:
+//! arithmetic) and f32 (against f64), with fused multiply-add; the tests hold `exp` to 1.1, `tanh` to 3, the others to
+//! 4:
 //!
 //! | | f64 | f32 | | f64 | f32 | | f64 | f32 |
 //! |---|---|---|---|---|---|---|---|---|

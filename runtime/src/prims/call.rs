@@ -29,7 +29,13 @@ pub(super) trait Float:
     ///
     /// # Safety
     /// As for [`matmul::gemm_f64`].
-    unsafe fn gemm(size: [usize; 3], a: (*const Self, [isize; 2]), b: (*const Self, [isize; 2]), c: *mut Self, add: bool);
+    unsafe fn gemm(
+        size: [usize; 3],
+        a: (*const Self, [isize; 2]),
+        b: (*const Self, [isize; 2]),
+        c: *mut Self,
+        add: bool,
+    );
 }
 
 macro_rules! float {

@@ -11,8 +11,8 @@ const INTS: usize = 17;
 
 const fn arguments(buffers: [&'static str; 3]) -> [(&'static str, ArgKind); 4 + INTS] {
     let names = [
-        "batch", "channels", "height", "width", "outs", "kernel_h", "kernel_w", "out_h", "out_w", "stride_h", "stride_w",
-        "pad_h", "pad_w", "groups", "step_x", "step_w", "step_y",
+        "batch", "channels", "height", "width", "outs", "kernel_h", "kernel_w", "out_h", "out_w", "stride_h",
+        "stride_w", "pad_h", "pad_w", "groups", "step_x", "step_w", "step_y",
     ];
     let mut args = [(buffers[0], Out); 4 + INTS];
     args[1] = (buffers[1], In);
@@ -118,11 +118,8 @@ impl Sizes {
     /// Each row of the columns that meets the image: its range in the columns, and the first element in the image.
     fn for_each_run(&self, mut visit: impl FnMut(std::ops::Range<usize>, usize)) {
         for row in 0..self.column() {
-            let (c, u, v) = (
-                row / (self.kernel[0] * self.kernel[1]),
-                row / self.kernel[1] % self.kernel[0],
-                row % self.kernel[1],
-            );
+            let (c, u, v) =
+                (row / (self.kernel[0] * self.kernel[1]), row / self.kernel[1] % self.kernel[0], row % self.kernel[1]);
             let (low, high) = inside(self.out[1], self.stride[1], self.pad[1], v, self.width);
             for i in 0..self.out[0] {
                 let y = (i * self.stride[0] + u).wrapping_sub(self.pad[0]);

@@ -2,7 +2,7 @@
 
 use super::call::{Args, Float, Prim, def};
 use super::level::by_level;
-use crate::abi::ArgKind::{In, InIndex, Int, Out, OutCount, OutIndex};
+use crate::abi::ArgKind::{self, In, InIndex, Int, Out, OutCount, OutIndex};
 use crate::abi::{PrimDef, status};
 
 pub(super) static PRIMS: &[PrimDef] = &[
@@ -32,7 +32,7 @@ pub(super) static PRIMS: &[PrimDef] = &[
         &[("place", OutCount), ("src", In), ("n", Int)],
         |ints| vec![1, ints[0]],
     ),
-    def::<Fill>("fill", "out[i] = value for i < n", &[("out", Out), ("value", crate::abi::ArgKind::Real), ("n", Int)], |i| {
+    def::<Fill>("fill", "out[i] = value for i < n", &[("out", Out), ("value", ArgKind::Real), ("n", Int)], |i| {
         vec![i[0]]
     }),
 ];
@@ -105,8 +105,8 @@ impl Prim for Log {
 #[inline(always)]
 fn bad_loop<T: Float>(values: &[T]) -> Option<usize> {
     for (block, part) in values.chunks(BLOCK).enumerate() {
-        // x - x is 0 for what is finite, NaN for what is not.
-        if part.iter().fold(false, |any, x| any | ((*x - *x) != T::ZERO)) {
+        // 0 times what is not finite is NaN.
+        if part.iter().fold(false, |any, x| any | (*x * T::ZERO != T::ZERO)) {
             return part.iter().position(|x| !x.is_finite()).map(|i| block * BLOCK + i);
         }
     }

@@ -144,7 +144,8 @@ impl<I: Index> Prim for Gather<I> {
             // SAFETY: index j of sample p is within reach.
             let Some(index) = (unsafe { I::get::<T>(args, 2, p * step_index + j, extent) }) else { return status::BUG };
             // SAFETY: the row lies in sample p of src.
-            let from = unsafe { std::slice::from_raw_parts(src.add(p * step_src + (o * extent + index) * inner), inner) };
+            let from =
+                unsafe { std::slice::from_raw_parts(src.add(p * step_src + (o * extent + index) * inner), inner) };
             to.copy_from_slice(from);
         }
         status::OK
@@ -162,7 +163,8 @@ impl<I: Index> Prim for Scatter<I> {
         out.fill(T::ZERO);
         for p in 0..batch {
             // SAFETY: src reaches sample p.
-            let src = unsafe { std::slice::from_raw_parts(args.pointer::<T>(1).add(p * step_src), outer * count * inner) };
+            let src =
+                unsafe { std::slice::from_raw_parts(args.pointer::<T>(1).add(p * step_src), outer * count * inner) };
             for j in 0..count {
                 // SAFETY: index j of sample p is within reach.
                 let Some(index) = (unsafe { I::get::<T>(args, 2, p * step_index + j, extent) }) else {

@@ -10,8 +10,8 @@ mod copy;
 mod event;
 mod gather;
 mod level;
-mod product;
 mod pool;
+mod product;
 mod reduce;
 mod strided;
 #[cfg(test)]

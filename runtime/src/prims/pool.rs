@@ -21,7 +21,9 @@ static TWO: [(&str, ArgKind); 2 + INTS] = with_sizes(&[("out", Out), ("src", In)
 static THREE: [(&str, ArgKind); 3 + INTS] = with_sizes(&[("out", Out), ("x", In), ("src", In)]);
 
 pub(super) static PRIMS: &[PrimDef] = &[
-    def::<MaxPool>("max_pool", "out[p, i, j] = the largest of window (i, j) of src[p]", &TWO, |n| vec![small(n), large(n)]),
+    def::<MaxPool>("max_pool", "out[p, i, j] = the largest of window (i, j) of src[p]", &TWO, |n| {
+        vec![small(n), large(n)]
+    }),
     def::<MaxPoolGrad>(
         "max_pool_grad",
         "out = 0, then out[p, place of the first maximum of window (i, j) of x[p]] += src[p, i, j]",
@@ -34,7 +36,9 @@ pub(super) static PRIMS: &[PrimDef] = &[
         &THREE,
         |n| vec![small(n), large(n), large(n)],
     ),
-    def::<AvgPool>("avg_pool", "out[p, i, j] = the mean of window (i, j) of src[p]", &TWO, |n| vec![small(n), large(n)]),
+    def::<AvgPool>("avg_pool", "out[p, i, j] = the mean of window (i, j) of src[p]", &TWO, |n| {
+        vec![small(n), large(n)]
+    }),
     def::<AvgPoolGrad>(
         "avg_pool_grad",
         "out = 0, then out[p, each place of window (i, j)] += src[p, i, j] / window",

@@ -44,13 +44,9 @@ impl Prim for Gemm {
         if m * n == 0 {
             return status::OK;
         }
-        if !add && (k == 0 || (count == 0 && step_c == 0)) {
-            let len = if step_c == 0 { m * n } else { count * step_c };
+        if count == 0 && step_c == 0 && !add {
             // SAFETY: the elements of c that the formula names.
-            unsafe { args.slice_mut::<T>(0, len) }.fill(T::ZERO);
-        }
-        if k == 0 {
-            return status::OK;
+            unsafe { args.slice_mut::<T>(0, m * n) }.fill(T::ZERO);
         }
         for p in 0..count {
             let add = add || (step_c == 0 && p > 0);

@@ -11,10 +11,8 @@ const fn arguments(written: [(&'static str, ArgKind); 2]) -> [(&'static str, Arg
     let mut args = [("start", Int); 2 + 2 * AXES + 1];
     args[0] = written[0];
     args[1] = written[1];
-    let (extents, strides) = (
-        ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"],
-        ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"],
-    );
+    let (extents, strides) =
+        (["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"], ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]);
     let mut k = 0;
     while k < AXES {
         args[2 + k] = (extents[k], Int);
@@ -28,12 +26,9 @@ static TAKE: [(&str, ArgKind); 19] = arguments([("out", Out), ("src", In)]);
 static PUT: [(&str, ArgKind); 19] = arguments([("out", Out), ("src", In)]);
 
 pub(super) static PRIMS: &[PrimDef] = &[
-    def::<Take>(
-        "take",
-        "out[i0, …, i7] = src[start + Σ i·s] for each i < n, out dense",
-        &TAKE,
-        |ints| vec![dense(ints), part(ints)],
-    ),
+    def::<Take>("take", "out[i0, …, i7] = src[start + Σ i·s] for each i < n, out dense", &TAKE, |ints| {
+        vec![dense(ints), part(ints)]
+    }),
     def::<Put>(
         "put",
         "out[start + Σ i·s] = src[i0, …, i7] for each i < n, src dense; the places are distinct",

@@ -1,7 +1,10 @@
 //! Draws by block: `out[i]` is the random number of (key, step, base + i), however a range is cut.
 //!
-//! One Philox block serves two neighbouring indices in f64 and four in f32. Uniform numbers and normal pairs are computed
-//! for whole blocks into a local array, of which the wanted part is copied out.
+//! One Philox block serves two neighbouring indices in f64 and four in f32. Uniform numbers and normal pairs are
+//! computed for whole blocks into a local array, of which the wanted part is copied out.
+
+// Plain loops over indices of several arrays are what the compiler turns into vectors.
+#![allow(clippy::needless_range_loop)]
 
 use super::philox;
 use crate::math::block::clones;

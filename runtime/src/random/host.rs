@@ -58,7 +58,7 @@ pub fn exponential(key: u64, step: u64, index: u64) -> f64 {
 
 /// Gamma with this shape and scale 1 (Marsaglia and Tsang, 2000); NaN for a shape that is not positive.
 pub fn gamma(shape: f64, key: u64, step: u64, index: u64) -> f64 {
-    if !(shape > 0.0) {
+    if shape.is_nan() || shape <= 0.0 {
         return f64::NAN;
     }
     if shape < 1.0 {

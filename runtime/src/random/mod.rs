@@ -16,8 +16,8 @@ mod poisson;
 mod tests;
 
 pub use fill::Fill;
-pub use host::{binomial, exponential, gamma, integers, log_factorial, permutation};
 pub(crate) use host::{below, derived};
+pub use host::{binomial, exponential, gamma, integers, log_factorial, permutation};
 pub use poisson::FillPoisson;
 
 use crate::math::Level;
@@ -99,9 +99,7 @@ forms! {
 ///
 /// # Safety
 /// `mean` is readable and `out` writable for n elements; they are the same or do not overlap.
-pub unsafe extern "C" fn fill_poisson_f64(
-    out: *mut f64, mean: *const f64, n: usize, key: u64, step: u64, base: u64,
-) {
+pub unsafe extern "C" fn fill_poisson_f64(out: *mut f64, mean: *const f64, n: usize, key: u64, step: u64, base: u64) {
     // SAFETY: the caller's.
     unsafe { poisson_f64_block()(out, mean, n, key, step, base) }
 }
@@ -110,9 +108,7 @@ pub unsafe extern "C" fn fill_poisson_f64(
 ///
 /// # Safety
 /// `mean` is readable and `out` writable for n elements; they are the same or do not overlap.
-pub unsafe extern "C" fn fill_poisson_f32(
-    out: *mut f32, mean: *const f32, n: usize, key: u64, step: u64, base: u64,
-) {
+pub unsafe extern "C" fn fill_poisson_f32(out: *mut f32, mean: *const f32, n: usize, key: u64, step: u64, base: u64) {
     // SAFETY: the caller's.
     unsafe { poisson_f32_block()(out, mean, n, key, step, base) }
 }

@@ -7,9 +7,9 @@
 use super::fill::{Draws, Uniform, unit_f64};
 use super::host::{attempt, derived, log_factorial};
 use super::philox;
+use crate::math;
 use crate::math::block::clones;
 use crate::math::exponential::exp;
-use crate::math;
 
 /// `out[i]` = the draw of mean `mean[i]` and index base + i. `out` is `mean` or does not overlap it.
 pub type FillPoisson<T> = unsafe extern "C" fn(out: *mut T, mean: *const T, n: usize, key: u64, step: u64, base: u64);
@@ -99,7 +99,7 @@ fn decide<T: Count, const F: bool>(means: &[T; PART], key: u64, step: u64, index
     let mut loud = 0u64;
     for i in 0..PART {
         let mean = means[i].to_f64();
-        loud |= u64::from(!(mean >= 0.0)) | u64::from(u[i] + mean >= 1.0 - 1e-9);
+        loud |= u64::from(mean.is_nan()) | u64::from(mean < 0.0) | u64::from(u[i] + mean >= 1.0 - 1e-9);
     }
     if loud == 0 {
         return values;
@@ -111,7 +111,8 @@ fn decide<T: Count, const F: bool>(means: &[T; PART], key: u64, step: u64, index
     let mut some = 0u64;
     for i in 0..PART {
         let mean = means[i].to_f64();
-        some |= (u64::from(u[i] >= none[i]) | u64::from(!(mean < LARGE)) | u64::from(mean < 0.0)) << i;
+        let odd = u64::from(mean.is_nan()) | u64::from(mean < 0.0) | u64::from(mean >= LARGE);
+        some |= (u64::from(u[i] >= none[i]) | odd) << i;
     }
     while some != 0 {
         let i = some.trailing_zeros() as usize;
@@ -124,7 +125,7 @@ fn decide<T: Count, const F: bool>(means: &[T; PART], key: u64, step: u64, index
 
 /// The draw of one index, given its uniform number and e^-mean.
 fn one(mean: f64, uniform: f64, none: f64, key: u64, step: u64, index: u64) -> f64 {
-    if !(mean >= 0.0) {
+    if mean.is_nan() || mean < 0.0 {
         f64::NAN
     } else if mean < LARGE {
         inversion(mean, uniform, none)

@@ -37,7 +37,8 @@ pub(super) fn levels(facts: &Facts<'_>) -> Levels {
         }
     }
     let placed = facts.values().filter(|value| !facts.is_uniform(*value) && !facts.is_remade(*value));
-    let segments = placed.map(|value| of[value.0 as usize] + u32::from(!facts.is_call(value))).max().unwrap_or(0).max(1);
+    let segments =
+        placed.map(|value| of[value.0 as usize] + u32::from(!facts.is_call(value))).max().unwrap_or(0).max(1);
     let mut calls: Vec<Val> = facts.values().filter(|value| facts.is_call(*value)).collect();
     calls.sort_by_key(|call| (of[call.0 as usize], *call));
     Levels { of, segments, calls }

@@ -17,10 +17,12 @@ pub struct BinaryDef {
     /// Whether its value is 0 or 1.
     pub boolean: bool,
     /// `dy * ∂f/∂a` and `dy * ∂f/∂b`.
-    derivative: Option<[fn(&mut Diff, NodeId, NodeId) -> Built; 2]>,
+    derivative: Rules,
 }
 
-type Rules = Option<[fn(&mut Diff, NodeId, NodeId) -> Built; 2]>;
+/// The derivative by each argument, from both arguments.
+type Rules = Option<[Rule; 2]>;
+type Rule = fn(&mut Diff, NodeId, NodeId) -> Built;
 
 const fn number(op: Binary, name: &'static str, host: fn(f64, f64) -> f64, derivative: Rules) -> BinaryDef {
     let commutes = matches!(op, Binary::Add | Binary::Mul);

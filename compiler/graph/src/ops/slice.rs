@@ -26,10 +26,10 @@ impl Graph {
             Op::Slice { axis: inner, start: first, step: by } if inner == axis => {
                 return self.slice(node.args[0], axis, first + by * start, by * step, len);
             }
-            Op::Unslice { axis: inner, start: first, step: by } if inner == axis && first == start && by == step => {
-                if self.shape(node.args[0]) == to {
-                    return Ok(node.args[0]);
-                }
+            Op::Unslice { axis: inner, start: first, step: by }
+                if (inner, first, by) == (axis, start, step) && self.shape(node.args[0]) == to =>
+            {
+                return Ok(node.args[0]);
             }
             Op::Concat { axis: inner } if inner == axis => {
                 if let Some((part, start)) = self.part_with(&node.args, axis, start, last) {

@@ -1,6 +1,10 @@
 //! Inputs for tests: reproducible numbers, vars with values, evaluation.
 #![allow(dead_code)]
 
+pub mod host;
+pub mod machine;
+pub mod random;
+
 use std::collections::HashMap;
 
 use ndarray::{ArcArray, IxDyn};

@@ -121,6 +121,9 @@ impl Session<'_> {
             }
             Value::Kind(kind) => self.apply_kind(scope, &kind, args, span, text),
             Value::Network(_) | Value::Frame(_) | Value::Many(_) => self.call_network(scope, callee, receiver, args, span),
+            Value::Num(num) if matches!(num.unit, crate::unit::Unit::Unknown) => {
+                Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown))
+            }
             Value::Missing => Value::Missing,
             other => {
                 let message = format!("{} is not called: it is no function", other.describe());
@@ -236,6 +239,11 @@ impl Session<'_> {
         self.report(d);
     }
 
+    /// Evaluates a function's body for what is wrong with it.
+    pub fn check_body(&mut self, declared: &hir::Item, scope: ScopeId) {
+        self.user_body(declared, scope);
+    }
+
     fn user_body(&mut self, declared: &hir::Item, inner: ScopeId) -> Value {
         let (lets, value, result) = match &declared.kind {
             ItemKind::Function(f) => (&f.lets, f.value, f.result.clone()),
@@ -326,6 +334,40 @@ impl Session<'_> {
         }
         let text = if text.is_empty() || args.is_empty() { kind.text.clone() } else { text.into() };
         Value::Kind(Kind { item: kind.item, args: out, span, text }.into())
+    }
+}
+
+impl Session<'_> {
+    /// A network or a part used as a function: `net(x)`, `x |> enc`; of an array of parts, one after the other.
+    fn call_network(&mut self, scope: ScopeId, callee: Value, receiver: Option<Value>, args: &[Arg], span: Span) -> Value {
+        let mut operands = vec![];
+        if let Some(value) = receiver {
+            let Some(num) = self.number(value, span) else { return Value::Missing };
+            operands.push(super::operators::Operand { num, span });
+        }
+        for arg in args {
+            let (Init::Value(id) | Init::Draw(id)) = arg.value;
+            let Some(operand) = self.operand(scope, id) else { return Value::Missing };
+            operands.push(operand);
+        }
+        match callee {
+            Value::Network(id) => self.run_frame(id, operands, span),
+            Value::Frame(frame) => self.run_frame(self.frame(frame).net, operands, span),
+            Value::Many(parts) => {
+                for part in parts.iter() {
+                    let id = match part {
+                        Value::Network(id) => *id,
+                        Value::Frame(frame) => self.frame(*frame).net,
+                        _ => return self.error("E0220", span, "these parts are no networks"),
+                    };
+                    let value = self.run_frame(id, operands, span);
+                    let Some(num) = self.number(value, span) else { return Value::Missing };
+                    operands = vec![super::operators::Operand { num, span }];
+                }
+                operands.pop().map_or(Value::Missing, |o| Value::Num(o.num))
+            }
+            _ => Value::Missing,
+        }
     }
 }
 

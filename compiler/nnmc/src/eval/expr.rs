@@ -161,7 +161,7 @@ impl Session<'_> {
             return Some(Num::array(unit, crate::value::vector(vec![])));
         }
         let refs: Vec<&Num> = nums.iter().collect();
-        Some(self.apply(span, unit, &refs, |g, n| g.stack(n)))
+        Some(self.apply(span, unit, &refs, |g, n| g.stack(0, n)))
     }
 
     /// A chain of binary operators: the left spine is walked, not recursed into.

@@ -1,6 +1,6 @@
 //! Tensor operations on numbers: known ones are computed at once, others become nodes of the program being built.
 
-use nnm_graph::ir::{Binary, Graph, NodeId, Unary};
+use nnm_graph::ir::{Binary, Graph, NodeId, Op, Unary};
 use nnm_graph::ShapeError;
 use nnm_runtime::array::Array;
 use nnm_syntax::diag::Diagnostic;
@@ -45,9 +45,10 @@ impl Session<'_> {
         }
         let nodes: Vec<NodeId> = args.iter().map(|a| self.lift(a)).collect();
         let node = op(&mut self.graph, &nodes)?;
-        Ok(match self.graph.constant_value(node) {
-            Some(array) => Repr::Const(array),
-            None => Repr::Node(node),
+        Ok(match (&self.graph.node(node).op, self.graph.node(node).batched) {
+            (Op::Const(value), _) => Repr::Const(crate::value::scalar(*value)),
+            (Op::Tensor(tensor), false) => Repr::Const((*tensor.0).clone()),
+            _ => Repr::Node(node),
         })
     }
 
@@ -62,16 +63,19 @@ impl Session<'_> {
 
     fn shape_error(&mut self, span: Span, error: &ShapeError) {
         let d = Diagnostic::error("E0301", span, error.to_string());
-        let d = match error.labels() {
-            Some((left, right)) => d.help(format!("the shapes are {left} and {right}; both are counted from the last axis")),
-            None => d,
+        let d = match error.shapes.as_slice() {
+            [left, right] => {
+                let (left, right) = (super::types::shape_text(left), super::types::shape_text(right));
+                d.help(format!("the shapes are {left} and {right}; axes are matched from the last one on"))
+            }
+            _ => d,
         };
         self.report(d);
     }
 
     pub fn unary(&mut self, op: Unary, a: &Num, unit: Unit, span: Span) -> Num {
         let times = a.times.clone();
-        let out = self.apply(span, unit, &[a], |g, n| Ok(g.unary(op, n[0])));
+        let out = self.apply(span, unit, &[a], |g, n| g.unary(op, n[0]));
         Num { times, ..out }
     }
 

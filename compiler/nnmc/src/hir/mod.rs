@@ -7,6 +7,7 @@ mod modules;
 mod placement;
 mod print;
 
+pub use build::clause;
 pub use modules::{ModuleId, Modules, Reader};
 pub use print::print;
 
@@ -246,4 +247,31 @@ pub struct Environment {
     pub observe: Option<ExprId>,
     pub reward: Option<ExprId>,
     pub done: Option<ExprId>,
+}
+
+/// Whether an expression of a rule reads what only an objective gives.
+pub fn reads_credit(file: &ast::File, expr: ExprId) -> bool {
+    credit_reads(file, expr).next().is_some()
+}
+
+/// The places at which an expression of a rule reads an objective, its derivatives, or errors.
+pub fn credit_reads(file: &ast::File, expr: ExprId) -> impl Iterator<Item = (String, Span)> {
+    let mut found = vec![];
+    let mut stack = vec![expr];
+    while let Some(id) = stack.pop() {
+        let e = file.expr(id);
+        match &e.kind {
+            ast::ExprKind::Name(n) if matches!(n.as_str(), "objective" | "gradient" | "score") => {
+                found.push((n.clone(), e.span));
+            }
+            ast::ExprKind::Field { base, name } if matches!(name.text.as_str(), "error" | "signal" | "objective") => {
+                if let ast::ExprKind::Name(end) = &file.expr(*base).kind {
+                    found.push((format!("{end}.{}", name.text), e.span));
+                }
+            }
+            _ => {}
+        }
+        stack.extend(crate::eval::children(&e.kind));
+    }
+    found.into_iter()
 }

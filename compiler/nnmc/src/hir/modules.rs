@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 use nnm_syntax::ast::{self, Name, UseNames};
 use nnm_syntax::diag::Diagnostic;
-use nnm_syntax::span::{SourceMap, Span};
+use nnm_syntax::span::{FileId, SourceMap, Span};
 
 use super::{Item, ItemId, build};
 use crate::suggest;
@@ -51,6 +51,16 @@ impl Modules {
 
     pub fn item(&self, id: ItemId) -> &Item {
         &self.items[id.0 as usize]
+    }
+
+    /// A module for a text given on the command line.
+    pub fn add_setting(&mut self, file: FileId) -> ModuleId {
+        let text = self.sources.get(file).text.clone();
+        let parsed = nnm_syntax::parse(file, &text);
+        self.diagnostics.extend(parsed.diagnostics);
+        let id = ModuleId(self.modules.len() as u32);
+        self.modules.push(Module { path: "--set".into(), file: parsed.file, own: IndexMap::new(), seen: IndexMap::new() });
+        id
     }
 
     fn add(&mut self, name: &str, text: &str, reader: &dyn Reader) -> ModuleId {

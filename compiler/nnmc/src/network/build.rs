@@ -42,7 +42,9 @@ impl Session<'_> {
     pub fn bind_kind_params(&mut self, item: &hir::Item, params: &[Decl], kind: &Kind, scope: ScopeId) {
         for param in &item.params {
             let at = param.name.span;
+            let set = self.setting(&param.name.text);
             let value = match (find_arg(kind, &param.name.text), param.default) {
+                _ if set.is_some() => set.unwrap_or(Value::Missing),
                 (Some(arg), _) => self.argument_value(arg),
                 (None, Some(default)) => self.eval(scope, default),
                 (None, None) if self.mode == crate::session::Mode::Check && kind.args.is_empty() => {
@@ -253,7 +255,7 @@ impl Session<'_> {
     }
 
     /// The unit of a declaration, from its type or its value.
-    fn quantity_of_cell(&mut self, decl: &Decl, scope: ScopeId) -> Option<Quantity> {
+    pub fn quantity_of_cell(&mut self, decl: &Decl, scope: ScopeId) -> Option<Quantity> {
         if decl.ty.is_none()
             && let Some(Init::Value(id) | Init::Draw(id)) = decl.init
         {
@@ -368,7 +370,7 @@ impl Session<'_> {
         let several = sources.len() * targets.len() > 1;
         for source in &sources {
             for target in &targets {
-                self.add_projection(id, connect, scope, *source, target, several);
+                self.add_projection(id, connect, scope, source.clone(), target, several);
             }
         }
     }

@@ -22,6 +22,39 @@ impl Session<'_> {
         self.check_names(scope, &neuron.dynamics);
     }
 
+    /// A neuron on its own: parameters and states of which only the units are known.
+    pub fn check_neuron(&mut self, item: ItemId) {
+        let declared = self.modules.item(item).clone();
+        let ItemKind::Neuron(neuron) = &declared.kind else { return };
+        let scope = self.scope(declared.module, None);
+        for name in ["n", "index", "training", "position"] {
+            self.bind(scope, name, Value::Num(Num::unknown(Unit::REAL)));
+        }
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        for name in ["t", "dt"] {
+            self.bind(scope, name, Value::Num(Num::unknown(ms.clone())));
+        }
+        self.bind(scope, "angle", Value::Num(Num::unknown(Unit::parse("deg").unwrap_or(Unit::REAL))));
+        let d = &neuron.dynamics;
+        for decl in d.params.iter().chain(&neuron.inputs).chain(&d.states).chain(&d.running).chain(&d.weights) {
+            let unit = match &decl.ty {
+                Some(ty) => match self.hold_at(scope, Value::Num(Num::unknown(Unit::Unknown)), ty, ty.span) {
+                    Value::Num(num) => num.unit,
+                    _ => Unit::Unknown,
+                },
+                None => self.quantity_of_cell(decl, scope).map_or(Unit::Unknown, |q| q.unit),
+            };
+            self.bind(scope, decl.name.text.clone(), Value::Num(Num::unknown(unit)));
+        }
+        let before = self.program.replace(crate::program::Program::new(crate::program::Purpose::Probe, false));
+        if let Some(program) = &mut self.program {
+            program.dt = Some(1e-3);
+        }
+        self.bind_equations(scope, neuron);
+        self.check_names(scope, &neuron.dynamics);
+        self.program = before;
+    }
+
     pub fn check_synapse(&mut self, synapse: &Synapse, scope: ScopeId) {
         self.check_names(scope, &synapse.dynamics);
     }

@@ -1,7 +1,6 @@
 //! A network inside a program: the scopes of its populations in one step, and how values reach their ports.
 
 use indexmap::IndexMap;
-use nnm_graph::ir::Unary;
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -201,7 +200,7 @@ impl Session<'_> {
         }
     }
 
-    fn bind_equations(&mut self, scope: ScopeId, neuron: &Neuron) {
+    pub fn bind_equations(&mut self, scope: ScopeId, neuron: &Neuron) {
         for decl in neuron.dynamics.lets.iter().chain(&neuron.dynamics.outputs) {
             if let Some(Init::Value(id)) = decl.init {
                 let closure = self.closure(scope, id);
@@ -435,7 +434,7 @@ impl Session<'_> {
         let places = Num::array(Unit::REAL, crate::value::vector(places));
         let (targets, senders) = (edges.targets, edges.senders);
         self.apply(span, w.unit.clone(), &[w, &places], |g, n| {
-            let flat = g.scatter_add(n[0], n[1], 0, size)?;
+            let flat = g.scatter_add(n[0], 0, n[1], &[size])?;
             g.reshape(flat, &[targets, senders])
         })
     }
@@ -492,7 +491,7 @@ impl Session<'_> {
     }
 
     pub fn cells_of(&mut self, num: &Num, from: usize, to: usize, span: Span) -> Num {
-        self.apply(span, num.unit.clone(), &[num], |g, n| g.slice(n[0], 0, from, to - from, 1))
+        self.apply(span, num.unit.clone(), &[num], |g, n| g.slice(n[0], 0, from, 1, to - from))
     }
 
     fn frame_population_output(&mut self, frame: FrameId, index: usize, span: Span) -> Value {
@@ -599,8 +598,18 @@ impl Session<'_> {
         self.frame_output(frame, span)
     }
 
-    /// A sign function without derivative: for feedback by signs.
-    pub fn sign(&mut self, num: &Num, span: Span) -> Num {
-        self.unary(Unary::Sign, num, Unit::REAL, span)
+    /// A population's output now, outside of any program: its first output, where that is a state.
+    pub fn value_now(&mut self, p: &PopulationRef, span: Span) -> Value {
+        let Owner::Net(id) = p.owner else { return Value::Missing };
+        let population = self.net(id).populations[p.index].clone();
+        match self.default_output(&population) {
+            Some(name) if population.states.iter().any(|s| s.name == name) => {
+                self.field(Value::Population(p.clone()), &Name { text: name, span })
+            }
+            _ => {
+                let message = format!("`{}` has a value only while data are given: use it in `evaluate(… on DATA)`", population.name);
+                self.error("E0440", span, message)
+            }
+        }
     }
 }

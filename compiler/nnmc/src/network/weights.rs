@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use nnm_runtime::array::Array;
-use nnm_runtime::topology::{self, Pairs};
+use nnm_runtime::topology::{self, Csr, Options};
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -73,9 +73,9 @@ impl Session<'_> {
     fn weight_shape(&mut self, id: NetId, k: usize, p: &Projection, target: &Population, from: &[usize]) -> Option<Vec<usize>> {
         let senders: usize = from.iter().product();
         match &p.pattern {
-            Pattern::Dense { .. } | Pattern::All { autapses: true } => Some(vec![self.targets(p, target), senders]),
+            Pattern::Dense { .. } | Pattern::All { autapses: true } => Some(vec![self.target_count(p, target), senders]),
             Pattern::OneToOne => {
-                let targets = self.targets(p, target);
+                let targets = self.target_count(p, target);
                 if senders != targets {
                     let message = format!("`one_to_one` joins {senders} senders to {targets} cells: the numbers differ");
                     self.error("E0420", p.pattern_span, message);
@@ -102,7 +102,7 @@ impl Session<'_> {
         }
     }
 
-    fn targets(&self, p: &Projection, target: &Population) -> usize {
+    fn target_count(&self, p: &Projection, target: &Population) -> usize {
         p.target_cells.map_or(target.size(), |(a, b)| b - a)
     }
 
@@ -113,49 +113,47 @@ impl Session<'_> {
             return Some(edges.clone());
         }
         let target = self.net(id).populations[p.target].clone();
-        let targets = self.targets(&p, &target);
+        let targets = self.target_count(&p, &target);
         let first_target = p.target_cells.map_or(0, |(a, _)| a);
         let path = format!("{}.{}", self.net(id).path, p.name);
         let key = nnm_runtime::random::key(self.seed, &format!("{path}.edges"));
         let same = p.source.is_some_and(|(s, _)| s == p.target);
-        let pairs = match &p.pattern {
-            _ if self.mode == Mode::Check => Ok(Pairs::default()),
-            Pattern::Dense { .. } | Pattern::All { autapses: true } => Ok(topology::all(senders, targets, true)),
-            Pattern::All { autapses } => Ok(topology::all(senders, targets, *autapses || !same)),
-            Pattern::OneToOne => Ok(topology::one_to_one(senders)),
-            Pattern::Random { p, autapses } => Ok(topology::random(senders, targets, *p, *autapses || !same, key)),
-            Pattern::FanIn { k, autapses, multapses } => {
-                topology::fan_in(senders, targets, *k, *autapses || !same, *multapses, key)
-            }
-            Pattern::FanOut { k, autapses, multapses } => {
-                topology::fan_out(senders, targets, *k, *autapses || !same, *multapses, key)
-            }
-            Pattern::Total { n, autapses, multapses } => {
-                topology::total(senders, targets, *n, *autapses || !same, *multapses, key)
-            }
+        let options = |autapses: bool, multapses: bool| Options { same_population: same, autapses, multapses };
+        let (m, n) = (senders as u32, targets as u32);
+        let drawn = |pattern, autapses, multapses| topology::connect(pattern, m, n, options(autapses, multapses), key);
+        use topology::Pattern as Drawn;
+        let rows = match &p.pattern {
+            _ if self.mode == Mode::Check => Ok(Csr { ptr: vec![0; senders + 1], other: vec![] }),
+            Pattern::Dense { .. } => drawn(Drawn::All, true, true),
+            Pattern::All { autapses } => drawn(Drawn::All, *autapses, true),
+            Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
+            Pattern::Random { p, autapses } => drawn(Drawn::Random { p: *p }, *autapses, true),
+            Pattern::FanIn { k, autapses, multapses } => drawn(Drawn::FanIn { k: *k as u32 }, *autapses, *multapses),
+            Pattern::FanOut { k, autapses, multapses } => drawn(Drawn::FanOut { k: *k as u32 }, *autapses, *multapses),
+            Pattern::Total { n, autapses, multapses } => drawn(Drawn::Total { n: *n as u64 }, *autapses, *multapses),
             Pattern::Where(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], None)?),
             Pattern::Probability(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], Some(key))?),
             Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
             Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) => return None,
         };
-        let pairs = match pairs {
-            Ok(pairs) => pairs,
-            Err(message) => {
-                self.error("E0422", p.pattern_span, message.to_string());
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(error) => {
+                self.error("E0422", p.pattern_span, error.to_string());
                 return None;
             }
         };
-        let edges = Rc::new(edges_of(pairs, senders, target.size(), first_target as u32));
+        let edges = Rc::new(edges_of(rows, senders, target.size(), first_target as u32));
         self.net_mut(id).projections[k].edges = Some(edges.clone());
         Some(edges)
     }
 
-    fn pairs_where(&mut self, id: NetId, p: &Projection, closure: Closure, shape: [usize; 2], key: Option<u64>) -> Option<Pairs> {
+    fn pairs_where(&mut self, id: NetId, p: &Projection, closure: Closure, shape: [usize; 2], key: Option<u64>) -> Option<Csr> {
         let (pre, post) = self.end_populations(id, p);
         let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, shape, None);
         let num = self.operand(scope, closure.expr.id)?.num;
         let table = self.spread(&num, &shape, p.pattern_span)?;
-        let mut pairs = Pairs::default();
+        let mut rows = Csr { ptr: vec![0], other: vec![] };
         for s in 0..shape[1] {
             for t in 0..shape[0] {
                 let value = table[[t, s].as_slice()];
@@ -164,16 +162,16 @@ impl Session<'_> {
                     Some(key) => nnm_runtime::random::uniform_f64(key, 0, (s * shape[0] + t) as u64) < value,
                 };
                 if held {
-                    pairs.source.push(s as u32);
-                    pairs.target.push(t as u32);
+                    rows.other.push(t as u32);
                 }
             }
+            rows.ptr.push(rows.other.len() as u32);
         }
-        Some(pairs)
+        Some(rows)
     }
 
-    fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Pairs> {
-        let table = match nnm_runtime::data::csv(self.host.files(), file) {
+    fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Csr> {
+        let table = match crate::files::csv(self.host.files(), file) {
             Ok(table) => table,
             Err(error) => {
                 self.error("E0601", span, error.to_string());
@@ -185,7 +183,7 @@ impl Session<'_> {
             self.error("E0602", span, "a file of connections has two columns: sender and target");
             return None;
         };
-        let mut pairs = Pairs::default();
+        let mut pairs = vec![];
         for (s, t) in s.iter().zip(t.iter()) {
             let good = |x: f64, n: usize| x >= 0.0 && x.fract() == 0.0 && (x as usize) < n;
             if !good(*s, senders) || !good(*t, targets) {
@@ -193,10 +191,15 @@ impl Session<'_> {
                 self.error("E0603", span, message);
                 return None;
             }
-            pairs.source.push(*s as u32);
-            pairs.target.push(*t as u32);
+            pairs.push((*s as u32, *t as u32));
         }
-        Some(pairs)
+        match Csr::from_pairs(senders as u32, targets as u32, &pairs) {
+            Ok((rows, _)) => Some(rows),
+            Err(error) => {
+                self.error("E0603", span, error.to_string());
+                None
+            }
+        }
     }
 
     pub fn end_populations(&self, id: NetId, p: &Projection) -> (Option<Population>, Population) {
@@ -267,7 +270,7 @@ impl Session<'_> {
             Argument::Draw(closure) => self.draw_values(*closure, closure.scope, shape, path),
             Argument::Expr(closure) => {
                 let (pre, post) = self.end_populations(id, p);
-                let full = [self.targets(p, &post), senders];
+                let full = [self.target_count(p, &post), senders];
                 let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
                 let edges = if p.pattern.is_full() { None } else { edges };
                 let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, full, edges.as_deref());
@@ -281,7 +284,7 @@ impl Session<'_> {
     }
 
     fn weights_from(&mut self, file: &str, span: Span) -> Option<Num> {
-        match nnm_runtime::data::npy(self.host.files(), file) {
+        match crate::files::npy(self.host.files(), file) {
             Ok(array) => Some(Num::array(Unit::Zero, array)),
             Err(error) => {
                 self.error("E0601", span, error.to_string());
@@ -369,16 +372,10 @@ fn quantity(name: &str, unit: Unit, shape: Vec<usize>, span: Span) -> Quantity {
     Quantity { name: name.into(), unit, shape, class: None, span }
 }
 
-fn edges_of(pairs: Pairs, senders: usize, targets: usize, first_target: u32) -> Edges {
-    let mut rows = vec![0u32; senders + 1];
-    for s in &pairs.source {
-        rows[*s as usize + 1] += 1;
-    }
-    for s in 0..senders {
-        rows[s + 1] += rows[s];
-    }
-    let target = pairs.target.iter().map(|t| t + first_target).collect();
-    Edges { senders, targets, sender: pairs.source, target, rows }
+fn edges_of(rows: Csr, senders: usize, targets: usize, first_target: u32) -> Edges {
+    let sender = rows.owners();
+    let target = rows.other.iter().map(|t| t + first_target).collect();
+    Edges { senders, targets, sender, target, rows: rows.ptr }
 }
 
 /// Fan out and fan in of a weight's shape `[out, in, …]`.

@@ -49,7 +49,8 @@ pub fn align(elements: &[Element<'_>], lines: &[Line], gaps: &mut [usize]) {
     groups.retain(|group| group.len() > 1 && group.iter().any(|cell| elements[cell.element].source_gap > 1));
     groups.sort_by_key(|group| group.first().map(|cell| (cell.column, cell.line)));
     for group in groups {
-        let natural: Vec<usize> = group.iter().map(|cell| column_of(elements, &lines[cell.line], gaps, *cell)).collect();
+        let natural: Vec<usize> =
+            group.iter().map(|cell| column_of(elements, &lines[cell.line], gaps, *cell)).collect();
         let target = natural.iter().copied().max().unwrap_or(0);
         for (cell, column) in group.iter().zip(natural) {
             gaps[cell.element] += target - column;
@@ -80,7 +81,8 @@ fn groups(elements: &[Element<'_>], lines: &[Line]) -> Vec<Vec<Cell>> {
         for cell in cells {
             let above = open.iter_mut().find(|group| {
                 group.last().is_some_and(|last| {
-                    (last.line + 1, last.column, last.depth) == (index, cell.column, cell.depth) && last.kind == cell.kind
+                    (last.line + 1, last.column, last.depth) == (index, cell.column, cell.depth)
+                        && last.kind == cell.kind
                 })
             });
             match above {
@@ -102,8 +104,7 @@ const MAX_CELLS: usize = 64;
 fn cells(elements: &[Element<'_>], line: &Line, line_index: usize) -> Vec<Cell> {
     let mut depth = 0;
     let mut out = vec![];
-    for index in line.first..line.end {
-        let element = &elements[index];
+    for (index, element) in elements.iter().enumerate().take(line.end).skip(line.first) {
         if element.closes_bracket() || element.is(Tok::CloseBlock) {
             depth -= 1;
         }
@@ -123,7 +124,8 @@ fn cells(elements: &[Element<'_>], line: &Line, line_index: usize) -> Vec<Cell> 
 /// Puts trailing comments into their source column, or further right where the line is too long; comments of
 /// neighbouring lines that shared a column share it still.
 pub fn comments(elements: &[Element<'_>], lines: &[Line], starts: &[usize], columns: &mut [usize]) {
-    let trailing = |line: &Line| (line.end > line.first + 1 && elements[line.end - 1].kind == Kind::Comment).then(|| line.end - 1);
+    let trailing =
+        |line: &Line| (line.end > line.first + 1 && elements[line.end - 1].kind == Kind::Comment).then(|| line.end - 1);
     let mut index = 0;
     while index < lines.len() {
         let Some(first) = trailing(&lines[index]) else {

@@ -6,7 +6,7 @@ use crate::format::spacing;
 use crate::lexer;
 use crate::parser::Details;
 use crate::token::{Symbol, Tok, Token};
-use crate::trivia::{CommentKind, Trivia};
+use crate::trivia::Trivia;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -69,7 +69,7 @@ pub fn elements<'text>(text: &'text str, details: &Details, trivia: &Trivia) -> 
     let raws = merge(&details.tokens, trivia);
     let spacing = spacing::Spacing::new(&details.notes);
     let multi_line = multi_line_closers(&raws);
-    let mut columns = Columns { text, line_start: 0, seen: 0 };
+    let mut columns = Columns { text, seen: 0, column: 0 };
     let mut blank_lines = trivia.blank_lines.iter().copied().peekable();
     let mut out: Vec<Element<'text>> = Vec::with_capacity(raws.len());
     let mut before: Option<Raw> = None;
@@ -160,12 +160,14 @@ fn multi_line_closers(raws: &[Raw]) -> Vec<bool> {
 
 fn opens(kind: Kind) -> bool {
     let symbols = [Symbol::OpenParen, Symbol::OpenBracket, Symbol::DotBrace];
-    matches!(kind, Kind::Token(Tok::OpenBlock | Tok::OpenSet)) || symbols.iter().any(|s| kind == Kind::Token(Tok::Symbol(*s)))
+    matches!(kind, Kind::Token(Tok::OpenBlock | Tok::OpenSet))
+        || symbols.iter().any(|s| kind == Kind::Token(Tok::Symbol(*s)))
 }
 
 fn closes(kind: Kind) -> bool {
     let symbols = [Symbol::CloseParen, Symbol::CloseBracket];
-    matches!(kind, Kind::Token(Tok::CloseBlock | Tok::CloseSet)) || symbols.iter().any(|s| kind == Kind::Token(Tok::Symbol(*s)))
+    matches!(kind, Kind::Token(Tok::CloseBlock | Tok::CloseSet))
+        || symbols.iter().any(|s| kind == Kind::Token(Tok::Symbol(*s)))
 }
 
 fn needs_semicolon(before: Kind, after: Kind) -> bool {
@@ -208,22 +210,18 @@ fn source_text<'text>(text: &'text str, raw: &Raw) -> Cow<'text, str> {
 /// Columns of increasing places, in one walk over the text.
 struct Columns<'text> {
     text: &'text str,
-    line_start: usize,
     seen: usize,
+    column: usize,
 }
 
 impl Columns<'_> {
     fn column(&mut self, at: usize) -> usize {
         let between = self.text.get(self.seen..at).unwrap_or("");
-        if let Some(end) = between.rfind('\n') {
-            self.line_start = self.seen + end + 1;
+        match between.rfind('\n') {
+            Some(end) => self.column = between[end + 1..].chars().count(),
+            None => self.column += between.chars().count(),
         }
         self.seen = at;
-        self.text.get(self.line_start..at).map_or(0, |line| line.chars().count())
+        self.column
     }
-}
-
-/// Whether the comment documents what follows; such a comment never trails.
-pub fn is_doc(kind: CommentKind) -> bool {
-    kind != CommentKind::Line
 }

@@ -28,6 +28,7 @@ pub struct Line {
 /// A bracket that is open.
 struct Open {
     element: usize,
+    width: usize,
     line: usize,
     /// Whether a line break follows it.
     hanging: bool,
@@ -97,7 +98,7 @@ fn lines(elements: &[Element<'_>]) -> Vec<Line> {
         let Some(open) = blocks.last_mut() else { continue };
         if element.opens_bracket() {
             let hanging = elements.get(index + 1).is_some_and(|next| next.new_line || next.kind == Kind::Comment);
-            open.push(Open { element: index, line: current, hanging });
+            open.push(Open { element: index, width: element.width(), line: current, hanging });
         } else if element.closes_bracket() {
             open.pop();
         }
@@ -118,14 +119,9 @@ fn line_start(element: &Element<'_>, blocks: &[Vec<Open>]) -> (Start, Option<usi
         Some(open) if element.closes_bracket() && open.hanging => Start::Line(open.line, 0),
         Some(open) if element.closes_bracket() => Start::Bracket(open.element, 0),
         Some(open) if open.hanging => Start::Line(open.line, INDENT),
-        Some(open) => Start::Bracket(open.element, bracket_width(open)),
+        Some(open) => Start::Bracket(open.element, open.width),
         None if element.is(Tok::OpenBlock) => Start::Column(depth * INDENT),
         None => Start::Column((depth + 1) * INDENT),
     };
     (start, None)
-}
-
-/// Elements after a bracket that is not hanging start right behind it.
-fn bracket_width(_open: &Open) -> usize {
-    1
 }

@@ -13,10 +13,12 @@ pub struct Ahead<'a> {
 /// Whether a statement may end with this token.
 pub fn can_end_statement(token: Token, text: &str) -> bool {
     match token.tok {
-        Tok::Symbol(symbol) => matches!(
-            symbol,
-            Symbol::CloseParen | Symbol::CloseBracket | Symbol::CloseBrace | Symbol::Prime | Symbol::DotStar
-        ) || symbol == Symbol::Semicolon,
+        Tok::Symbol(symbol) => {
+            matches!(
+                symbol,
+                Symbol::CloseParen | Symbol::CloseBracket | Symbol::CloseBrace | Symbol::Prime | Symbol::DotStar
+            ) || symbol == Symbol::Semicolon
+        }
         Tok::Bad(bad) => !matches!(bad, Bad::AndAnd | Bad::OrOr | Bad::Bang),
         Tok::Word(Class::True | Class::False) => true,
         Tok::Word(_) => !words::is_reserved(token.text(text)),

@@ -19,7 +19,8 @@ fn misspelled(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let word = fault.found_text();
     let operators = ["and", "or", "in", "crosses", "as"];
-    let candidates = words::clause_words().into_iter().chain(operators).filter(|word| word.len() > 2 || fault.expects(word));
+    let candidates =
+        words::clause_words().into_iter().chain(operators).filter(|word| word.len() > 2 || fault.expects(word));
     let meant = nearest(word, candidates)?;
     let message = format!("`{word}` cannot stand here; did you mean `{meant}`?");
     Some(fault.error("E0016", message).fix(fault.found_span(), meant))
@@ -31,15 +32,26 @@ fn during(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !after || !fault.expects("SPAN") || fault.expects_value() {
         return None;
     }
-    Some(Diagnostic::error("E0016", place(fault), "`during` says of what: `during epochs 0 .. 5` or `during updates 0 .. 100`"))
+    Some(Diagnostic::error(
+        "E0016",
+        place(fault),
+        "`during` says of what: `during epochs 0 .. 5` or `during updates 0 .. 100`",
+    ))
 }
 
 /// `v crosses 0 mV {`
 fn direction(fault: &Fault<'_>) -> Option<Diagnostic> {
-    if !fault.expects("DIRECTION") || fault.expects_value() || !fault.tokens.iter().any(|token| token.tok == Tok::Word(Class::Crosses)) {
+    if !fault.expects("DIRECTION")
+        || fault.expects_value()
+        || !fault.tokens.iter().any(|token| token.tok == Tok::Word(Class::Crosses))
+    {
         return None;
     }
-    let error = Diagnostic::error("E0021", place(fault), "`crosses` needs a direction: `crosses x upward` or `crosses x downward`");
+    let error = Diagnostic::error(
+        "E0021",
+        place(fault),
+        "`crosses` needs a direction: `crosses x upward` or `crosses x downward`",
+    );
     Some(error.fix(fault.gap(), " upward"))
 }
 
@@ -50,7 +62,11 @@ fn positional_after_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     let value = fault.previous_text();
-    let error = Diagnostic::error("E0018", fault.previous_span(), format!("after a call's clauses only named arguments follow, not `{value}`"));
+    let error = Diagnostic::error(
+        "E0018",
+        fault.previous_span(),
+        format!("after a call's clauses only named arguments follow, not `{value}`"),
+    );
     Some(error.help("values come first, clauses belong to the whole call: `bar(old, new by method, title = \"…\")`"))
 }
 

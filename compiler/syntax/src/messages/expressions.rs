@@ -7,7 +7,7 @@ use crate::token::{Symbol, Tok};
 use crate::words::{self, Class};
 
 /// What separates statements, arguments and clauses; before the rules on numbers.
-pub const SEPARATION_RULES: &[Rule] = &[two_statements, missing_comma, comma_between_clauses];
+pub const SEPARATION_RULES: &[Rule] = &[two_statements, missing_comma, comma_before_clause, comma_between_clauses];
 
 pub const RULES: &[Rule] = &[
     late_not,
@@ -20,6 +20,11 @@ pub const RULES: &[Rule] = &[
     shape,
     prime_of_other_things,
     missing_value,
+    missing_name,
+    missing_equal,
+    clause_in_parentheses,
+    surplus_comma,
+    surplus_clause,
     surplus_block,
     two_operands,
 ];
@@ -37,7 +42,9 @@ fn missing_branch(fault: &Fault<'_>) -> Option<Diagnostic> {
     if fault.expects("then") {
         let error = Diagnostic::error("E0017", place(fault), format!("an `if` expression needs its `then`: {form}"));
         return Some(match fault.found().map(|token| token.tok) {
-            Some(Tok::OpenBlock | Tok::OpenSet) => error.help("braces hold the blocks of statements, not the branches of an `if`"),
+            Some(Tok::OpenBlock | Tok::OpenSet) => {
+                error.help("braces hold the blocks of statements, not the branches of an `if`")
+            }
             _ => error,
         });
     }
@@ -53,7 +60,12 @@ fn choice_after_value(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     if fault.expects_value() {
-        return Some(fault.error("E0017", "inside arithmetic an `if` expression stands in parentheses: `1 + (if c then a else b)`"));
+        return Some(
+            fault.error(
+                "E0017",
+                "inside arithmetic an `if` expression stands in parentheses: `1 + (if c then a else b)`",
+            ),
+        );
     }
     Some(fault.error("E0017", "a choice is written `if c then a else b`"))
 }
@@ -69,7 +81,9 @@ fn slice(fault: &Fault<'_>) -> Option<Diagnostic> {
         return Some(error.fix(fault.found_span(), " .. "));
     }
     if fault.is_symbol_at(open, Symbol::OpenParen) && !fault.expects(":") {
-        return Some(fault.error("E0018", "a named argument is written with `=`: `f(x = 3)`").fix(fault.found_span(), " ="));
+        return Some(
+            fault.error("E0018", "a named argument is written with `=`: `f(x = 3)`").fix(fault.found_span(), " ="),
+        );
     }
     None
 }
@@ -104,7 +118,11 @@ fn semicolon(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// `(1, 2)`
 fn tuple(fault: &Fault<'_>) -> Option<Diagnostic> {
     let open = innermost_open(fault)?;
-    if !fault.found_symbol(Symbol::Comma) || !fault.is_symbol_at(open, Symbol::OpenParen) || !fault.expects(")") || fault.expects_value() {
+    if !fault.found_symbol(Symbol::Comma)
+        || !fault.is_symbol_at(open, Symbol::OpenParen)
+        || !fault.expects(")")
+        || fault.expects_value()
+    {
         return None;
     }
     Some(fault.error("E0018", "parentheses hold one value; a list is in brackets: `[1, 2]`"))
@@ -114,7 +132,8 @@ fn tuple(fault: &Fault<'_>) -> Option<Diagnostic> {
 fn braces_for_list(fault: &Fault<'_>) -> Option<Diagnostic> {
     let set = fault.found()?.tok == Tok::OpenSet && fault.expects_value();
     let list = fault.previous_symbol(Symbol::Equal) || fault.previous_text() == "in";
-    if !set && !(list && fault.found()?.tok == Tok::OpenBlock) {
+    let block = list && fault.found()?.tok == Tok::OpenBlock;
+    if !set && !block {
         return None;
     }
     Some(fault.error("E0018", "a list is in brackets, `[a, b]`; braces hold statements, or names after a dot"))
@@ -154,6 +173,79 @@ fn missing_value(fault: &Fault<'_>) -> Option<Diagnostic> {
     closing.then(|| fault.error("E0002", format!("a value is missing between `{previous}` and `{found}`")))
 }
 
+/// `net.`, `record x as every 1 ms`, `input x: [8]`
+fn missing_name(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let name_wanted = fault.expects("IDENT") && !fault.expects("NUMBER") && !fault.expects_operator();
+    let type_wanted = fault.expects("like") && fault.expects("%");
+    if !(name_wanted || type_wanted) || fault.found < 2 {
+        return None;
+    }
+    let what = if type_wanted { "type" } else { "name" };
+    let (previous, found) = (shown(fault.previous_text()), shown(fault.found_text()));
+    if fault.at_end() {
+        let message = format!("the line ends after `{previous}`, where a {what} should follow");
+        return Some(Diagnostic::error("E0003", fault.end_span(), message));
+    }
+    Some(fault.error("E0003", format!("a {what} should follow `{previous}`, not `{found}`")))
+}
+
+/// `param tau 20 ms`, `state v: mV -65 mV`, `f(given x image)`
+fn missing_equal(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let literal = matches!(fault.found()?.tok, Tok::Number | Tok::Quantity | Tok::Text);
+    let call = fault.is_name_at(fault.found) && fault.is_symbol_at(fault.found + 1, Symbol::OpenParen);
+    if !(literal || call || fault.found_symbol(Symbol::Minus)) || !fault.expects("=") || fault.expects_operator() {
+        return None;
+    }
+    let signs = if fault.expects("~") && call { "`=` or `~`" } else { "`=`" };
+    let message = format!("{signs} is missing before `{}`", shown(fault.found_text()));
+    Some(fault.error("E0015", message).fix(fault.gap(), " ="))
+}
+
+/// `(x on data)`
+fn clause_in_parentheses(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let open = innermost_open(fault)?;
+    let word = fault.found_text();
+    if !words::is_clause_word(word) || fault.expects("CLAUSE") || fault.expects_value() {
+        return None;
+    }
+    let bracket = fault.text_at(open);
+    let message = format!("`{word}` belongs to a call or a statement, and cannot stand inside this `{bracket}`");
+    Some(fault.error("E0016", message))
+}
+
+/// `let a = 1, b = 2`
+fn surplus_comma(fault: &Fault<'_>) -> Option<Diagnostic> {
+    if !fault.found_symbol(Symbol::Comma) || innermost_open(fault).is_some() || fault.expects(",") {
+        return None;
+    }
+    let error = fault.error("E0018", "a `,` separates the values of a list, and this statement takes one value");
+    Some(error.help("a list of values is in brackets, `[a, b]`; several statements stand on lines of their own"))
+}
+
+/// `y' = -y on spike { … }`, `let run = net for 1 s`
+fn surplus_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let word = fault.found_text();
+    let surplus = words::is_clause_word(word) && !fault.expects("CLAUSE") && innermost_open(fault).is_none();
+    if !surplus || fault.expects_value() || fault.found < 2 {
+        return None;
+    }
+    if words::is_statement_word(word)
+        && fault.tokens.last()?.tok == Tok::OpenBlock
+        && fault.class_at(0) != Some(Class::Let)
+    {
+        let error =
+            fault.error("E0022", format!("a new statement, `{word}`, stands on a line of its own, or after `;`"));
+        return Some(error.fix(fault.gap(), ";"));
+    }
+    let error = fault.error("E0016", format!("this statement takes no `{word}`"));
+    Some(match (fault.class_at(0), word) {
+        (Some(Class::Let), "for" | "step" | "on") => {
+            error.help("a run is `let run = simulate net for …` or `let run = train net on …`")
+        }
+        _ => error,
+    })
+}
+
 /// `y = g(x) { … }`
 fn surplus_block(fault: &Fault<'_>) -> Option<Diagnostic> {
     if fault.found()?.tok != Tok::OpenBlock || fault.expects("BLOCK") || fault.expects_value() || fault.found == 0 {
@@ -177,7 +269,8 @@ fn two_statements(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// `f(a = 1 b = 2)`
 fn missing_comma(fault: &Fault<'_>) -> Option<Diagnostic> {
     let open = innermost_open(fault)?;
-    let named = fault.is_symbol_at(fault.found + 1, Symbol::Equal) || fault.is_symbol_at(fault.found + 1, Symbol::Tilde);
+    let named =
+        fault.is_symbol_at(fault.found + 1, Symbol::Equal) || fault.is_symbol_at(fault.found + 1, Symbol::Tilde);
     let in_call = fault.is_symbol_at(open, Symbol::OpenParen) && fault.found > open + 1;
     if !in_call || !named || !fault.is_name_at(fault.found) || fault.expects_value() {
         return None;
@@ -186,12 +279,24 @@ fn missing_comma(fault: &Fault<'_>) -> Option<Diagnostic> {
     Some(fault.error("E0022", message).fix(fault.gap(), ","))
 }
 
+/// `learn net.a, by Hebb()`, `f(a, on data)`
+fn comma_before_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let comma = fault.found.checked_sub(2)?;
+    let clause = words::is_clause_word(fault.previous_text()) && fault.is_operand_at(fault.found);
+    if !clause || !fault.is_symbol_at(comma, Symbol::Comma) || fault.expects_value() {
+        return None;
+    }
+    let message = format!("no comma stands before the clause `{}`", fault.previous_text());
+    Some(Diagnostic::error("E0016", fault.span_at(comma), message).fix(fault.span_at(comma), ""))
+}
+
 /// `minimize E by Backprop, Adam()`
 fn comma_between_clauses(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !fault.found_symbol(Symbol::Comma) || !fault.expects("CLAUSE") || innermost_open(fault).is_some() {
         return None;
     }
-    let has_clause = fault.tokens[..fault.found].iter().skip(1).any(|token| words::is_clause_word(token.text(fault.text)));
+    let has_clause =
+        fault.tokens[..fault.found].iter().skip(1).any(|token| words::is_clause_word(token.text(fault.text)));
     let error = fault.error("E0016", "clauses follow one another without commas");
     has_clause.then(|| error.help("the list of a statement comes before its clauses: `record a, b every 1 ms`"))
 }
@@ -207,10 +312,16 @@ fn late_not(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// `x = foo bar`
 fn two_operands(fault: &Fault<'_>) -> Option<Diagnostic> {
     let value_before = fault.found > 0 && (fault.is_operand_at(fault.found - 1) || closes_value(fault));
-    if !value_before || !fault.is_operand_at(fault.found) || !fault.expects_operator() || fault.found < 2 {
+    let listed = fault.expects(",") && innermost_open(fault).is_some();
+    let separable = fault.expects_operator() || listed;
+    if !value_before || !fault.is_operand_at(fault.found) || !separable || fault.found < 2 {
         return None;
     }
     let (previous, found) = (shown(fault.previous_text()), shown(fault.found_text()));
+    if !fault.expects_operator() {
+        let message = format!("a comma is missing between `{previous}` and `{found}`");
+        return Some(fault.error("E0022", message).fix(fault.gap(), ","));
+    }
     let message = format!("an operator or a comma is missing between `{previous}` and `{found}`");
     Some(fault.error("E0022", message))
 }

@@ -95,7 +95,8 @@ fn loose_statement(fault: &Fault<'_>) -> Option<Diagnostic> {
         let signs = [Symbol::Equal, Symbol::Prime, Symbol::PlusEqual, Symbol::MinusEqual];
         signs.iter().any(|sign| fault.is_symbol_at(index, *sign))
     });
-    if !words::is_statement_word(word) && !(fault.is_name_at(0) && changes) {
+    let equation = fault.is_name_at(0) && changes;
+    if !words::is_statement_word(word) && !equation {
         return None;
     }
     let what = if words::is_statement_word(word) { format!("`{word}`") } else { "an equation".to_owned() };
@@ -116,8 +117,9 @@ fn misspelled_declaration(fault: &Fault<'_>) -> Option<Diagnostic> {
     let declarations: Vec<_> = words::declaration_words();
     let error = |message: String| fault.error("E0005", message);
     Some(match nearest(word, declarations.iter().copied()) {
-        Some(meant) => error(format!("there is no declaration `{word}`; did you mean `{meant}`?"))
-            .fix(fault.found_span(), meant),
+        Some(meant) => {
+            error(format!("there is no declaration `{word}`; did you mean `{meant}`?")).fix(fault.found_span(), meant)
+        }
         None => error(format!("there is no declaration `{}`", shown(word)))
             .help(format!("declarations are {}", quoted_list(&declarations))),
     })
@@ -188,7 +190,8 @@ fn fn_form(fault: &Fault<'_>) -> Option<Diagnostic> {
     let closed = fault.previous_symbol(Symbol::CloseParen);
     let block = matches!(fault.found().map(|token| token.tok), Some(Tok::OpenBlock));
     if fault.expects("=") && block {
-        let error = Diagnostic::error("E0024", span, "the body of a function follows `=`: `fn f(x) = { let …; value }`");
+        let error =
+            Diagnostic::error("E0024", span, "the body of a function follows `=`: `fn f(x) = { let …; value }`");
         return Some(error.fix(fault.gap(), " ="));
     }
     if fault.expects("=") && (closed || fault.at_end()) {
@@ -211,7 +214,10 @@ fn header_body(fault: &Fault<'_>) -> Option<Diagnostic> {
     if fault.found_symbol(Symbol::Colon) {
         return Some(fault.error("E0013", "a body is in braces, not after a colon").fix(fault.found_span(), " {"));
     }
-    let message = format!("after `{word} {name}` come parameters in parentheses or a body in braces, not `{}`", shown(fault.found_text()));
+    let message = format!(
+        "after `{word} {name}` come parameters in parentheses or a body in braces, not `{}`",
+        shown(fault.found_text())
+    );
     Some(fault.error("E0013", message))
 }
 
@@ -224,6 +230,10 @@ fn parameter_type(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let (ty, name) = (fault.previous_text(), fault.found_text());
     let fixed = format!("{name}: {ty}");
-    let error = Diagnostic::error("E0019", fault.previous_span().to(fault.found_span()), format!("the name comes first, then the type: `{fixed}`"));
+    let error = Diagnostic::error(
+        "E0019",
+        fault.previous_span().to(fault.found_span()),
+        format!("the name comes first, then the type: `{fixed}`"),
+    );
     Some(error.fix(fault.previous_span().to(fault.found_span()), fixed))
 }

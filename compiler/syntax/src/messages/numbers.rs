@@ -6,8 +6,17 @@ use crate::messages::{Fault, Rule, nearest};
 use crate::token::{Symbol, Tok};
 use crate::{units, words};
 
-pub const RULES: &[Rule] =
-    &[malformed, leading_dot, trailing_dot, wrong_unit, counted_step, clause_after_quantity, product, side_by_side];
+pub const RULES: &[Rule] = &[
+    malformed,
+    leading_dot,
+    range_of_one_dot,
+    trailing_dot,
+    wrong_unit,
+    counted_step,
+    clause_after_quantity,
+    product,
+    side_by_side,
+];
 
 fn after(fault: &Fault<'_>, tok: Tok) -> bool {
     fault.previous().is_some_and(|token| token.tok == tok) && !fault.at_end()
@@ -42,14 +51,31 @@ fn leading_dot(fault: &Fault<'_>) -> Option<Diagnostic> {
     Some(Diagnostic::error("E0104", span, format!("a number starts with a digit: `0.{digits}`")).fix(span, "0."))
 }
 
+fn next_is_number(fault: &Fault<'_>) -> bool {
+    fault.token(fault.found + 1).is_some_and(|token| matches!(token.tok, Tok::Number | Tok::Quantity))
+}
+
+/// `35 mV . 45 mV`
+fn range_of_one_dot(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let number = matches!(fault.previous()?.tok, Tok::Number | Tok::Quantity);
+    if !fault.found_symbol(Symbol::Dot) || !number || !next_is_number(fault) {
+        return None;
+    }
+    Some(fault.error("E0018", "a range is written with two dots: `a .. b`").fix(fault.found_span(), " .. "))
+}
+
 /// `3. * x`
 fn trailing_dot(fault: &Fault<'_>) -> Option<Diagnostic> {
     let number = matches!(fault.previous()?.tok, Tok::Number);
-    if !fault.found_symbol(Symbol::Dot) || !number {
+    if !fault.found_symbol(Symbol::Dot) || !number || next_is_number(fault) {
         return None;
     }
     let text = fault.previous_text();
-    Some(fault.error("E0104", format!("a number does not end in a dot: write `{text}` or `{text}.0`")).fix(fault.found_span(), ""))
+    Some(
+        fault
+            .error("E0104", format!("a number does not end in a dot: write `{text}` or `{text}.0`"))
+            .fix(fault.found_span(), ""),
+    )
 }
 
 /// Units of time that are common and no SI units.
@@ -116,7 +142,11 @@ fn product(fault: &Fault<'_>) -> Option<Diagnostic> {
     let factor = if found.is_symbol(Symbol::OpenParen) { "( … )" } else { fault.found_text() };
     let what = if fault.previous()?.tok == Tok::Number { "number only a unit" } else { "quantity no second value" };
     let message = format!("after a {what} may follow; for a product write `{value} * {factor}`");
-    Some(fault.error("E0008", message).fix(fault.previous_span().to(fault.found_span()), format!("{value} * {}", fault.found_text())))
+    Some(
+        fault
+            .error("E0008", message)
+            .fix(fault.previous_span().to(fault.found_span()), format!("{value} * {}", fault.found_text())),
+    )
 }
 
 /// A word of the grammar that stands where only a variable makes sense, as in `2 rate`.
@@ -130,6 +160,7 @@ fn side_by_side(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !literal(fault.previous()?.tok) || !literal(fault.found()?.tok) {
         return None;
     }
-    let message = format!("an operator or a comma is missing between `{}` and `{}`", fault.previous_text(), fault.found_text());
+    let message =
+        format!("an operator or a comma is missing between `{}` and `{}`", fault.previous_text(), fault.found_text());
     Some(fault.error("E0022", message))
 }

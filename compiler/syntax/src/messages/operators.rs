@@ -15,6 +15,7 @@ pub const RULES: &[Rule] = &[
     dotted_product,
     value_without_equal,
     compares,
+    split_comparison,
     gives_value,
     anonymous_function,
     derivative_in_expression,
@@ -113,12 +114,22 @@ fn compares(fault: &Fault<'_>) -> Option<Diagnostic> {
     Some(fault.error("E0011", "`==` compares; to give a value write `=`").fix(fault.found_span(), "="))
 }
 
+/// `x = = 3`
+fn split_comparison(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let start = if fault.found_symbol(Symbol::Equal) && fault.is_symbol_at(fault.found + 1, Symbol::Equal) {
+        fault.found
+    } else if fault.found_symbol(Symbol::Equal) && fault.previous_symbol(Symbol::Equal) {
+        fault.found - 1
+    } else {
+        return None;
+    };
+    let span = fault.span_at(start).to(fault.span_at(start + 1));
+    Some(Diagnostic::error("E0011", span, "the comparison `==` is written without a blank").fix(span, "=="))
+}
+
 /// `expect x = 3`
 fn gives_value(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !fault.found_symbol(Symbol::Equal) || !fault.expects("==") {
-        return None;
-    }
-    if fault.text_at(fault.found + 1) == "=" {
         return None;
     }
     Some(fault.error("E0011", "`=` gives a value; to compare write `==`").fix(fault.found_span(), "=="))
@@ -140,20 +151,24 @@ fn derivative_in_expression(fault: &Fault<'_>) -> Option<Diagnostic> {
         return Some(fault.error("E0012", message));
     }
     if repeated {
-        let message = format!("an equation gives the whole derivative: after `'` comes `=`, not `{}`", fault.found_text());
+        let message =
+            format!("an equation gives the whole derivative: after `'` comes `=`, not `{}`", fault.found_text());
         return Some(fault.error("E0012", message));
     }
     if !fault.found_symbol(Symbol::Prime) {
         return None;
     }
     let name = fault.previous_text();
-    let message = format!("a derivative stands only at the left of its equation; name its right side: `let slope = …`, `{name}' = slope`");
+    let message = format!(
+        "a derivative stands only at the left of its equation; name its right side: `let slope = …`, `{name}' = slope`"
+    );
     Some(fault.error("E0012", message))
 }
 
 /// `0 .. 10 .. 2`
 fn range_chain(fault: &Fault<'_>) -> Option<Diagnostic> {
-    let earlier = fault.tokens[..fault.found.min(fault.tokens.len())].iter().any(|token| token.is_symbol(Symbol::DotDot));
+    let earlier =
+        fault.tokens[..fault.found.min(fault.tokens.len())].iter().any(|token| token.is_symbol(Symbol::DotDot));
     if !fault.found_symbol(Symbol::DotDot) || !earlier || fault.expects_value() {
         return None;
     }

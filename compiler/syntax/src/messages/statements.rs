@@ -16,6 +16,8 @@ pub const RULES: &[Rule] = &[
     derivative_with_factor,
     left_side_is_a_name,
     foreign_statement,
+    word_missing,
+    name_before_dot,
     misspelled_statement,
     increment,
     bare_expression,
@@ -66,7 +68,10 @@ fn fraction_derivative(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let span = fault.span_at(start).to(fault.span_at(start + 2));
     if start > 0 {
-        let message = format!("the left side of an equation is the bare derivative: `{variable}' = (…) / {}`", fault.first_text());
+        let message = format!(
+            "the left side of an equation is the bare derivative: `{variable}' = (…) / {}`",
+            fault.first_text()
+        );
         return Some(Diagnostic::error("E0012", span, message));
     }
     let error = Diagnostic::error("E0012", span, format!("a derivative is written with a prime: `{variable}' = …`"));
@@ -174,10 +179,50 @@ fn misspelled_statement(fault: &Fault<'_>) -> Option<Diagnostic> {
         None if looks_called => None,
         None => {
             let error = Diagnostic::error("E0004", span, format!("there is no statement `{}`", shown(word)));
-            Some(error.help("a statement starts with a word such as `param`, `record`, `connect`, or is `name = value`"))
+            Some(
+                error.help("a statement starts with a word such as `param`, `record`, `connect`, or is `name = value`"),
+            )
         }
     }
 }
+
+/// `y: Linear[10]` without its word.
+fn word_missing(fault: &Fault<'_>) -> Option<Diagnostic> {
+    if fault.found != 1 || !fault.found_symbol(Symbol::Colon) || !fault.is_name_at(0) || fault.scope == Scope::File {
+        return None;
+    }
+    let name = fault.first_text();
+    let words = match fault.scope {
+        Scope::Block("architecture") => "`population`, `input`, `weight` or `part`",
+        _ => "`param`, `state`, `input` or `weight`",
+    };
+    let message = format!("what `{name}` is stands before its name: {words}");
+    Some(Diagnostic::error("E0004", fault.span_at(0), message))
+}
+
+/// `record .axon.v`
+fn name_before_dot(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let word = fault.first_text();
+    let dotted = fault.is_symbol_at(1, Symbol::Dot) && fault.found > 1 && fault.expects("'") && fault.expects("=");
+    if !dotted || !words::is_statement_word(word) || fault.scope == Scope::File {
+        return None;
+    }
+    Some(Diagnostic::error("E0003", fault.span_at(1), format!("a name is missing between `{word}` and `.`")))
+}
+
+const OPERATORS: [Symbol; 11] = [
+    Symbol::Plus,
+    Symbol::Minus,
+    Symbol::Star,
+    Symbol::Slash,
+    Symbol::OpenParen,
+    Symbol::OpenBracket,
+    Symbol::Caret,
+    Symbol::Less,
+    Symbol::LessEqual,
+    Symbol::Greater,
+    Symbol::GreaterEqual,
+];
 
 /// `f(x)`, `x + 1`, `3`
 fn bare_expression(fault: &Fault<'_>) -> Option<Diagnostic> {
@@ -186,18 +231,22 @@ fn bare_expression(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let first = fault.tokens.first()?;
     let literal = fault.found == 0 && (fault.expects("DECL") && !first.is_word());
-    let operators = [Symbol::Plus, Symbol::Minus, Symbol::Star, Symbol::Slash, Symbol::OpenParen, Symbol::OpenBracket, Symbol::Caret];
-    let continued = fault.found == 1 && first.is_name(fault.text) && operators.into_iter().any(|s| fault.found_symbol(s));
+    let continued = fault.found == 1 && first.is_name(fault.text) && OPERATORS.iter().any(|s| fault.found_symbol(*s));
     let alone = fault.at_end() && fault.tokens.len() == 1 && first.tok == Tok::Ident;
     if !(literal || continued || alone) {
         return None;
     }
+    let compares =
+        [Symbol::Less, Symbol::Greater, Symbol::LessEqual, Symbol::GreaterEqual].iter().any(|s| fault.found_symbol(*s));
     let text = shown(&fault.source(0, fault.tokens.len() - 1));
     let message = format!("`{text}` computes a value and does nothing with it");
     let span = fault.span_at(0).to(fault.end_span());
     let error = Diagnostic::error("E0004", span, message);
     let help = match fault.scope {
-        Scope::Block("experiment" | "train" | "simulate") => "to keep a value write `let name = …`, to show it `report name = …`",
+        Scope::Block("experiment") if compares => "to check a condition write `expect CONDITION`",
+        Scope::Block("experiment" | "train" | "simulate" | "for") => {
+            "to keep a value write `let name = …`, to show it `report name = …`"
+        }
         _ => "to name a value write `let name = …`, to send it out `output name = …`",
     };
     Some(error.help(help))
@@ -241,7 +290,8 @@ fn second_name(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     let (word, name) = (fault.first_text(), fault.text_at(1));
-    let message = format!("after `{word} {name}` comes a type, `: mV`, or a value, `= 3 mV`, not `{}`", fault.found_text());
+    let message =
+        format!("after `{word} {name}` comes a type, `: mV`, or a value, `= 3 mV`, not `{}`", fault.found_text());
     Some(fault.error("E0015", message))
 }
 
@@ -251,7 +301,8 @@ fn value_as_type(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !fault.previous_symbol(Symbol::Colon) || !value || !is_declaration(fault) {
         return None;
     }
-    let message = format!("after `:` comes a type; a value follows `=`: `{} = {}`", fault.text_at(1), fault.found_text());
+    let message =
+        format!("after `:` comes a type; a value follows `=`: `{} = {}`", fault.text_at(1), fault.found_text());
     let colon = fault.previous_span();
     Some(fault.error("E0019", message).fix(colon, " ="))
 }

@@ -5,11 +5,13 @@ use std::rc::Rc;
 use indexmap::IndexMap;
 use ndarray::{Axis, IxDyn};
 use nnm_runtime::array::Array;
-use nnm_runtime::{data, random};
+use nnm_runtime::data::DataError;
+use nnm_runtime::random;
 use nnm_syntax::diag::Diagnostic;
 
 use super::{Builtin, done};
 use crate::eval::{Call, Closure};
+use crate::files;
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Dataset, Num, Value, shaped, vector};
@@ -38,7 +40,7 @@ fn dataset(name: &str, fields: IndexMap<String, Num>, rows: usize) -> Value {
     Value::Data(Dataset { name: name.into(), fields, parts: IndexMap::new(), rows }.into())
 }
 
-fn file_error(s: &mut Session, call: &Call, error: &data::DataError) -> Value {
+fn file_error(s: &mut Session, call: &Call, error: &DataError) -> Value {
     let d = Diagnostic::error("E0601", call.span, error.to_string());
     s.fail(d.help("paths are relative to the model's file; `--data DIR` or `NNM_DATA` adds a place to look"))
 }
@@ -52,7 +54,7 @@ fn labelled(array: Array) -> Num {
 
 fn csv(s: &mut Session, call: &Call) -> Value {
     let Some(file) = s.text_arg(call, 0, "file") else { return Value::Missing };
-    let table = match data::csv(s.host.files(), &file) {
+    let table = match files::csv(s.host.files(), &file) {
         Ok(table) => table,
         Err(error) => return file_error(s, call, &error),
     };
@@ -149,7 +151,7 @@ fn idx(s: &mut Session, call: &Call) -> Value {
             continue;
         }
         let Some(file) = s.text_arg(call, 0, argument) else { return Value::Missing };
-        let array = match data::idx(s.host.files(), &file) {
+        let array = match files::idx(s.host.files(), &file) {
             Ok(array) => array,
             Err(error) => return file_error(s, call, &error),
         };
@@ -168,7 +170,7 @@ fn idx(s: &mut Session, call: &Call) -> Value {
 
 fn npy(s: &mut Session, call: &Call) -> Value {
     let Some(file) = s.text_arg(call, 0, "file") else { return Value::Missing };
-    match data::npy(s.host.files(), &file) {
+    match files::npy(s.host.files(), &file) {
         Ok(array) => Value::Num(Num::array(Unit::REAL, array)),
         Err(error) => file_error(s, call, &error),
     }
@@ -176,7 +178,7 @@ fn npy(s: &mut Session, call: &Call) -> Value {
 
 fn npz(s: &mut Session, call: &Call) -> Value {
     let Some(file) = s.text_arg(call, 0, "file") else { return Value::Missing };
-    match data::npz(s.host.files(), &file) {
+    match files::npz(s.host.files(), &file) {
         Ok(arrays) => {
             let rows = arrays.first().and_then(|(_, a)| a.shape().first().copied()).unwrap_or(0);
             dataset(&file, arrays.into_iter().map(|(n, a)| (n, labelled(a))).collect(), rows)

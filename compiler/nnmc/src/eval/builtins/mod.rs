@@ -9,6 +9,9 @@ mod spikes;
 mod tensors;
 mod time;
 
+pub use learning::{angle_between as learning_angle, flat as learning_flat};
+pub use spikes::spikes_of;
+
 use super::Call;
 use crate::eval::operators::Operand;
 use crate::session::Session;

@@ -77,3 +77,10 @@ fn window(s: &mut Session, call: &Call) -> Value {
         windowed(s, call, x).map(|o| o.num)
     })())
 }
+
+impl Session<'_> {
+    /// The part of a series that a call's `from =` and `to =` ask for.
+    pub fn windowed_series(&mut self, call: &Call, x: Operand) -> Option<Operand> {
+        windowed(self, call, x)
+    }
+}

@@ -26,7 +26,10 @@ pub fn connect(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let names_pattern = fault.is_name_at(fault.found) && fault.is_symbol_at(fault.found + 1, Symbol::OpenParen);
     if names_pattern && fault.expects(":") {
-        let error = fault.error("E0014", format!("the pattern follows a colon: `{}: {}(…)`", fault.source(0, fault.found - 1), fault.found_text()));
+        let error = fault.error(
+            "E0014",
+            format!("the pattern follows a colon: `{}: {}(…)`", fault.source(0, fault.found - 1), fault.found_text()),
+        );
         return Some(error.fix(fault.gap(), ":"));
     }
     if fault.at_end() && fault.previous_symbol(Symbol::Arrow) {
@@ -57,7 +60,11 @@ pub fn member(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let word = fault.first_text();
     if fault.found == 2 && fault.expects(":") {
-        let error = Diagnostic::error("E0015", place(fault), format!("`{word}` takes its kind after a colon: `{word} {}: KIND[size]`", fault.text_at(1)));
+        let error = Diagnostic::error(
+            "E0015",
+            place(fault),
+            format!("`{word}` takes its kind after a colon: `{word} {}: KIND[size]`", fault.text_at(1)),
+        );
         if fault.found_symbol(Symbol::Equal) {
             return Some(error.fix(fault.gap().to(fault.found_span()), ":"));
         }
@@ -85,7 +92,8 @@ pub fn run(fault: &Fault<'_>) -> Option<Diagnostic> {
         return Some(Diagnostic::error("E0015", place(fault), message));
     }
     if fault.found == start + 2 && words::is_clause_word(fault.text_at(start + 1)) && fault.is_operand_at(fault.found) {
-        let message = format!("`{word}` needs a network before `{}`: `{word} net {} {{ … }}`", fault.previous_text(), tail(word));
+        let message =
+            format!("`{word}` needs a network before `{}`: `{word} net {} {{ … }}`", fault.previous_text(), tail(word));
         return Some(Diagnostic::error("E0015", fault.previous_span(), message));
     }
     let subject = fault.is_name_at(fault.found.checked_sub(1)?) || fault.previous_symbol(Symbol::CloseParen);
@@ -120,12 +128,16 @@ pub fn trace(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// `spike v > 3 { … }`, `stop loss < 1`
 pub fn condition(fault: &Fault<'_>) -> Option<Diagnostic> {
     let word = fault.first_text();
-    let conditional = matches!(fault.class_at(0)?, Class::Spike | Class::Cond) && matches!(fault.scope, Scope::Block(_));
+    let conditional =
+        matches!(fault.class_at(0)?, Class::Spike | Class::Cond) && matches!(fault.scope, Scope::Block(_));
     let assigns = fault.found_symbol(Symbol::Equal) || fault.found_symbol(Symbol::EqualEqual);
     if !conditional || fault.found != 1 || assigns || fault.class_at(1) == Some(Class::When) {
         return None;
     }
-    Some(Diagnostic::error("E0015", place(fault), format!("a condition follows `when`: `{word} when CONDITION`")).fix(fault.gap(), " when"))
+    Some(
+        Diagnostic::error("E0015", place(fault), format!("a condition follows `when`: `{word} when CONDITION`"))
+            .fix(fault.gap(), " when"),
+    )
 }
 
 /// `every 5 ms v = 3`
@@ -154,7 +166,9 @@ pub fn clip_and_constrain(fault: &Fault<'_>) -> Option<Diagnostic> {
 
 /// `record every 1 ms`
 pub fn nothing_before_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
-    if !matches!(fault.class_at(0)?, Class::List | Class::Span | Class::Feedback | Class::Bound) || fault.scope == Scope::File {
+    if !matches!(fault.class_at(0)?, Class::List | Class::Span | Class::Feedback | Class::Bound)
+        || fault.scope == Scope::File
+    {
         return None;
     }
     let word = fault.first_text();
@@ -207,14 +221,16 @@ pub fn needs_block(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     if fault.at_end() {
-        let message = format!("`{word}` needs a block in braces: `{} {{ … }}`", shown(&fault.source(0, fault.tokens.len() - 1)));
+        let message =
+            format!("`{word}` needs a block in braces: `{} {{ … }}`", shown(&fault.source(0, fault.tokens.len() - 1)));
         return Some(Diagnostic::error("E0013", fault.end_span(), message));
     }
-    let colon = fault.found_symbol(Symbol::Colon);
-    if !colon && !(class == Class::On || fault.class_at(fault.found) == Some(Class::Then)) {
+    let begins = fault.found_symbol(Symbol::Colon) || fault.class_at(fault.found) == Some(Class::Then);
+    if !begins && class != Class::On {
         return None;
     }
-    let message = format!("what `{word}` does stands in braces: `{} {{ … }}`", shown(&fault.source(0, fault.found - 1)));
+    let message =
+        format!("what `{word}` does stands in braces: `{} {{ … }}`", shown(&fault.source(0, fault.found - 1)));
     Some(fault.error("E0013", message))
 }
 
@@ -223,10 +239,16 @@ pub fn needs_equal(fault: &Fault<'_>) -> Option<Diagnostic> {
     let word = fault.first_text();
     let class = fault.class_at(0)?;
     let assigns = matches!(class, Class::Let | Class::Next | Class::Set | Class::Stimulate);
-    if !assigns || !fault.expects("=") || fault.scope == Scope::File || fault.found < 2 || fault.found_symbol(Symbol::EqualEqual) {
+    if !assigns
+        || !fault.expects("=")
+        || fault.scope == Scope::File
+        || fault.found < 2
+        || fault.found_symbol(Symbol::EqualEqual)
+    {
         return None;
     }
-    let earlier = fault.tokens[..fault.found.min(fault.tokens.len())].iter().any(|token| token.is_symbol(Symbol::Equal));
+    let earlier =
+        fault.tokens[..fault.found.min(fault.tokens.len())].iter().any(|token| token.is_symbol(Symbol::Equal));
     if earlier || super::names_a_type(fault.found_text()) || super::names_a_type(fault.text_at(1)) {
         return None;
     }

@@ -1,0 +1,2 @@
+//! `nnmc`, the command line.
+fn main() {}

@@ -1,0 +1,208 @@
+//! A program made runnable: lowered, compiled, with its buffers; and moving numbers in and out of them.
+
+use nnm_graph::ir::{Program, Var, VarElem, VarId};
+use nnm_graph::lower::{Lowered, lower};
+use nnm_kir::ir::{Elem, Kernel, Precision};
+use nnm_runtime::array::Array;
+use nnm_runtime::memory::Aligned;
+use nnm_runtime::prims;
+
+use crate::value::shaped;
+
+/// How kernels are executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Jit,
+    Interpreter,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("out of memory: the program needs {bytes} bytes")]
+    Memory { bytes: u64 },
+    #[error("a bug of the compiler: {0}")]
+    Bug(String),
+}
+
+enum Code {
+    Jit(std::sync::Arc<nnm_codegen::JitCode>),
+    Interpreter,
+}
+
+/// A compiled program with its memory.
+pub struct Engine {
+    vars: Vec<Var>,
+    batch: usize,
+    lowered: Lowered,
+    code: Code,
+    memory: Vec<Aligned>,
+    slots: Vec<i64>,
+}
+
+impl Engine {
+    pub fn new(program: &Program, backend: Backend) -> Result<Engine, EngineError> {
+        if cfg!(debug_assertions) {
+            let faults = nnm_graph::verify::verify(program);
+            if !faults.is_empty() {
+                return Err(EngineError::Bug(format!("in the graph of `{}`: {}", program.name, faults.join("; "))));
+            }
+        }
+        let lowered = lower(program).map_err(|e| EngineError::Bug(format!("lowering `{}`: {e}", program.name)))?;
+        let code = match backend {
+            Backend::Jit => {
+                let compiled = nnm_codegen::compile(&lowered.kernel, &nnm_codegen::Options { prims: &prims::find, ..Default::default() });
+                Code::Jit(compiled.map_err(|e| EngineError::Bug(format!("compiling `{}`: {e}", program.name)))?)
+            }
+            Backend::Interpreter => Code::Interpreter,
+        };
+        let mut memory = allocate(&lowered.kernel)?;
+        for (buffer, values) in &lowered.constants {
+            fill(&mut memory[buffer.0 as usize], lowered.kernel.buffers[buffer.0 as usize].elem, 0, values.len(), values.iter().copied());
+        }
+        let slots = vec![0; lowered.kernel.slots.len()];
+        let (vars, batch) = (program.graph.vars.clone(), program.batch.max(1));
+        Ok(Engine { vars, batch, lowered, code, memory, slots })
+    }
+
+    pub fn kernel(&self) -> &Kernel {
+        &self.lowered.kernel
+    }
+
+    pub fn set_slot(&mut self, name: &str, value: i64) {
+        if let Some(k) = self.lowered.kernel.slots.iter().position(|s| s == name) {
+            self.slots[k] = value;
+        }
+    }
+
+    pub fn slot(&self, name: &str) -> i64 {
+        self.lowered.kernel.slots.iter().position(|s| s == name).map_or(0, |k| self.slots[k])
+    }
+
+    /// Runs the kernel once; its status.
+    pub fn run(&mut self) -> Result<i32, EngineError> {
+        match &self.code {
+            Code::Jit(code) => code.run(&mut self.memory, &mut self.slots).map_err(|e| EngineError::Bug(e.to_string())),
+            Code::Interpreter => {
+                let options = nnm_kir::interp::Options { prims: &prims::find, poison: false };
+                let _flush = nnm_runtime::flush::Flush::new();
+                nnm_kir::interp::run(&self.lowered.kernel, &mut self.memory, &mut self.slots, options)
+                    .map_err(|e| EngineError::Bug(e.to_string()))
+            }
+        }
+    }
+
+    fn buffer(&self, var: VarId) -> usize {
+        self.lowered.buffers[var.0 as usize].0 as usize
+    }
+
+    /// Elements of one copy of a var.
+    fn size(&self, var: &Var) -> usize {
+        var.shape.iter().product::<usize>() * if var.batched { self.batch } else { 1 }
+    }
+
+    fn start(&self, var: VarId, copy: usize) -> usize {
+        copy * self.lowered.strides[var.0 as usize] as usize
+    }
+
+    /// Fills a var (one copy of it, or the first) with numbers in row-major order; fewer are repeated.
+    pub fn write(&mut self, var: VarId, copy: usize, values: &[f64]) {
+        let size = self.size(&self.vars[var.0 as usize]);
+        let start = self.start(var, copy);
+        let buffer = self.buffer(var);
+        let elem = self.lowered.kernel.buffers[buffer].elem;
+        let values = if values.is_empty() { &[0.0] } else { values };
+        fill(&mut self.memory[buffer], elem, start, size, values.iter().copied().cycle().take(size));
+    }
+
+    pub fn write_index(&mut self, var: VarId, values: &[u32]) {
+        let buffer = self.buffer(var);
+        self.memory[buffer].u32_mut()[..values.len()].copy_from_slice(values);
+    }
+
+    /// The numbers of one copy of a var.
+    pub fn read(&self, var: VarId, copy: usize) -> Vec<f64> {
+        let declared = &self.vars[var.0 as usize];
+        let size = self.size(declared);
+        let start = self.start(var, copy);
+        let buffer = self.buffer(var);
+        let memory = &self.memory[buffer];
+        match self.lowered.kernel.buffers[buffer].elem {
+            Elem::F32 => memory.f32()[start..start + size].iter().map(|x| f64::from(*x)).collect(),
+            Elem::F64 => memory.f64()[start..start + size].to_vec(),
+            Elem::U32 => memory.u32()[start..start + size].iter().map(|x| f64::from(*x)).collect(),
+            Elem::I64 => memory.i64()[start..start + size].iter().map(|x| *x as f64).collect(),
+        }
+    }
+
+    pub fn read_array(&self, var: VarId) -> Array {
+        let shape = self.vars[var.0 as usize].shape.clone();
+        let values = self.read(var, 0);
+        let size: usize = shape.iter().product();
+        shaped(&shape, values[..size.min(values.len())].to_vec())
+    }
+
+    /// All copies in time, one after another: [times, shape…].
+    pub fn read_times(&self, var: VarId, copies: usize) -> Array {
+        let declared = &self.vars[var.0 as usize];
+        let mut shape = vec![copies];
+        shape.extend(&declared.shape);
+        let size: usize = declared.shape.iter().product();
+        let mut values = Vec::with_capacity(copies * size);
+        for copy in 0..copies {
+            values.extend_from_slice(&self.read(var, copy)[..size]);
+        }
+        shaped(&shape, values)
+    }
+
+    pub fn is_index(&self, var: VarId) -> bool {
+        self.vars[var.0 as usize].elem != VarElem::Real
+    }
+
+    /// Copies of all buffers, to go back to.
+    pub fn snapshot(&self) -> Result<Vec<Aligned>, EngineError> {
+        self.memory.iter().map(|m| m.duplicate().map_err(|_| EngineError::Memory { bytes: m.used_bytes() as u64 })).collect()
+    }
+
+    pub fn restore(&mut self, memory: Vec<Aligned>) {
+        self.memory = memory;
+    }
+}
+
+fn allocate(kernel: &Kernel) -> Result<Vec<Aligned>, EngineError> {
+    let width = |e: Elem| match e {
+        Elem::F32 | Elem::U32 => 4,
+        Elem::F64 | Elem::I64 => 8,
+    };
+    let bytes: u64 = kernel.buffers.iter().map(|b| b.len.saturating_mul(width(b.elem))).sum();
+    let mut memory = vec![];
+    for b in &kernel.buffers {
+        let n = b.len as usize;
+        let made = match b.elem {
+            Elem::F32 => Aligned::zeroed::<f32>(n),
+            Elem::F64 => Aligned::zeroed::<f64>(n),
+            Elem::U32 => Aligned::zeroed::<u32>(n),
+            Elem::I64 => Aligned::zeroed::<i64>(n),
+        };
+        memory.push(made.map_err(|_| EngineError::Memory { bytes })?);
+    }
+    Ok(memory)
+}
+
+/// Writes numbers into a part of a buffer, converted to what it holds.
+fn fill(memory: &mut Aligned, elem: Elem, start: usize, size: usize, values: impl Iterator<Item = f64>) {
+    match elem {
+        Elem::F32 => memory.f32_mut()[start..start + size].iter_mut().zip(values).for_each(|(x, v)| *x = v as f32),
+        Elem::F64 => memory.f64_mut()[start..start + size].iter_mut().zip(values).for_each(|(x, v)| *x = v),
+        Elem::U32 => memory.u32_mut()[start..start + size].iter_mut().zip(values).for_each(|(x, v)| *x = v as u32),
+        Elem::I64 => memory.i64_mut()[start..start + size].iter_mut().zip(values).for_each(|(x, v)| *x = v as i64),
+    }
+}
+
+/// The precision of a name on the command line or in an experiment.
+pub fn precision(name: &str) -> Option<Precision> {
+    match name {
+        "f32" => Some(Precision::F32),
+        "f64" => Some(Precision::F64),
+        _ => None,
+    }
+}

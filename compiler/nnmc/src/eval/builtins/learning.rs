@@ -1,0 +1,207 @@
+//! Functions of networks, data and learning.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{Binary, Reduce};
+
+use super::{Builtin, done};
+use crate::eval::Call;
+use crate::session::Session;
+use crate::unit::Unit;
+use crate::value::{Num, Repr, Value, scalar};
+
+pub const FUNCTIONS: &[Builtin] = &[
+    Builtin { name: "accuracy", about: "`accuracy(y, label)`: whether the largest of y is at the label", run: accuracy },
+    Builtin { name: "evaluate", about: "`evaluate(E on DATA)`: the mean of E over the samples", run: evaluate },
+    Builtin { name: "collect", about: "`collect(E on DATA)`: E of each sample, with a leading axis `sample`", run: collect },
+    Builtin { name: "gradient", about: "`gradient(E, x)`: the derivative of the number E by x", run: |s, c| s.gradient_call(c) },
+    Builtin { name: "stop_gradient", about: "`stop_gradient(x)`: x, through which nothing is differentiated", run: stop_gradient },
+    Builtin { name: "surrogate", about: "`surrogate(x, y)`: the value of x with the derivative of y", run: surrogate },
+    Builtin { name: "step", about: "`step(x)`: 1 where x > 0, else 0", run: step },
+    Builtin { name: "batch_mean", about: "`batch_mean(x)`: the mean over the samples of a batch", run: batch_mean },
+    Builtin { name: "update", about: "`update(net, rule, objective on DATA)`: the change that a rule would make", run: |s, c| s.update_call(c) },
+    Builtin { name: "angle", about: "`angle(a, b)`: between two changes or tensors, in deg", run: angle },
+    Builtin { name: "angle_to_backprop", about: "`angle_to_backprop(net, rule, objective on DATA)`: between a rule's change and the gradient's", run: |s, c| s.angle_to_backprop(c) },
+];
+
+pub const NETWORK_METHODS: &[Builtin] =
+    &[Builtin { name: "copy", about: "`net.copy()`: a network of its own with the same weights", run: copy }];
+
+pub const SWEEP_METHODS: &[Builtin] =
+    &[Builtin { name: "at", about: "`table.at(k)`: the value of the k-th pass of a sweep", run: at }];
+
+fn percent() -> Unit {
+    Unit::parse("%").unwrap_or(Unit::REAL)
+}
+
+fn accuracy(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (y, label) = (s.num_arg(call, 0, "y")?, s.num_arg(call, 1, "label")?);
+        if let (Some(shape), Some(class)) = (s.shape(&y.num), label.num.class)
+            && shape.last().is_some_and(|n| *n < class)
+        {
+            let n = shape.last().copied().unwrap_or(0);
+            s.error("E0318", call.span, format!("a label of {class} classes is compared with {n} values"));
+            return None;
+        }
+        Some(s.apply(call.span, percent(), &[&y.num, &label.num], |g, n| {
+            let last = g.shape(n[0]).len().saturating_sub(1);
+            let guess = g.argmax(n[0], last)?;
+            g.binary(Binary::Eq, guess, n[1])
+        }))
+    })())
+}
+
+fn collect(s: &mut Session, call: &Call) -> Value {
+    done(s.collected(call))
+}
+
+fn evaluate(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let all = s.collected(call)?;
+        let unit = all.unit.clone();
+        Some(s.apply(call.span, unit, &[&all], |g, n| g.mean(n[0], &[0])))
+    })())
+}
+
+fn stop_gradient(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.stop_gradient(n[0])))
+    })())
+}
+
+fn surrogate(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (x, y) = (s.num_arg(call, 0, "x")?, s.num_arg(call, 1, "y")?);
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num, &y.num], |g, n| g.surrogate(n[0], n[1])))
+    })())
+}
+
+fn step(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let zero = Num::scalar(Unit::Zero, 0.0);
+        Some(s.binary(Binary::Gt, &x.num, &zero, Unit::REAL, call.span))
+    })())
+}
+
+fn batch_mean(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let count = s.graph.count(nnm_kir::ir::Int::Slot(nnm_kir::ir::SlotId(crate::samples::slot("batch"))));
+        let count = Num::node(Unit::REAL, count);
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num, &count], |g, n| {
+            if !g.node(n[0]).batched {
+                return Ok(n[0]);
+            }
+            let sum = g.batch_sum(n[0])?;
+            g.binary(Binary::Div, sum, n[1])
+        }))
+    })())
+}
+
+/// All numbers of a tensor or of a record of tensors, one after the other.
+pub fn flat(value: &Value) -> Option<Vec<f64>> {
+    match value {
+        Value::Num(num) => num.as_const().map(|a| a.iter().copied().collect()),
+        Value::Record(record) => {
+            let mut out = vec![];
+            for value in record.values() {
+                out.extend(flat(value)?);
+            }
+            Some(out)
+        }
+        _ => None,
+    }
+}
+
+/// The angle between two vectors, in rad.
+pub fn angle_between(a: &[f64], b: &[f64]) -> f64 {
+    let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+    let (na, nb): (f64, f64) = (a.iter().map(|x| x * x).sum(), b.iter().map(|x| x * x).sum());
+    let cosine = (dot / (na.sqrt() * nb.sqrt())).clamp(-1.0, 1.0);
+    // Near 0 the arc cosine loses half of the digits; the distance of the directions does not.
+    let half: f64 = a
+        .iter()
+        .zip(b)
+        .map(|(x, y)| (x / na.sqrt() - y / nb.sqrt()).powi(2))
+        .sum::<f64>()
+        .sqrt()
+        / 2.0;
+    if cosine > 0.9 { 2.0 * nnm_runtime::math::asin(half.min(1.0)) } else { nnm_runtime::math::acos(cosine) }
+}
+
+fn angle(s: &mut Session, call: &Call) -> Value {
+    let unit = super::math::angle_unit();
+    let (Some(a), Some(b)) = (s.arg(call, 0, "a"), s.arg(call, 1, "b")) else { return Value::Missing };
+    match (flat(&a), flat(&b)) {
+        (Some(a), Some(b)) if a.len() == b.len() => Value::Num(Num::array(unit, scalar(angle_between(&a, &b)))),
+        (Some(a), Some(b)) => {
+            let message = format!("an angle is between tensors of one shape, here are {} and {} numbers", a.len(), b.len());
+            s.error("E0320", call.span, message)
+        }
+        _ => Value::Num(Num::unknown(unit)),
+    }
+}
+
+fn copy(s: &mut Session, call: &Call) -> Value {
+    match &call.receiver {
+        Some(Value::Network(id)) => Value::Network(s.copy_network(*id)),
+        _ => Value::Missing,
+    }
+}
+
+fn at(s: &mut Session, call: &Call) -> Value {
+    let Some(Value::Record(record)) = &call.receiver else { return Value::Missing };
+    let Some(Value::List(values)) = record.get("sweep values").cloned() else {
+        return s.error("E0226", call.span, "`.at(k)` picks a pass of a sweep");
+    };
+    match s.int_arg(call, 1, "k", 0) {
+        Some(k) if (k as usize) < values.len() => values[k as usize].clone(),
+        Some(k) => s.error("E0316", call.span, format!("the sweep has {} passes, not a pass {k}", values.len())),
+        None => Value::Missing,
+    }
+}
+
+impl Session<'_> {
+    /// A network with weights and states of its own.
+    pub fn copy_network(&mut self, id: crate::network::NetId) -> crate::network::NetId {
+        let mut net = self.net(id).clone();
+        let parts = net.parts.clone();
+        for (k, part) in parts.iter().enumerate() {
+            net.parts[k].nets = part.nets.iter().map(|n| self.copy_network(*n)).collect();
+        }
+        self.nets.push(net);
+        crate::network::NetId(self.nets.len() as u32 - 1)
+    }
+
+    /// `net.params`: all trained quantities by name.
+    pub fn net_params(&mut self, id: crate::network::NetId) -> Value {
+        let mut out = IndexMap::new();
+        let net = self.net(id).clone();
+        for p in net.projections.iter().filter(|p| p.trained || p.plastic) {
+            for q in [&p.weight, &p.bias].into_iter().flatten() {
+                let name = format!("{}.{}", p.name, q.name);
+                if let Some(array) = net.store.get(&name) {
+                    out.insert(name, Value::Num(Num::array(q.unit.clone(), array.clone())));
+                }
+            }
+        }
+        for q in &net.weights {
+            if let Some(array) = net.store.get(&q.name) {
+                out.insert(q.name.clone(), Value::Num(Num::array(q.unit.clone(), array.clone())));
+            }
+        }
+        Value::Record(out.into())
+    }
+
+    /// The largest element of a number known now.
+    pub fn largest(&mut self, num: &Num, span: nnm_syntax::span::Span) -> Num {
+        let unit = num.unit.clone();
+        self.apply(span, unit, &[num], |g, n| g.reduce_all(Reduce::Max, n[0]))
+    }
+
+    pub fn is_known(num: &Num) -> bool {
+        matches!(num.repr, Repr::Const(_))
+    }
+}

@@ -1,0 +1,473 @@
+//! Experiments: statements in order, reports, expectations, pictures, and sweeps.
+
+use indexmap::IndexMap;
+use nnm_figures::Figure;
+use nnm_syntax::ast::{self, ExprKind, Init, Name, Stmt, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::events::Event;
+use crate::failure::Failure;
+use crate::hir::{ItemId, ItemKind, clause};
+use crate::network::NetId;
+use crate::samples::Training;
+use crate::session::{Mode, ScopeId, Session};
+use crate::simulate::Simulation;
+use crate::value::{Num, Repr, Value};
+
+/// What an experiment gave.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub name: String,
+    pub seed: u64,
+    pub reports: Vec<(String, Value)>,
+    pub expectations: Vec<Expectation>,
+    pub figures: Vec<(String, Figure)>,
+    /// What was recorded, by the names of the runs.
+    pub runs: Vec<(String, Value)>,
+    /// `save net to "file"`: weights by name.
+    pub saved: Vec<(String, Vec<(String, nnm_runtime::array::Array)>)>,
+    /// Weights of all networks at the end.
+    pub weights: Vec<(String, nnm_runtime::array::Array)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    pub text: String,
+    pub held: bool,
+    /// What was found, in the user's units.
+    pub found: String,
+    pub span: Span,
+}
+
+impl Session<'_> {
+    /// The experiments of the user's file, in order.
+    pub fn experiments(&self, module: crate::hir::ModuleId) -> Vec<ItemId> {
+        let own = &self.modules.get(module).own;
+        own.values().copied().filter(|i| matches!(self.modules.item(*i).kind, ItemKind::Experiment(_))).collect()
+    }
+
+    pub fn run_experiment(&mut self, item: ItemId) -> Result<Outcome, Failure> {
+        let declared = self.modules.item(item).clone();
+        let ItemKind::Experiment(stmts) = &declared.kind else { return Ok(Outcome::default()) };
+        let mut outcome = Outcome { name: declared.name.text.clone(), ..Outcome::default() };
+        self.seed = self.settings.seed.unwrap_or(0);
+        let precision = self.settings.precision;
+        let scope = self.scope(declared.module, None);
+        self.host.progress(&Event::ExperimentStarted { name: outcome.name.clone() });
+        let first_net = self.nets.len();
+        let result = self.run_stmts(scope, stmts, &mut outcome);
+        outcome.seed = self.seed;
+        self.settings.precision = precision;
+        outcome.weights = self.weights_since(first_net);
+        self.host.progress(&Event::ExperimentEnded { name: outcome.name.clone() });
+        result.map(|()| outcome)
+    }
+
+    fn weights_since(&self, first: usize) -> Vec<(String, nnm_runtime::array::Array)> {
+        let mut out: IndexMap<String, nnm_runtime::array::Array> = IndexMap::new();
+        for net in &self.nets[first..] {
+            for (name, array) in &net.store {
+                if !name.starts_with('@') {
+                    out.insert(format!("{}.{name}", net.path), array.clone());
+                }
+            }
+        }
+        out.into_iter().collect()
+    }
+
+    fn run_stmts(&mut self, scope: ScopeId, stmts: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
+        for stmt in stmts {
+            self.run_stmt(scope, stmt, outcome)?;
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
+            if self.mode == Mode::Run && self.has_errors() {
+                return Err(Failure::Model);
+            }
+        }
+        Ok(())
+    }
+
+    fn run_stmt(&mut self, scope: ScopeId, stmt: &Stmt, outcome: &mut Outcome) -> Result<(), Failure> {
+        match &stmt.kind {
+            StmtKind::Let { name, ty, value } => self.run_let(scope, name, ty.as_ref(), *value),
+            StmtKind::Decl { word, name, value, .. } => self.run_decl(scope, word, name, *value, outcome),
+            StmtKind::Run { name, word, subject, world, clauses, block } => {
+                let value = self.run_run(scope, word, *subject, *world, clauses, block, stmt.span)?;
+                if let Some(name) = name {
+                    if self.mode == Mode::Run {
+                        outcome.runs.push((name.text.clone(), value.clone()));
+                    }
+                    self.bind(scope, name.text.clone(), value);
+                }
+            }
+            StmtKind::List { word, items, clauses } => self.run_list(scope, word, items, clauses, outcome),
+            StmtKind::For { name, list, block } => self.run_sweep(scope, name, *list, block, outcome)?,
+            StmtKind::Set { target, value } => self.run_set(scope, *target, *value, stmt.span),
+            StmtKind::Error => {}
+            _ => {
+                let d = Diagnostic::error("E0212", stmt.span, "this does not belong in `experiment`")
+                    .help("there go `seed`, `data`, `let`, `simulate`, `train`, `report`, `plot`, `expect`, `save`, `set`, `reset`, `for`");
+                self.report(d);
+            }
+        }
+        Ok(())
+    }
+
+    fn run_let(&mut self, scope: ScopeId, name: &Name, ty: Option<&ast::Type>, value: ast::ExprId) {
+        let given = self.setting(&name.text);
+        let value_of = match given {
+            Some(value) => value,
+            None => self.eval(scope, value),
+        };
+        let value_of = match ty {
+            Some(ty) => {
+                let span = self.expr_span(scope, value);
+                self.hold_at(scope, value_of, ty, span)
+            }
+            None => value_of,
+        };
+        let value_of = self.made_network(value_of, &name.text);
+        self.bind(scope, name.text.clone(), value_of);
+    }
+
+    /// A `let` of an architecture is a network of that name.
+    fn made_network(&mut self, value: Value, name: &str) -> Value {
+        match value {
+            Value::Kind(kind) if self.item_word(kind.item) == "architecture" => {
+                self.build_network(&kind, name).map_or(Value::Missing, Value::Network)
+            }
+            Value::Network(id) => {
+                self.net_mut(id).path = name.to_string();
+                Value::Network(id)
+            }
+            other => other,
+        }
+    }
+
+    fn run_decl(&mut self, scope: ScopeId, word: &Name, name: &Name, value: Option<Init>, outcome: &mut Outcome) {
+        let Some(Init::Value(e)) = value else {
+            self.error("E0541", name.span, format!("`{} {}` needs a value", word.text, name.text));
+            return;
+        };
+        let value = self.eval(scope, e);
+        match word.text.as_str() {
+            "data" => {
+                let value = self.named_data(value, &name.text);
+                self.bind(scope, name.text.clone(), value);
+            }
+            "report" => {
+                let span = self.expr_span(scope, e);
+                let value = match value {
+                    Value::Population(_) => self.number(value, span).map_or(Value::Missing, Value::Num),
+                    other => other,
+                };
+                if let Value::Num(num) = &value
+                    && self.mode == Mode::Run
+                {
+                    self.host.progress(&Event::Reported { name: name.text.clone(), value: num.clone() });
+                }
+                outcome.reports.push((name.text.clone(), value.clone()));
+                self.bind(scope, name.text.clone(), value);
+            }
+            other => {
+                let d = Diagnostic::error("E0212", word.span, format!("`{other}` does not belong in `experiment`"));
+                self.report(d);
+            }
+        }
+    }
+
+    fn named_data(&mut self, value: Value, name: &str) -> Value {
+        match value {
+            Value::Data(data) => {
+                let mut data = (*data).clone();
+                data.name = name.to_string();
+                Value::Data(data.into())
+            }
+            other => other,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn run_run(
+        &mut self,
+        scope: ScopeId,
+        word: &Name,
+        subject: ast::ExprId,
+        world: Option<ast::ExprId>,
+        clauses: &[ast::Clause],
+        block: &[Stmt],
+        span: Span,
+    ) -> Result<Value, Failure> {
+        let at = self.expr_span(scope, subject);
+        let net = match self.eval(scope, subject) {
+            Value::Network(id) => id,
+            Value::Missing => return Ok(Value::Missing),
+            other => {
+                let message = format!("`{}` takes a network, found {}", word.text, other.describe());
+                self.error("E0542", at, message);
+                return Ok(Value::Missing);
+            }
+        };
+        if let Some(world) = world {
+            let at = self.expr_span(scope, world);
+            self.error("E0543", at, "networks do not act in environments yet: train on data or simulate");
+            return Ok(Value::Missing);
+        }
+        if word.text == "simulate" {
+            return self.simulate(&Simulation { scope, net, clauses, block, span });
+        }
+        let data = match clause(clauses, "on") {
+            Some(e) => match self.eval(scope, e) {
+                Value::Data(data) => Some(data),
+                Value::Missing => return Ok(Value::Missing),
+                other => {
+                    let at = self.expr_span(scope, e);
+                    self.error("E0526", at, format!("`on` takes a data set, found {}", other.describe()));
+                    return Ok(Value::Missing);
+                }
+            },
+            None if clause(clauses, "for").is_some() => None,
+            None => {
+                self.error("E0544", span, "on which data? `train net on DATA { … }`");
+                return Ok(Value::Missing);
+            }
+        };
+        self.train(&Training { scope, net, data, clauses, block, span })
+    }
+
+    fn run_list(&mut self, scope: ScopeId, word: &Name, items: &[ast::ListItem], clauses: &[ast::Clause], outcome: &mut Outcome) {
+        match word.text.as_str() {
+            "seed" => {
+                if let Some(e) = items.first().map(|i| i.expr)
+                    && let Some(seed) = self.known_int(scope, e, "a seed", 0)
+                {
+                    self.seed = self.settings.seed.unwrap_or(seed as u64);
+                }
+            }
+            "precision" => self.run_precision(scope, items),
+            "plot" => {
+                for item in items {
+                    let figure = self.figure(scope, item.expr);
+                    if let (Some(figure), Mode::Run) = (figure, self.mode) {
+                        outcome.figures.push(figure);
+                    }
+                }
+            }
+            "expect" => {
+                for item in items {
+                    self.expectation(scope, item.expr, outcome);
+                }
+            }
+            "save" => self.run_save(scope, items, clauses, outcome),
+            "reset" => {
+                for item in items {
+                    if let Value::Network(id) = self.eval(scope, item.expr) {
+                        self.reset_network(id);
+                    }
+                }
+            }
+            other => {
+                let d = Diagnostic::error("E0212", word.span, format!("`{other}` does not belong in `experiment`"));
+                let homes = match other {
+                    "record" | "learn" => "`simulate … { }` or `train … { }`",
+                    "minimize" | "batch" | "epochs" => "`train … { }`",
+                    _ => "another block",
+                };
+                self.report(d.help(format!("`{other}` goes inside {homes}")));
+            }
+        }
+    }
+
+    fn run_precision(&mut self, scope: ScopeId, items: &[ast::ListItem]) {
+        let Some(e) = items.first().map(|i| i.expr) else { return };
+        let span = self.expr_span(scope, e);
+        match crate::engine::precision(self.text(span).trim()) {
+            Some(precision) => {
+                if self.settings.precision.is_none() {
+                    self.settings.precision = Some(precision);
+                }
+            }
+            None => {
+                self.error("E0545", span, "`precision` is `f32` or `f64`");
+            }
+        }
+    }
+
+    fn reset_network(&mut self, id: NetId) {
+        let net = self.net_mut(id);
+        net.clock = crate::network::Clock::default();
+        net.store.retain(|name, _| !name.starts_with('@'));
+        for population in net.populations.clone() {
+            for state in population.states.iter().filter(|s| !s.running) {
+                net.store.insert(format!("{}.{}", population.name, state.name), state.initial.clone());
+            }
+            let hold = format!("{}.", population.name);
+            net.store.retain(|name, _| !(name.starts_with(&hold) && name.ends_with(".hold")));
+        }
+    }
+
+    fn run_save(&mut self, scope: ScopeId, items: &[ast::ListItem], clauses: &[ast::Clause], outcome: &mut Outcome) {
+        let Some(item) = items.first() else { return };
+        let Some(file) = clause(clauses, "to") else {
+            let span = self.expr_span(scope, item.expr);
+            self.error("E0546", span, "where to? `save net to \"weights.safetensors\"`");
+            return;
+        };
+        let (value, file) = (self.eval(scope, item.expr), self.eval(scope, file));
+        if let (Value::Network(id), Value::Text(file)) = (value, file) {
+            let net = self.net(id);
+            let weights = net.store.iter().filter(|(n, _)| !n.starts_with('@')).map(|(n, a)| (n.clone(), a.clone())).collect();
+            outcome.saved.push((file.to_string(), weights));
+        }
+    }
+
+    /// `expect A < B`: whether it holds, and what was found.
+    fn expectation(&mut self, scope: ScopeId, e: ast::ExprId, outcome: &mut Outcome) {
+        let span = self.expr_span(scope, e);
+        let Some(x) = self.operand(scope, e) else { return };
+        if !x.num.unit.is_real() {
+            let message = format!("an expectation holds or does not; this is in {}", x.num.unit.describe());
+            self.error("E0310", span, message);
+            return;
+        }
+        if self.mode == Mode::Check {
+            return;
+        }
+        let held = x.num.as_const().is_some_and(|a| a.iter().all(|v| *v != 0.0));
+        let found = self.found(scope, e);
+        let text = self.text(span).to_string();
+        self.host.progress(&Event::Expected { text: text.clone(), held, found: found.clone() });
+        outcome.expectations.push(Expectation { text, held, found, span });
+    }
+
+    /// The values of the sides of a comparison.
+    fn found(&mut self, scope: ScopeId, e: ast::ExprId) -> String {
+        let (_, expr) = self.bare_expr(scope, e);
+        let ExprKind::Compare { first, .. } = expr.kind else { return String::new() };
+        match self.operand(scope, first) {
+            Some(x) => {
+                let text = self.text(x.span).to_string();
+                format!("{text} = {}", crate::table::summary(&x.num))
+            }
+            None => String::new(),
+        }
+    }
+
+    /// `for x in LIST { … }`: passes, whose reports become tables by x.
+    fn run_sweep(&mut self, scope: ScopeId, name: &Name, list: ast::ExprId, block: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
+        let mut keys = self.loop_values(scope, list);
+        let numbers = keys.iter().all(|k| matches!(k, Value::Num(_)));
+        if self.mode == Mode::Check && numbers {
+            keys.truncate(1);
+        }
+        let seed = self.seed;
+        let mut tables: IndexMap<String, Vec<Value>> = IndexMap::new();
+        for key in &keys {
+            let inner = self.inner(scope);
+            self.bind(inner, name.text.clone(), key.clone());
+            self.seed = seed;
+            let mut pass = Outcome::default();
+            self.run_stmts(inner, block, &mut pass)?;
+            for (report, value) in pass.reports {
+                tables.entry(report).or_default().push(value);
+            }
+            let label = self.label(key);
+            outcome.runs.extend(pass.runs.into_iter().map(|(n, v)| (format!("{label}/{n}"), v)));
+            outcome.expectations.extend(pass.expectations);
+            outcome.figures.extend(pass.figures.into_iter().map(|(n, f)| (format!("{n} {label}"), f)));
+            outcome.saved.extend(pass.saved);
+        }
+        self.seed = seed;
+        for (report, values) in tables {
+            let value = sweep_value(&name.text, &keys, values);
+            outcome.reports.push((report.clone(), value.clone()));
+            self.bind(scope, report, value);
+        }
+        Ok(())
+    }
+
+    /// `set net.loop.w = EXPR`: weights and states written.
+    fn run_set(&mut self, scope: ScopeId, target: ast::ExprId, value: Init, span: Span) {
+        let (_, expr) = self.bare_expr(scope, target);
+        let ExprKind::Field { base, name } = expr.kind else {
+            self.error("E0547", span, "`set` writes a weight or a state: `set net.loop.w = …`");
+            return;
+        };
+        let place = match self.eval(scope, base) {
+            Value::Projection(p) => {
+                let id = self.owner_net(&p.owner);
+                Some((id, format!("{}.{}", self.net(id).projections[p.index].name, name.text)))
+            }
+            Value::Population(p) => {
+                let id = self.owner_net(&p.owner);
+                Some((id, format!("{}.{}", self.net(id).populations[p.index].name, name.text)))
+            }
+            Value::Network(id) => Some((id, name.text.clone())),
+            _ => None,
+        };
+        let Some((id, path)) = place else { return };
+        let Some(old) = self.net(id).store.get(&path).cloned() else {
+            self.error("E0547", span, format!("`{path}` is no weight and no state"));
+            return;
+        };
+        let unit = match self.eval(scope, target) {
+            Value::Num(num) => num.unit,
+            _ => return,
+        };
+        let num = match value {
+            Init::Value(e) => self.operand(scope, e).map(|o| o.num),
+            Init::Draw(e) => self.draw_values(self.closure(scope, e), scope, old.shape(), &format!("set.{path}")),
+        };
+        let Some(num) = num else { return };
+        let declared = crate::eval::types::Declared { unit, ..crate::eval::types::Declared::real() };
+        let Some(num) = self.hold_number(num, &declared, span, span) else { return };
+        if let Some(array) = self.spread(&num, old.shape(), span) {
+            self.net_mut(id).store.insert(path, array);
+        }
+    }
+
+    /// The value that `--set NAME=VALUE` gives.
+    pub fn setting(&mut self, name: &str) -> Option<Value> {
+        let text = self.settings.set.iter().find(|(n, _)| n == name).map(|(_, t)| t.clone())?;
+        self.settings.used.insert(name.to_string());
+        let file = self.modules.sources.add(format!("--set {name}"), format!("fn value() = {text}\n"));
+        let module = self.modules.add_setting(file);
+        let scope = self.scope(module, None);
+        let body = self.modules.get(module).file.items.iter().find_map(|i| match &i.kind {
+            ast::ItemKind::Fn { body: ast::Body::Value(e), .. } => Some(*e),
+            _ => None,
+        });
+        match body {
+            Some(e) => Some(self.eval(scope, e)),
+            None => Some(self.error("E0002", Span::new(file, 0, 0), format!("`--set {name}={text}` is no value"))),
+        }
+    }
+}
+
+/// A report of a sweep: its values by the passes' keys.
+fn sweep_value(axis: &str, keys: &[Value], values: Vec<Value>) -> Value {
+    let mut record = IndexMap::new();
+    record.insert("sweep axis".to_string(), Value::Text(axis.into()));
+    record.insert("sweep keys".to_string(), Value::List(keys.to_vec().into()));
+    record.insert("sweep values".to_string(), Value::List(values.into()));
+    Value::Record(record.into())
+}
+
+/// The passes of a sweep, as numbers where all are.
+pub fn sweep_parts(value: &Value) -> Option<(Vec<Value>, Vec<Value>)> {
+    let Value::Record(record) = value else { return None };
+    match (record.get("sweep keys"), record.get("sweep values")) {
+        (Some(Value::List(keys)), Some(Value::List(values))) => Some((keys.to_vec(), values.to_vec())),
+        _ => None,
+    }
+}
+
+/// Whether a value is one number or tensor known now.
+pub fn known(value: &Value) -> Option<&Num> {
+    match value {
+        Value::Num(num) if matches!(num.repr, Repr::Const(_)) => Some(num),
+        _ => None,
+    }
+}

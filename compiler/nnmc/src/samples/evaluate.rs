@@ -1,0 +1,208 @@
+//! `E on DATA`: an expression for each sample, and its mean.
+
+use nnm_graph::ir::{Assign, Place, Program as GraphProgram, Stmt, Var, VarElem};
+use nnm_kir::ir::{Int, SlotId};
+use nnm_runtime::abi::status;
+use nnm_runtime::array::Array;
+use nnm_syntax::ast::ExprId;
+use nnm_syntax::span::Span;
+
+use super::{Presentation, ROUND, SLOTS, TIME, slot};
+use crate::engine::Engine;
+use crate::eval::Call;
+use crate::failure::Failure;
+use crate::network::{Given, NetId};
+use crate::program::Role;
+use crate::session::{Mode, ScopeId, Session};
+use crate::value::{Dataset, Num, Repr, Value, shaped};
+
+/// Samples at a time.
+const BATCH: usize = 128;
+
+impl Session<'_> {
+    /// All values of an expression over a data set, with a leading axis `sample`.
+    pub fn collected(&mut self, call: &Call) -> Option<Num> {
+        let Some(e) = call.positional(0) else {
+            self.error("E0222", call.span, format!("`{}` needs an expression: `{}(E on DATA)`", call.name, call.name));
+            return None;
+        };
+        let Some(on) = call.clause("on") else {
+            self.error("E0525", call.span, format!("`{}` needs data: `{}(E on DATA)`", call.name, call.name));
+            return None;
+        };
+        let span = self.expr_span(call.scope, on);
+        let data = match self.eval(call.scope, on) {
+            Value::Data(data) => data,
+            Value::Missing => return None,
+            other => {
+                self.error("E0526", span, format!("`on` takes a data set, found {}", other.describe()));
+                return None;
+            }
+        };
+        let given = self.given_clauses(call.scope, &call.clauses);
+        self.over_samples(call.scope, e, &data, given, call.span)
+    }
+
+    /// The networks that an expression names, each with what its inputs were last given.
+    pub fn networks_in(&mut self, scope: ScopeId, e: ExprId, given: &[Given]) -> Vec<(NetId, Vec<Given>)> {
+        let names = crate::eval::names_in(&self.modules.get(self.module_of(scope)).file, e);
+        let mut out: Vec<(NetId, Vec<Given>)> = vec![];
+        for name in names {
+            let Some(Value::Network(id)) = self.local(scope, &name, Span::default()) else { continue };
+            if out.iter().any(|(n, _)| *n == id) {
+                continue;
+            }
+            let inputs: Vec<String> = self.net(id).inputs.iter().map(|q| q.name.clone()).collect();
+            let here: Vec<Given> = given.iter().filter(|g| inputs.contains(&g.name.text)).cloned().collect();
+            let given = if here.is_empty() { self.net(id).given.clone() } else { here };
+            out.push((id, given));
+        }
+        out
+    }
+
+    /// An expression for each sample of a data set.
+    pub fn values_over(&mut self, scope: ScopeId, e: ExprId, data: &Dataset, span: Span) -> Option<Num> {
+        self.over_samples(scope, e, data, vec![], span)
+    }
+
+    fn over_samples(&mut self, scope: ScopeId, e: ExprId, data: &Dataset, given: Vec<Given>, span: Span) -> Option<Num> {
+        let nets = self.networks_in(scope, e, &given);
+        // What a call of the network runs on needs no input of its own.
+        let nets: Vec<(NetId, Vec<Given>)> = nets.into_iter().collect();
+        let outer_graph = std::mem::take(&mut self.graph);
+        let outer = self.program.take();
+        let batch = BATCH.min(data.rows.max(1));
+        let result = self.begin_samples(scope, Some(data), &nets, batch, false, span).and_then(|mut p| {
+            let x = self.operand(p.scope, e)?;
+            let num = if x.num.stepwise {
+                self.error("E0527", x.span, "this differs from step to step: reduce it over time (`mean_t`, `last`, `sum_t`)");
+                return None;
+            } else {
+                x.num
+            };
+            if !matches!(num.repr, Repr::Node(_)) {
+                return Some(self.same_for_all(&num, data.rows));
+            }
+            self.run_samples(&mut p, &num, data, span)
+        });
+        self.graph = outer_graph;
+        self.program = outer;
+        result
+    }
+
+    /// An expression without samples in it: the same for each.
+    fn same_for_all(&self, num: &Num, rows: usize) -> Num {
+        let Some(array) = num.as_const() else { return num.clone() };
+        let mut shape = vec![rows];
+        shape.extend(array.shape());
+        let values = (0..rows).flat_map(|_| array.iter().copied().collect::<Vec<_>>()).collect();
+        Num { repr: Repr::Const(shaped(&shape, values)), ..num.clone() }
+    }
+
+    fn run_samples(&mut self, p: &mut Presentation, num: &Num, data: &Dataset, span: Span) -> Option<Num> {
+        let node = self.lift(num);
+        let (shape, batched) = (self.graph.shape(node).to_vec(), self.graph.node(node).batched);
+        let rounds = data.rows.div_ceil(p.batch).max(1);
+        let out = self.graph.add_var(Var {
+            name: "values".into(),
+            elem: VarElem::Real,
+            shape: shape.clone(),
+            batched: true,
+            times: Some(rounds),
+        });
+        let states = if p.steps > 0 {
+            self.settle_histories()?;
+            Some(self.step_assigns(p)?)
+        } else {
+            None
+        };
+        let mut body = match &states {
+            Some((new, initial)) => self.presentation_stmts(p, new, initial),
+            None => vec![],
+        };
+        let store = Assign { to: out, place: Place::Time(Int::Loop(ROUND)), add: false, value: node };
+        body.push(Stmt::Stage { about: "values".into(), assigns: vec![store] });
+        let mut round = self.fetches(p, &body);
+        round.extend(body);
+        let program = self.samples_program("evaluate", vec![rounds_loop(round)], p.batch);
+        self.dump(&program, &[], &[]);
+        if self.mode == Mode::Check {
+            return Some(Num { repr: Repr::Unknown, class: None, ..num.clone() });
+        }
+        let array = match self.run_rounds(p, program, data.rows, rounds, out, &shape) {
+            Ok(array) => array,
+            Err(failure) => {
+                self.failure = Some(failure);
+                let _ = (span, batched);
+                return None;
+            }
+        };
+        Some(Num { repr: Repr::Const(array), stepwise: false, ..num.clone() })
+    }
+
+    pub fn samples_program(&mut self, name: &str, body: Vec<Stmt>, batch: usize) -> GraphProgram {
+        GraphProgram {
+            name: name.into(),
+            precision: self.settings.train_precision(),
+            graph: std::mem::take(&mut self.graph),
+            batch,
+            slots: SLOTS.iter().map(|s| s.to_string()).collect(),
+            loops: TIME.0 + 1,
+            body,
+        }
+    }
+
+    /// Fills weights from their networks, data and tables.
+    pub fn fill_samples(&self, engine: &mut Engine, p: &Presentation) {
+        let leaves = self.program.as_ref().map(|p| p.leaves.clone()).unwrap_or_default();
+        for leaf in leaves.values() {
+            if let (Some((id, local)), Role::Weight) = (&leaf.home, leaf.role)
+                && let Some(array) = self.net(*id).store.get(local)
+            {
+                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
+            }
+        }
+        for field in &p.fields {
+            engine.write(field.data, 0, &field.values.iter().copied().collect::<Vec<_>>());
+        }
+        for (var, array) in &p.tables {
+            engine.write(*var, 0, &array.iter().copied().collect::<Vec<_>>());
+        }
+    }
+
+    fn run_rounds(
+        &mut self,
+        p: &Presentation,
+        program: GraphProgram,
+        rows: usize,
+        rounds: usize,
+        out: nnm_graph::ir::VarId,
+        shape: &[usize],
+    ) -> Result<Array, Failure> {
+        let mut engine = Engine::new(&program, self.settings.backend).map_err(|e| self.engine_failure(e))?;
+        self.fill_samples(&mut engine, p);
+        engine.write_index(p.index, &(0..rows as u32).collect::<Vec<_>>());
+        let size: usize = shape.iter().product();
+        let mut values = Vec::with_capacity(rows * size);
+        for round in 0..rounds {
+            let here = p.batch.min(rows - round * p.batch);
+            engine.set_slot("batch", here as i64);
+            engine.set_slot("offset", (round * p.batch) as i64);
+            engine.set_slot("from", round as i64);
+            engine.set_slot("to", round as i64 + 1);
+            match engine.run().map_err(|e| self.engine_failure(e))? {
+                status::OK => {}
+                code => return Err(Failure::bug(format!("an evaluation ended with status {code}"))),
+            }
+            values.extend_from_slice(&engine.read(out, round)[..here * size]);
+        }
+        let mut full = vec![rows];
+        full.extend(shape);
+        Ok(shaped(&full, values))
+    }
+}
+
+pub fn rounds_loop(body: Vec<Stmt>) -> Stmt {
+    let read = |name| Int::Slot(SlotId(slot(name)));
+    Stmt::For { index: ROUND, from: read("from"), to: read("to"), down: false, body }
+}

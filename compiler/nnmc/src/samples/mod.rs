@@ -1,0 +1,43 @@
+//! Programs over samples: a batch is presented, what is asked for is computed, and in training the weights move.
+
+mod credit;
+mod evaluate;
+mod gradient;
+mod optimizer;
+mod present;
+mod separate;
+mod train;
+
+use nnm_graph::ir::{NodeId, VarId};
+use nnm_kir::ir::LoopId;
+
+pub use present::Presentation;
+pub use train::Training;
+
+/// The loop over batches or updates, and that over the steps of a presentation.
+pub const ROUND: LoopId = LoopId(0);
+pub const TIME: LoopId = LoopId(1);
+
+pub const SLOTS: [&str; 6] = ["batch", "from", "to", "fault", "fault_index", "offset"];
+
+pub fn slot(name: &str) -> u32 {
+    SLOTS.iter().position(|s| *s == name).unwrap_or(0) as u32
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverTime {
+    Mean,
+    Sum,
+    Max,
+    Last,
+}
+
+/// A reduction over the steps of a presentation: a running value, read after the loop.
+#[derive(Clone, Debug)]
+pub struct Reduction {
+    pub how: OverTime,
+    pub step: NodeId,
+    pub total: VarId,
+    /// The read of the total after the loop.
+    pub read: NodeId,
+}

@@ -1,0 +1,158 @@
+//! Optimizers: from a proposed direction to a change, with states of their own for each trained quantity.
+
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Reduce, Unary};
+use nnm_syntax::ast::Init;
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::credit::Target;
+use super::present::with_fields;
+use crate::hir::{ItemKind, Optimizer};
+use crate::program::{NewLeaf, Role};
+use crate::session::{Lazy, ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Argument, Kind, Num, Value};
+
+impl Session<'_> {
+    pub fn optimizer_of(&mut self, value: &Value, span: Span) -> Option<(std::rc::Rc<Kind>, Optimizer)> {
+        match value {
+            Value::Kind(kind) => match &self.modules.item(kind.item).kind {
+                ItemKind::Optimizer(o) => Some((kind.clone(), o.clone())),
+                other => {
+                    let message = format!("`with` takes an optimizer; `{}` is a `{}`", kind.text, other.word());
+                    self.error("E0523", span, message);
+                    None
+                }
+            },
+            Value::Missing => None,
+            other => {
+                self.error("E0523", span, format!("`with` takes an optimizer, found {}", other.describe()));
+                None
+            }
+        }
+    }
+
+    /// What an optimizer adds to a target for the direction `dw`; its states' next values go to `assigns`.
+    #[allow(clippy::too_many_arguments)]
+    pub fn optimized(
+        &mut self,
+        kind: &Kind,
+        optimizer: &Optimizer,
+        target: &Target,
+        dw: NodeId,
+        number: usize,
+        scope: ScopeId,
+        assigns: &mut Vec<Assign>,
+    ) -> Option<NodeId> {
+        let inner = self.scope(self.modules.item(kind.item).module, Some(scope));
+        for decl in &optimizer.dynamics.params {
+            let given = kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
+            let num = match (given, decl.init) {
+                (Some(Argument::Value(v)), _) => self.number(v, decl.span)?,
+                (Some(Argument::Expr(c) | Argument::Draw(c)), _) => {
+                    let c = with_fields(self, c, scope);
+                    self.operand(c.scope, c.expr.id)?.num
+                }
+                (None, Some(Init::Value(e))) => self.operand(inner, e)?.num,
+                _ => {
+                    let d = Diagnostic::error("E0222", kind.span, format!("`{}` needs `{}`", kind.text, decl.name.text))
+                        .label(decl.span, "declared here");
+                    self.report(d);
+                    return None;
+                }
+            };
+            if !num.unit.is_real() {
+                let message = format!("`{}` is a plain number: optimizers see weights in their scale", decl.name.text);
+                self.error("E0524", kind.span, message);
+                return None;
+            }
+            self.bind(inner, decl.name.text.clone(), Value::Num(num));
+        }
+        let scale = target.unit.shown().factor;
+        let w = self.scaled_node(target.read, 1.0 / scale)?;
+        let dw = self.scaled_node(dw, scale)?;
+        self.bind(inner, "w", Value::Num(Num::node(Unit::REAL, w)));
+        self.bind(inner, "dw", Value::Num(Num::node(Unit::REAL, dw)));
+        self.bind_optimizer_states(inner, optimizer, target, number)?;
+        let change = optimizer.change?;
+        let out = self.operand(inner, change)?;
+        self.optimizer_assigns(inner, optimizer, target, number, assigns)?;
+        let node = self.lift(&out.num);
+        let node = self.graph.broadcast_to(node, &target.shape).ok()?;
+        self.scaled_node(node, scale)
+    }
+
+    fn scaled_node(&mut self, node: NodeId, by: f64) -> Option<NodeId> {
+        if by == 1.0 {
+            return Some(node);
+        }
+        let by = self.graph.constant(by);
+        self.graph.binary(Binary::Mul, by, node).ok()
+    }
+
+    fn state_path(target: &Target, number: usize, name: &str) -> String {
+        format!("{}@{number}.{name}", target.path)
+    }
+
+    fn bind_optimizer_states(&mut self, inner: ScopeId, optimizer: &Optimizer, target: &Target, number: usize) -> Option<()> {
+        for decl in &optimizer.dynamics.states {
+            let path = Self::state_path(target, number, &decl.name.text);
+            let leaf =
+                NewLeaf { path: &path, role: Role::Work, unit: Unit::REAL, shape: &target.shape, batched: false, home: None };
+            let num = self.leaf(leaf);
+            self.bind(inner, decl.name.text.clone(), Value::Num(num));
+        }
+        for decl in &optimizer.dynamics.lets {
+            if let Some(Init::Value(e)) = decl.init {
+                let closure = self.closure(inner, e);
+                self.bind_lazy(inner, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
+            }
+        }
+        for next in &optimizer.dynamics.nexts {
+            let closure = self.closure(inner, next.value);
+            self.bind_lazy(inner, format!("next {}", next.name.text), Lazy::Expr(closure, None));
+        }
+        Some(())
+    }
+
+    fn optimizer_assigns(
+        &mut self,
+        inner: ScopeId,
+        optimizer: &Optimizer,
+        target: &Target,
+        number: usize,
+        assigns: &mut Vec<Assign>,
+    ) -> Option<()> {
+        for next in &optimizer.dynamics.nexts {
+            let value = self.local(inner, &format!("next {}", next.name.text), next.span)?;
+            let num = self.number(value, next.span)?;
+            let node = self.lift(&num);
+            let node = self.graph.broadcast_to(node, &target.shape).ok()?;
+            let Some(leaf) = self.leaf_of(&Self::state_path(target, number, &next.name.text)) else {
+                let message = format!("`next {0}` needs `state {0}`", next.name.text);
+                self.error("E0431", next.span, message);
+                return None;
+            };
+            assigns.push(Assign { to: leaf.var, place: Place::Whole, add: false, value: node });
+        }
+        Some(())
+    }
+
+    /// Scales directions so that their common norm is at most `limit`.
+    pub fn clipped(&mut self, directions: &[NodeId], limit: f64) -> Option<Vec<NodeId>> {
+        let mut total: Option<NodeId> = None;
+        for d in directions {
+            let square = self.graph.binary(Binary::Mul, *d, *d).ok()?;
+            let sum = self.graph.reduce_all(Reduce::Sum, square).ok()?;
+            total = Some(match total {
+                None => sum,
+                Some(before) => self.graph.binary(Binary::Add, before, sum).ok()?,
+            });
+        }
+        let norm = self.graph.unary(Unary::Sqrt, total?).ok()?;
+        let limit = self.graph.constant(limit);
+        let larger = self.graph.binary(Binary::Max, norm, limit).ok()?;
+        let factor = self.graph.binary(Binary::Div, limit, larger).ok()?;
+        directions.iter().map(|d| self.graph.binary(Binary::Mul, factor, *d).ok()).collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! What the command line and an experiment's settings ask for.
+
+use nnm_kir::ir::Precision;
+
+use crate::engine::Backend;
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub backend: Backend,
+    pub precision: Option<Precision>,
+    pub seed: Option<u64>,
+    /// Parameter values by name: `--set a=3`.
+    pub set: Vec<(String, String)>,
+    /// Names of `set` that something asked for.
+    pub used: std::collections::BTreeSet<String>,
+    pub experiment: Option<String>,
+    /// Keep printed forms of graphs and kernels.
+    pub emit_graph: bool,
+    pub emit_kernels: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            backend: Backend::Jit,
+            precision: None,
+            seed: None,
+            set: vec![],
+            used: Default::default(),
+            experiment: None,
+            emit_graph: false,
+            emit_kernels: false,
+        }
+    }
+}
+
+impl Settings {
+    pub fn simulate_precision(&self) -> Precision {
+        self.precision.unwrap_or(Precision::F64)
+    }
+
+    pub fn train_precision(&self) -> Precision {
+        self.precision.unwrap_or(Precision::F32)
+    }
+}

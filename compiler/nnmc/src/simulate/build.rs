@@ -1,0 +1,400 @@
+//! From a `simulate` statement to the program of its steps.
+
+use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarElem};
+use nnm_kir::ir::Int;
+use nnm_syntax::ast::{self, ExprId, Init, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
+use crate::dynamics::{Equation, EventArrival};
+use crate::hir::clause;
+use crate::network::FrameId;
+use crate::program::{NewLeaf, Program, Purpose, Role};
+use crate::session::{ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Num, Owner, PopulationRef, Value};
+
+/// How long, in how many steps of which length.
+#[derive(Clone, Copy, Debug)]
+pub struct Duration {
+    pub steps: i64,
+    pub dt: f64,
+    /// Whether the steps have a length in time.
+    pub timed: bool,
+}
+
+impl Session<'_> {
+    /// `for 1 s step 0.1 ms`, or `for 20 steps`.
+    pub fn duration(&mut self, scope: ScopeId, clauses: &[ast::Clause], span: Span) -> Option<Duration> {
+        let Some(how_long) = clause(clauses, "for") else {
+            self.error("E0501", span, "how long? `simulate net for 1 s step 0.1 ms`");
+            return None;
+        };
+        let length = self.known(scope, how_long, "a duration")?;
+        let step = clause(clauses, "step").map(|e| (self.known(scope, e, "a step"), e));
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        match step {
+            None if length.unit.is_real() => Some(Duration { steps: length.as_f64()? as i64, dt: 1.0, timed: false }),
+            None => {
+                self.error("E0502", span, "a duration in time needs its step: `for 1 s step 0.1 ms`");
+                None
+            }
+            Some((step, e)) => {
+                let step = step?;
+                let at = self.expr_span(scope, e);
+                if !step.unit.fits(&ms) || !length.unit.fits(&ms) {
+                    let message = format!("`for` and `step` are times, not {} and {}", length.unit.describe(), step.unit.describe());
+                    self.error("E0309", at, message);
+                    return None;
+                }
+                let (total, dt) = (length.as_f64()?, step.as_f64()?);
+                if dt <= 0.0 || total < 0.0 {
+                    self.error("E0503", at, "a step is longer than 0");
+                    return None;
+                }
+                let steps = total / dt;
+                if (steps - steps.round()).abs() > 1e-6 * steps.max(1.0) {
+                    self.error("E0504", at, format!("the duration is no whole number of steps: it is {steps:.3} of them"));
+                    return None;
+                }
+                Some(Duration { steps: steps.round() as i64, dt, timed: true })
+            }
+        }
+    }
+
+    /// Builds the program of a simulation's step. The program stays in place for the caller to take.
+    pub fn build_simulation(&mut self, sim: &Simulation, duration: Duration) -> Option<Build> {
+        let mut program = Program::new(Purpose::Simulate, false);
+        program.dt = duration.timed.then_some(duration.dt);
+        program.step = Int::Loop(STEP);
+        self.program = Some(program);
+        let frame = self.frame_of(sim.net);
+        let populations = self.net(sim.net).populations.len();
+        let mut b = Build {
+            frame,
+            net: sim.net,
+            dt: duration.dt,
+            deliveries: vec![],
+            events: vec![],
+            assigns: vec![],
+            after: vec![],
+            rules: vec![],
+            lists: vec![None; populations],
+            tables: vec![],
+            indices: vec![],
+            lumped: vec![vec![]; populations],
+            learned: vec![],
+            choices: vec![],
+            placements: vec![],
+            logs: vec![],
+            records: vec![],
+            start: self.net(sim.net).clock.steps,
+        };
+        let learns = self.find_learns(&mut b, sim)?;
+        let paths = self.event_paths(&mut b)?;
+        self.stimulate_all(&mut b, sim)?;
+        for path in &paths {
+            self.event_synapse(&mut b, path)?;
+        }
+        self.port_events(&mut b)?;
+        self.add_rules(&mut b, sim, &learns, &paths)?;
+        for index in 0..populations {
+            self.step_population(&mut b, index)?;
+        }
+        self.record_all(&mut b, sim, duration)?;
+        self.spike_lists(&mut b);
+        Some(b)
+    }
+
+    /// `stimulate PORT = EXPR from a to b`
+    fn stimulate_all(&mut self, b: &mut Build, sim: &Simulation) -> Option<()> {
+        for stmt in sim.block {
+            let StmtKind::Stimulate { target, value, clauses } = &stmt.kind else { continue };
+            let Init::Value(value) = value else {
+                self.error("E0505", stmt.span, "a stimulus is given by `=`; for chance write `… = normal(…)`");
+                return None;
+            };
+            let window = Window { from: clause(clauses, "from"), to: clause(clauses, "to") };
+            self.stimulate(b, sim.scope, *target, *value, &window, stmt.span)?;
+        }
+        Some(())
+    }
+
+    fn stimulate(&mut self, b: &mut Build, scope: ScopeId, target: ExprId, value: ExprId, window: &Window, span: Span) -> Option<()> {
+        let (population, port) = self.port_named(b.frame, scope, target)?;
+        let declared = self.net(b.net).populations[population].ports[port].clone();
+        let inner = self.inner(scope);
+        self.bind_time(inner);
+        let shape = self.net(b.net).populations[population].shape.clone();
+        let cells = self.net(b.net).populations[population].clone();
+        let index = self.scope(self.module_of(scope), None);
+        self.bind_cells(index, &cells);
+        let inner = self.overlay(inner, index);
+        let x = self.operand(inner, value)?;
+        let held = crate::eval::types::Declared { unit: declared.unit.clone(), ..crate::eval::types::Declared::real() };
+        let num = self.hold_number(x.num, &held, declared.span, x.span)?;
+        let found = self.shape(&num).unwrap_or_default();
+        if !found.is_empty() && found != shape {
+            let d = Diagnostic::error(
+                "E0313",
+                x.span,
+                format!(
+                    "`{}` has the shape {}, this has {}",
+                    cells.name,
+                    crate::eval::types::shape_text(&shape),
+                    crate::eval::types::shape_text(&found)
+                ),
+            );
+            self.report(d);
+            return None;
+        }
+        let num = self.to_shape(num, &shape, span);
+        let num = self.windowed_stimulus(scope, num, window, span)?;
+        self.program.as_mut()?.stimuli.entry((b.frame, population, port)).or_default().push(num);
+        Some(())
+    }
+
+    fn windowed_stimulus(&mut self, scope: ScopeId, num: Num, window: &Window, span: Span) -> Option<Num> {
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
+        let mut inside: Option<NodeId> = None;
+        for (end, is_from) in [(window.from, true), (window.to, false)] {
+            let Some(end) = end else { continue };
+            let time = self.known_quantity(scope, end, "the time of a stimulus", &ms)?;
+            let step = self.graph.constant((time / dt).round());
+            let now = self.graph.count(Int::Loop(STEP));
+            let op = if is_from { nnm_graph::ir::Binary::Ge } else { nnm_graph::ir::Binary::Lt };
+            let one = self.graph.binary(op, now, step).ok()?;
+            inside = Some(match inside {
+                None => one,
+                Some(before) => self.graph.binary(nnm_graph::ir::Binary::And, before, one).ok()?,
+            });
+        }
+        let Some(inside) = inside else { return Some(num) };
+        let zero = Num::scalar(num.unit.clone(), 0.0);
+        Some(self.select(&Num::node(Unit::REAL, inside), &num, &zero, span))
+    }
+
+    /// The port that `net.E.I` names.
+    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<(usize, usize)> {
+        let (_, expr) = self.bare_expr(scope, target);
+        let span = expr.span;
+        if let ast::ExprKind::Field { base, name } = &expr.kind
+            && let Value::Population(PopulationRef { owner, index, .. }) = self.eval(scope, *base)
+        {
+            let id = match owner {
+                Owner::Frame(f) => self.frame(f).net,
+                Owner::Net(id) => id,
+            };
+            let population = self.net(id).populations[index].clone();
+            if id == self.frame(frame).net
+                && let Some(port) = population.ports.iter().position(|p| p.name == name.text)
+            {
+                return Some((index, port));
+            }
+            let names: Vec<&str> = population.ports.iter().map(|p| p.name.as_str()).collect();
+            let d = Diagnostic::error("E0408", name.span, format!("`{}` has no port `{}`", population.name, name.text))
+                .label(population.span, "declared here");
+            let near = crate::suggest::nearest(&name.text, names.iter().copied());
+            self.report(crate::suggest::did_you_mean(d, name.span, near));
+            return None;
+        }
+        self.error("E0506", span, "a stimulus goes to a port: `stimulate net.E.I = …`");
+        None
+    }
+
+    /// Blocks `on PORT` of the events that arrived in this step.
+    fn port_events(&mut self, b: &mut Build) -> Option<()> {
+        let events = self.program.as_ref().map(|p| p.events.clone()).unwrap_or_default();
+        let jumps = self.program.as_ref().map(|p| p.jumps.clone()).unwrap_or_default();
+        for index in 0..b.lists.len() {
+            self.apply_jumps(b, index, &jumps)?;
+            let population = self.net(b.net).populations[index].clone();
+            let mut arrivals = vec![];
+            for port in population.ports.iter().filter(|p| p.event) {
+                let Some(parts) = events.get(&(b.frame, index, port.name.clone())) else { continue };
+                let mut parts = parts.iter();
+                let Some((mut count, mut value)) = parts.next().cloned() else { continue };
+                for (c, v) in parts {
+                    count = self.add(&count, c, port.span);
+                    value = self.add(&value, v, port.span);
+                }
+                arrivals.push(EventArrival { port: port.name.clone(), count, value });
+            }
+            if arrivals.is_empty() {
+                continue;
+            }
+            let done = self.deliver_events(b.frame, index, &arrivals)?;
+            let assigns = self.state_assigns(b, index, &done.states, &done.holds);
+            b.events.push(Stmt::Stage { about: format!("{}: events at ports", population.name), assigns });
+        }
+        Some(())
+    }
+
+    /// Adds jumps to states; what arrives while a state is held is lost.
+    fn apply_jumps(
+        &mut self,
+        b: &mut Build,
+        index: usize,
+        jumps: &indexmap::IndexMap<(FrameId, usize, String), Num>,
+    ) -> Option<()> {
+        let population = self.net(b.net).populations[index].clone();
+        let neuron = self.neuron_of(&population);
+        let holds = self.hold_counters(b.frame, &population, &neuron);
+        let mut assigns = vec![];
+        for ((frame, at, state), sum) in jumps {
+            if (*frame, *at) != (b.frame, index) {
+                continue;
+            }
+            let old = self.frame(b.frame).populations[index].states.get(state)?.clone();
+            let mut new = self.add(&old, sum, population.span);
+            if let Some(counter) = holds.get(state) {
+                new = self.select(counter, &old, &new, population.span);
+            }
+            let path = format!("{}.{}.{state}", self.net(b.net).path, population.name);
+            let to = self.program.as_ref()?.leaves.get(&path)?.var;
+            assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&new) });
+        }
+        if !assigns.is_empty() {
+            b.events.push(Stmt::Stage { about: format!("{}: jumps", population.name), assigns });
+        }
+        Some(())
+    }
+
+    fn step_population(&mut self, b: &mut Build, index: usize) -> Option<()> {
+        let population = self.net(b.net).populations[index].clone();
+        let lumped: Vec<Lumped> = b.lumped[index].clone();
+        let equations: Vec<Equation> = lumped
+            .iter()
+            .map(|l| Equation { name: l.name.clone(), state: l.state, rate: l.rate, held: None, method: None, span: l.span })
+            .collect();
+        let (done, lumped_new) = self.advance_population(b.frame, index, &equations)?;
+        b.choices.extend(done.choices.iter().map(|c| (population.name.clone(), c.clone())));
+        let assigns = self.state_assigns(b, index, &done.states, &done.holds);
+        b.assigns.extend(assigns);
+        for (l, value) in lumped.iter().zip(lumped_new) {
+            b.assigns.push(Assign { to: l.var, place: Place::Whole, add: false, value });
+        }
+        if let Some(spike) = done.spike {
+            self.spike_flags(b.frame, index);
+            let path = format!("{}.{}.spike", self.net(b.net).path, population.name);
+            let to = self.program.as_ref()?.leaves.get(&path)?.var;
+            b.assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&spike) });
+        }
+        Some(())
+    }
+
+    /// Stores of the states and hold counters that changed.
+    pub fn state_assigns(
+        &mut self,
+        b: &Build,
+        index: usize,
+        states: &indexmap::IndexMap<String, Num>,
+        holds: &indexmap::IndexMap<String, Num>,
+    ) -> Vec<Assign> {
+        let population = self.net(b.net).populations[index].name.clone();
+        let base = format!("{}.{population}", self.net(b.net).path);
+        let before = self.frame(b.frame).populations[index].states.clone();
+        let mut out = vec![];
+        for (name, num) in states {
+            let same = before.get(name).is_some_and(|old| self.same_node(old, num));
+            if !same {
+                self.assign_leaf(&format!("{base}.{name}"), num, &mut out);
+            }
+        }
+        for (name, num) in holds {
+            self.assign_leaf(&format!("{base}.{name}.hold"), num, &mut out);
+        }
+        out
+    }
+
+    fn same_node(&self, a: &Num, b: &Num) -> bool {
+        matches!((&a.repr, &b.repr), (crate::value::Repr::Node(x), crate::value::Repr::Node(y)) if x == y)
+    }
+
+    fn assign_leaf(&mut self, path: &str, num: &Num, out: &mut Vec<Assign>) {
+        let Some(to) = self.program.as_ref().and_then(|p| p.leaves.get(path)).map(|l| l.var) else { return };
+        let value = self.lift(num);
+        out.push(Assign { to, place: Place::Whole, add: false, value });
+    }
+
+    /// Lists of the cells that fired, for deliveries and logs.
+    fn spike_lists(&mut self, b: &mut Build) {
+        for index in 0..b.lists.len() {
+            let Some(list) = b.lists[index] else { continue };
+            let flags = self.spike_flags(b.frame, index);
+            let flags = self.lift(&flags);
+            let slot = rem(add(Int::Loop(STEP), 1), list.ring);
+            b.after.push(Stmt::Compact { flags, list: list.list, count: list.count, slot: slot.clone() });
+            for log in b.logs.iter().filter(|l| l.population == index) {
+                b.after.push(Stmt::Log {
+                    list: list.list,
+                    count: list.count,
+                    slot: slot.clone(),
+                    step: add(Int::Loop(STEP), 1),
+                    log_cell: log.cell,
+                    log_step: log.step,
+                    log_count: log.count,
+                });
+            }
+        }
+    }
+
+    /// A log for a population's spikes.
+    pub fn log_spikes(&mut self, b: &mut Build, population: usize) {
+        if b.logs.iter().any(|l| l.population == population) {
+            return;
+        }
+        self.need_list(b, population, 0);
+        let p = self.net(b.net).populations[population].clone();
+        let capacity = (p.size() * 64).max(1 << 16);
+        let name = format!("{}.{}", self.net(b.net).path, p.name);
+        let cell = self.index_var(format!("{name}.log@cell"), vec![capacity], None, VarElem::Index);
+        let step = self.index_var(format!("{name}.log@step"), vec![capacity], None, VarElem::Index);
+        let count = self.index_var(format!("{name}.log@count"), vec![1], None, VarElem::Count);
+        b.logs.push(Log { population, cell, step, count, capacity, alias: None });
+    }
+
+    /// The whole program: the loop over steps with all its parts in the order in which a step acts.
+    pub fn simulation_body(&mut self, b: &Build) -> Vec<Stmt> {
+        let mut step = vec![];
+        step.extend(self.record_statements(b));
+        step.extend(b.deliveries.iter().cloned());
+        step.extend(b.events.iter().cloned());
+        step.push(Stmt::Stage { about: "equations".into(), assigns: b.assigns.clone() });
+        step.extend(b.after.iter().cloned());
+        step.extend(b.rules.iter().cloned());
+        let checks = self.finite_checks(b);
+        if !checks.is_empty() {
+            let phase = Int::Rem(Box::new(Int::Loop(STEP)), Box::new(read_slot("check_every")));
+            step.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: checks });
+        }
+        let mut body = vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
+        let records = self.record_statements(b);
+        if !records.is_empty() {
+            let end = Int::Add(Box::new(read_slot("to")), Box::new(read_slot("final")));
+            body.push(Stmt::For { index: STEP, from: read_slot("to"), to: end, down: false, body: records });
+        }
+        body
+    }
+
+    fn finite_checks(&mut self, _b: &Build) -> Vec<Stmt> {
+        let Some(program) = &self.program else { return vec![] };
+        program
+            .leaves
+            .iter()
+            .enumerate()
+            .filter(|(_, (path, leaf))| leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike"))
+            .map(|(k, (_, leaf))| Stmt::CheckFinite { var: leaf.var, place: Place::Whole, code: k as i64 })
+            .collect()
+    }
+
+    /// Storage of the program's own, read as a whole.
+    pub fn work(&mut self, path: &str, unit: Unit, shape: &[usize]) -> (nnm_graph::ir::VarId, Num) {
+        let leaf = NewLeaf { path, role: Role::Work, unit: unit.clone(), shape, batched: false, home: None };
+        let var = self.leaf_var(&leaf);
+        let node = self.read_whole(var);
+        (var, Num::node(unit, node))
+    }
+}

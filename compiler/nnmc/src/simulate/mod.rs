@@ -1,0 +1,117 @@
+//! `simulate`: a network's step as one program, run for as many steps as asked, recording on the way.
+
+mod build;
+mod learn;
+mod record;
+mod run;
+mod transport;
+
+pub use record::{Record, Recorded};
+
+use nnm_graph::ir::{Assign, NodeId, Stmt, VarId};
+use nnm_kir::ir::{Int, LoopId, SlotId};
+use nnm_syntax::ast::{Clause, ExprId, Name};
+use nnm_syntax::span::Span;
+
+use crate::network::{FrameId, NetId};
+use crate::session::ScopeId;
+
+/// What a `simulate` statement says.
+#[derive(Clone, Debug)]
+pub struct Simulation<'s> {
+    pub scope: ScopeId,
+    pub net: NetId,
+    pub clauses: &'s [Clause],
+    pub block: &'s [nnm_syntax::ast::Stmt],
+    pub span: Span,
+}
+
+/// The loop over steps.
+pub const STEP: LoopId = LoopId(0);
+
+/// Integer slots of a simulation's kernel.
+pub const SLOTS: [&str; 8] = ["batch", "from", "to", "final", "fault", "fault_index", "check_every", "start"];
+
+pub fn slot(name: &str) -> u32 {
+    SLOTS.iter().position(|s| *s == name).unwrap_or(0) as u32
+}
+
+pub fn read_slot(name: &str) -> Int {
+    Int::Slot(SlotId(slot(name)))
+}
+
+pub fn add(a: Int, b: i64) -> Int {
+    match b {
+        0 => a,
+        _ => Int::Add(Box::new(a), Box::new(Int::Const(b))),
+    }
+}
+
+pub fn rem(a: Int, b: i64) -> Int {
+    if b == 1 { Int::Const(0) } else { Int::Rem(Box::new(a), Box::new(Int::Const(b))) }
+}
+
+/// A step under construction.
+pub struct Build {
+    pub frame: FrameId,
+    pub net: NetId,
+    pub dt: f64,
+    /// Before the equations: deliveries of what is due.
+    pub deliveries: Vec<Stmt>,
+    /// Then blocks of events at ports.
+    pub events: Vec<Stmt>,
+    /// The equations' results, all at once.
+    pub assigns: Vec<Assign>,
+    /// After the equations: lists of spikes, logs.
+    pub after: Vec<Stmt>,
+    /// Rules' parts of each step.
+    pub rules: Vec<Stmt>,
+    /// Spike lists by population.
+    pub lists: Vec<Option<SpikeList>>,
+    /// Numbers that fill vars before the first step: constant tables.
+    pub tables: Vec<(VarId, Vec<f64>)>,
+    pub indices: Vec<(VarId, Vec<u32>)>,
+    /// Equations of synapses' states in front of each population.
+    pub lumped: Vec<Vec<Lumped>>,
+    pub learned: Vec<usize>,
+    pub choices: Vec<(String, crate::dynamics::Choice)>,
+    pub placements: Vec<(String, &'static str, &'static str)>,
+    pub logs: Vec<Log>,
+    pub records: Vec<Record>,
+    pub start: i64,
+}
+
+/// The spikes of a population of the last steps: lists in a ring of `ring` places.
+#[derive(Clone, Copy, Debug)]
+pub struct SpikeList {
+    pub list: VarId,
+    pub count: VarId,
+    pub ring: i64,
+}
+
+/// One synaptic state that lives in front of a population.
+#[derive(Clone, Debug)]
+pub struct Lumped {
+    pub name: String,
+    pub var: VarId,
+    pub state: NodeId,
+    pub rate: NodeId,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub population: usize,
+    pub cell: VarId,
+    pub step: VarId,
+    pub count: VarId,
+    pub capacity: usize,
+    pub alias: Option<Name>,
+}
+
+/// `stimulate PORT = EXPR from a to b`
+#[derive(Clone, Debug)]
+pub struct Window {
+    pub from: Option<ExprId>,
+    pub to: Option<ExprId>,
+}

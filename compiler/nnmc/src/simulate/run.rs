@@ -1,0 +1,407 @@
+//! Running a simulation: filling the memory, steps in pieces, draining logs, writing states back.
+
+use std::rc::Rc;
+
+use nnm_graph::ir::{Graph, Program as GraphProgram};
+use nnm_kir::ir::Precision;
+use nnm_runtime::abi::status;
+use nnm_syntax::diag::Diagnostic;
+
+use super::build::Duration;
+use super::{Build, Recorded, SLOTS, Simulation};
+use crate::engine::{Engine, EngineError};
+use crate::events::Event;
+use crate::failure::Failure;
+use crate::program::{Leaf, Role};
+use crate::session::{Mode, Session};
+use crate::unit::Unit;
+use crate::value::{Num, Spikes, Value};
+
+impl Session<'_> {
+    /// Runs (or, when checking, only builds) a simulation; gives what it recorded.
+    pub fn simulate(&mut self, sim: &Simulation) -> Result<Value, Failure> {
+        let Some(duration) = self.duration(sim.scope, sim.clauses, sim.span) else { return Ok(Value::Missing) };
+        self.check_simulate_block(sim);
+        let outer_graph = std::mem::take(&mut self.graph);
+        let outer = self.program.take();
+        let errors = self.error_count();
+        let built = self.build_simulation(sim, duration);
+        let result = match built {
+            Some(b) if self.error_count() == errors => {
+                let body = self.simulation_body(&b);
+                let program = self.graph_program(sim, body);
+                self.run_built(sim, duration, b, program)
+            }
+            _ => Ok(Value::Missing),
+        };
+        self.graph = outer_graph;
+        self.program = outer;
+        result
+    }
+
+    fn check_simulate_block(&mut self, sim: &Simulation) {
+        use nnm_syntax::ast::StmtKind;
+        for stmt in sim.block {
+            let known = match &stmt.kind {
+                StmtKind::Stimulate { .. } | StmtKind::Error => true,
+                StmtKind::List { word, .. } => matches!(word.text.as_str(), "record" | "learn"),
+                _ => false,
+            };
+            if !known {
+                let message = "in `simulate` there go `record`, `stimulate` and `learn`";
+                self.error("E0509", stmt.span, message);
+            }
+        }
+    }
+
+    fn graph_program(&mut self, sim: &Simulation, body: Vec<nnm_graph::ir::Stmt>) -> GraphProgram {
+        GraphProgram {
+            name: format!("simulate {}", self.net(sim.net).path),
+            precision: self.settings.simulate_precision(),
+            graph: std::mem::take(&mut self.graph),
+            batch: 1,
+            slots: SLOTS.iter().map(|s| s.to_string()).collect(),
+            loops: 1,
+            body,
+        }
+    }
+
+    fn run_built(&mut self, sim: &Simulation, d: Duration, b: Build, program: GraphProgram) -> Result<Value, Failure> {
+        self.dump(&program, &b.choices, &b.placements);
+        if self.mode == Mode::Check {
+            self.graph = program.graph;
+            return Ok(self.recorded_unknown(&b));
+        }
+        let mut engine = match Engine::new(&program, self.settings.backend) {
+            Ok(engine) => engine,
+            Err(error) => return Err(self.engine_failure(error)),
+        };
+        let dump = self.settings.emit_kernels;
+        if dump {
+            self.dump_kernel(engine.kernel());
+        }
+        let leaves = self.program.as_ref().map(|p| p.leaves.clone()).unwrap_or_default();
+        self.fill(&mut engine, &b, &leaves);
+        let mut logs = vec![(vec![], vec![]); b.logs.len()];
+        self.drive(sim, d, &b, &mut engine, &mut logs)?;
+        self.write_back(&engine, &b, &leaves);
+        let from = b.start as f64 * b.dt;
+        let clock = &mut self.net_mut(sim.net).clock;
+        clock.steps += d.steps;
+        clock.step = d.dt;
+        clock.seconds = clock.steps as f64 * d.dt;
+        let to = clock.seconds;
+        Ok(self.recorded(&engine, &b, logs, from, to))
+    }
+
+    /// First values of everything: weights and states from the network's store, tables, index lists.
+    fn fill(&mut self, engine: &mut Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {
+        let fresh = b.start == 0;
+        for (path, leaf) in leaves {
+            let Some((id, local)) = &leaf.home else {
+                if leaf.role == Role::State && !fresh {
+                    let kept = self.net(b.net).store.get(&format!("@{path}")).cloned();
+                    if let Some(kept) = kept {
+                        engine.write(leaf.var, 0, &kept.iter().copied().collect::<Vec<_>>());
+                    }
+                }
+                continue;
+            };
+            if let Some(array) = self.net(*id).store.get(local) {
+                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
+            }
+        }
+        for (var, values) in &b.tables {
+            engine.write(*var, 0, values);
+        }
+        for (path, leaf) in leaves {
+            if let Some((id, local)) = &leaf.home
+                && leaf.role == Role::State
+                && !fresh
+                && let Some(array) = self.net(*id).store.get(local)
+            {
+                let _ = path;
+                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
+            }
+        }
+        for (var, values) in &b.indices {
+            engine.write_index(*var, values);
+        }
+        if !fresh {
+            self.restore_lists(engine, b);
+        }
+    }
+
+    fn restore_lists(&mut self, engine: &mut Engine, b: &Build) {
+        for (index, list) in b.lists.iter().enumerate() {
+            let Some(list) = list else { continue };
+            let Some(kept) = self.net(b.net).store.get(&format!("@spikes {index}")).cloned() else { continue };
+            // One row a kept step: stamp, count, cells.
+            for row in kept.outer_iter() {
+                let values: Vec<f64> = row.iter().copied().collect();
+                let [stamp, count, cells @ ..] = values.as_slice() else { continue };
+                let slot = (*stamp as i64).rem_euclid(list.ring) as usize;
+                let mut counts = engine.read(list.count, 0);
+                if let Some(c) = counts.get_mut(slot) {
+                    *c = *count;
+                }
+                engine.write(list.count, 0, &counts);
+                let mut all = engine.read(list.list, slot);
+                for (k, cell) in cells.iter().enumerate().take(*count as usize) {
+                    if let Some(x) = all.get_mut(k) {
+                        *x = *cell;
+                    }
+                }
+                engine.write(list.list, slot, &all);
+            }
+        }
+    }
+
+    fn drive(
+        &mut self,
+        sim: &Simulation,
+        d: Duration,
+        b: &Build,
+        engine: &mut Engine,
+        logs: &mut [(Vec<u32>, Vec<u32>)],
+    ) -> Result<(), Failure> {
+        const CHECK: i64 = 64;
+        let (first, last) = (b.start, b.start + d.steps);
+        engine.set_slot("batch", 1);
+        engine.set_slot("start", first);
+        engine.set_slot("check_every", CHECK);
+        let piece = (d.steps / 200).clamp(1, 20_000);
+        let mut at = first;
+        loop {
+            let to = (at + piece).min(last);
+            engine.set_slot("from", at);
+            engine.set_slot("to", to);
+            engine.set_slot("final", i64::from(to == last));
+            let before = if at == first { None } else { Some(()) };
+            let _ = before;
+            let kept = engine.snapshot().map_err(|e| self.engine_failure(e))?;
+            match engine.run().map_err(|e| self.engine_failure(e))? {
+                status::OK => {}
+                status::LOG_FULL => {
+                    // Drain and repeat the piece in halves: a piece never holds more than the log.
+                    engine.restore(kept);
+                    self.drain_in_steps(engine, b, logs, at, to, last)?;
+                    at = to;
+                    if at >= last {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                status::NOT_FINITE => {
+                    engine.restore(kept);
+                    return Err(self.not_finite(sim, d, b, engine));
+                }
+                code => return Err(Failure::bug(format!("a kernel ended with status {code}"))),
+            }
+            drain(engine, b, logs);
+            at = to;
+            let done = (at - first) as f64 / d.steps.max(1) as f64;
+            let name = self.net(sim.net).path.clone();
+            self.host.progress(&Event::Steps { what: name, done, seconds: d.timed.then_some(at as f64 * d.dt) });
+            if self.host.interrupted() {
+                return Err(Failure::Interrupted);
+            }
+            if at >= last {
+                return Ok(());
+            }
+        }
+    }
+
+    fn drain_in_steps(
+        &mut self,
+        engine: &mut Engine,
+        b: &Build,
+        logs: &mut [(Vec<u32>, Vec<u32>)],
+        from: i64,
+        to: i64,
+        last: i64,
+    ) -> Result<(), Failure> {
+        for at in from..to {
+            engine.set_slot("from", at);
+            engine.set_slot("to", at + 1);
+            engine.set_slot("final", i64::from(at + 1 == last));
+            match engine.run().map_err(|e| self.engine_failure(e))? {
+                status::OK => drain(engine, b, logs),
+                code => return Err(Failure::bug(format!("a kernel ended with status {code}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Repeats the piece step by step to find where a state ceased to be finite.
+    fn not_finite(&mut self, sim: &Simulation, d: Duration, b: &Build, engine: &mut Engine) -> Failure {
+        engine.set_slot("check_every", 1);
+        let again = engine.run();
+        let (code, index) = (engine.slot("fault"), engine.slot("fault_index"));
+        let _ = (again, b);
+        let name = self
+            .program
+            .as_ref()
+            .and_then(|p| p.leaves.get_index(code.max(0) as usize).map(|(n, _)| n.clone()))
+            .unwrap_or_default();
+        let mut low = engine.slot("from");
+        let high = engine.slot("to");
+        // The kernel does not say the step; the first step that fails is found by running up to each.
+        let mut step = high;
+        while low < high {
+            engine.set_slot("from", low);
+            engine.set_slot("to", low + 1);
+            if engine.run().is_ok_and(|s| s == status::NOT_FINITE) {
+                step = low + 1;
+                break;
+            }
+            low += 1;
+        }
+        let span = self.state_span(sim, &name);
+        let when = if d.timed { format!("t = {} ms", step as f64 * d.dt * 1e3) } else { format!("step {step}") };
+        let message = format!("`{name}`, index {index}, is no longer finite at {when}");
+        let d = Diagnostic::error("E0701", span.0, message)
+            .at("by this equation")
+            .label(sim.span, "in this simulation")
+            .help("a smaller `step`, another `solve … by`, or a look at the parameters");
+        Failure::Numeric(Box::new(d))
+    }
+
+    /// Where the state of a path has its equation.
+    fn state_span(&self, sim: &Simulation, path: &str) -> (nnm_syntax::span::Span,) {
+        let mut parts = path.rsplit('.');
+        let state = parts.next().unwrap_or("");
+        let population = parts.next().unwrap_or("");
+        let net = self.net(sim.net);
+        if let Some(p) = net.populations.iter().find(|p| p.name == population)
+            && let crate::hir::ItemKind::Neuron(n) = &self.modules.item(p.item).kind
+        {
+            let equations = n.dynamics.equations.iter().chain(&n.dynamics.nexts);
+            if let Some(e) = equations.into_iter().find(|e| e.name.text == state) {
+                return (e.span,);
+            }
+        }
+        (sim.span,)
+    }
+
+    fn write_back(&mut self, engine: &Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {
+        for (path, leaf) in leaves {
+            match &leaf.home {
+                Some((id, local)) => {
+                    let array = engine.read_array(leaf.var);
+                    self.net_mut(*id).store.insert(local.clone(), array);
+                }
+                None if leaf.role == Role::State => {
+                    let array = engine.read_array(leaf.var);
+                    self.net_mut(b.net).store.insert(format!("@{path}"), array);
+                }
+                None => {}
+            }
+        }
+        self.keep_lists(engine, b);
+        for k in b.learned.clone() {
+            let p = self.net(b.net).projections[k].clone();
+            let path = format!("{}.{}.w@edges", self.net(b.net).path, p.name);
+            if let (Some(leaf), Some(edges)) = (leaves.get(&path), &p.edges) {
+                let values = engine.read(leaf.var, 0);
+                self.store_edge_weights(b.net, &p, edges, &values);
+            }
+        }
+    }
+
+    /// The spikes still under way, for a simulation that goes on.
+    fn keep_lists(&mut self, engine: &Engine, b: &Build) {
+        let end = engine.slot("to");
+        for (index, list) in b.lists.iter().enumerate() {
+            let Some(list) = list else { continue };
+            let counts = engine.read(list.count, 0);
+            let longest = counts.iter().copied().fold(0.0, f64::max) as usize;
+            let mut rows = vec![];
+            for back in 0..list.ring {
+                let stamp = end - back;
+                let slot = stamp.rem_euclid(list.ring) as usize;
+                let mut row = vec![stamp as f64, counts[slot]];
+                row.extend(engine.read(list.list, slot).into_iter().take(longest));
+                rows.extend(row);
+            }
+            let array = crate::value::shaped(&[list.ring as usize, longest + 2], rows);
+            self.net_mut(b.net).store.insert(format!("@spikes {index}"), array);
+        }
+    }
+
+    fn recorded_unknown(&mut self, b: &Build) -> Value {
+        let mut out = Recorded::new();
+        for record in &b.records {
+            let mut shape = vec![record.samples as usize];
+            shape.extend(self.graph.shape(record.value).to_vec());
+            let outer = std::mem::take(&mut self.graph);
+            let num = self.unknown_shape(record.unit.clone(), &shape);
+            self.graph = outer;
+            let num = Num { repr: crate::value::Repr::Unknown, ..num };
+            Self::put(&mut out, &record.key, Value::Num(num));
+        }
+        for log in &b.logs {
+            let p = &self.net(b.net).populations[log.population];
+            let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n: p.size(), from: 0.0, to: 1.0 };
+            let key = [p.name.clone(), "spikes".to_string()];
+            Self::put(&mut out, &key, Value::Spikes(spikes.into()));
+        }
+        Value::Record(out.into())
+    }
+
+    fn recorded(&mut self, engine: &Engine, b: &Build, logs: Vec<(Vec<u32>, Vec<u32>)>, from: f64, to: f64) -> Value {
+        let mut out = Recorded::new();
+        let steps = engine.slot("to") - b.start;
+        for record in &b.records {
+            let array = engine.read_times(record.var, record.samples as usize);
+            let times: Vec<f64> = (0..record.samples).map(|k| (b.start + (k * record.every).min(steps)) as f64 * b.dt).collect();
+            let num = Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) };
+            Self::put(&mut out, &record.key, Value::Num(num));
+        }
+        for (log, (cells, steps)) in b.logs.iter().zip(logs) {
+            let p = &self.net(b.net).populations[log.population];
+            let times = steps.iter().map(|s| f64::from(*s) * b.dt).collect();
+            let spikes = Spikes { name: p.name.clone(), cells, times, n: p.size(), from, to };
+            let key = [p.name.clone(), "spikes".to_string()];
+            Self::put(&mut out, &key, Value::Spikes(spikes.into()));
+        }
+        Value::Record(out.into())
+    }
+
+    pub fn engine_failure(&self, error: EngineError) -> Failure {
+        match error {
+            EngineError::Memory { .. } => Failure::Limit(error.to_string()),
+            EngineError::Bug(message) => Failure::bug(message),
+        }
+    }
+
+    /// An empty graph's stand-in, for passes that print.
+    pub fn empty_program(name: &str, precision: Precision) -> GraphProgram {
+        GraphProgram {
+            name: name.into(),
+            precision,
+            graph: Graph::default(),
+            batch: 1,
+            slots: vec![],
+            loops: 0,
+            body: vec![],
+        }
+    }
+
+    pub fn seconds_unit() -> Unit {
+        Unit::parse("s").unwrap_or(Unit::REAL)
+    }
+}
+
+fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {
+    for (log, (cells, steps)) in b.logs.iter().zip(logs) {
+        let count = engine.read(log.count, 0).first().copied().unwrap_or(0.0) as usize;
+        if count == 0 {
+            continue;
+        }
+        let (c, s) = (engine.read(log.cell, 0), engine.read(log.step, 0));
+        cells.extend(c[..count].iter().map(|x| *x as u32));
+        steps.extend(s[..count].iter().map(|x| *x as u32));
+        engine.write(log.count, 0, &[0.0]);
+    }
+}
