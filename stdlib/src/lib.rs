@@ -27,6 +27,7 @@ const MODULES: &[Module] = &[
     ("neurons", text!("neurons", "neurons_spiking")),
     ("objectives", text!("objectives")),
     ("optimizers", text!("optimizers")),
+    ("prelude", text!("prelude")),
     ("rules", text!("rules", "rules_spiking")),
     ("schedules", text!("schedules")),
     ("sources", text!("sources")),

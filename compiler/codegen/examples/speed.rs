@@ -286,16 +286,42 @@ fn hodgkin_huxley_maps() {
     report("hodgkin-huxley f64, 4096", n as f64, jit, rust);
 }
 
-/// One neuron for many steps in one call.
-fn one_neuron() {
-    let steps = 100_000;
-    for precision in ["f32", "f64"] {
-        let mut kernel = lif(precision, 1);
-        let body = std::mem::take(&mut kernel.body);
-        let (from, to) = (nnm_kir::ir::Int::Const(0), nnm_kir::ir::Int::Const(steps));
-        kernel.body = vec![nnm_kir::ir::Stmt::For { index: nnm_kir::ir::LoopId(0), from, to, down: false, body }];
-        let jit = time_kernel(&kernel, &mut memory(&kernel, 0.3), 10);
-        println!("{:<34} {:8.3} ns a step", format!("one lif neuron, {precision}"), jit / steps as f64);
+/// A leak whose factor follows from a parameter: `v = v exp(-dt / tau) + i`.
+fn leak(precision: &str, n: usize) -> Kernel {
+    kernel(&format!(
+        "kernel leak {precision}
+        buffer v: {precision}[{n}]
+        buffer i: {precision}[{n}]
+        buffer tau: {precision}[1]
+        body {{
+          map {n} {{
+            %0 = load v[0] unit
+            %1 = load i[0] unit
+            %2 = load tau[0] splat
+            %3 = const -0.1
+            %4 = div %3 %2
+            %5 = exp %4
+            %6 = fma %0 %5 %1
+            store v[0] unit = %6
+          }}
+        }}"
+    ))
+}
+
+/// Few neurons for many steps in one call.
+fn few_neurons() {
+    let steps = 20_000;
+    let kernels: [(&str, fn(&str, usize) -> Kernel); 3] =
+        [("lif", lif), ("leak by parameter", leak), ("hodgkin-huxley", hodgkin_huxley)];
+    for (name, make) in kernels {
+        for (precision, n) in [("f32", 1), ("f64", 1), ("f64", 10), ("f64", 100)] {
+            let mut kernel = make(precision, n);
+            let body = std::mem::take(&mut kernel.body);
+            let (from, to) = (nnm_kir::ir::Int::Const(0), nnm_kir::ir::Int::Const(steps));
+            kernel.body = vec![nnm_kir::ir::Stmt::For { index: nnm_kir::ir::LoopId(0), from, to, down: false, body }];
+            let jit = time_kernel(&kernel, &mut memory(&kernel, 0.3), 2);
+            println!("{:<34} {:8.3} ns a step", format!("{n} neurons, {name} {precision}"), jit / steps as f64);
+        }
     }
 }
 
@@ -358,7 +384,7 @@ fn main() {
     let _flush = Flush::new();
     lif_maps();
     hodgkin_huxley_maps();
-    one_neuron();
+    few_neurons();
     delivery();
     compile_time();
 }

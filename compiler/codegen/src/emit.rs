@@ -23,6 +23,7 @@ mod arith;
 mod call;
 mod element;
 mod ints;
+mod invariant;
 mod map;
 mod rows;
 mod segment;
@@ -33,6 +34,8 @@ type Emitted<T> = Result<T, CodegenError>;
 
 /// Elements in a tile.
 const TILE: i64 = 256;
+/// Maps of up to so many elements make their block calls together.
+const SHORT: i64 = 64;
 /// Scratch memory is aligned to this many bytes.
 const LINE: i64 = 64;
 
@@ -128,7 +131,7 @@ impl Emitter<'_> {
         let shape = self.shape;
         let mut scratch = 0;
         for map in &uses.maps {
-            let plan = plan::plan(self.kernel, &map.body);
+            let plan = plan::plan(self.kernel, &map.body, is_short(map));
             scratch = scratch.max(self.scratch_bytes(map, &plan));
             self.plans.push_back(plan);
         }
@@ -223,9 +226,14 @@ impl Emitter<'_> {
         self.builder.ins().iconst(types::I64, value)
     }
 
-    /// The elements of a tile of this map.
-    fn tile_len(map: &Map) -> i64 {
-        map.len.as_const().map_or(TILE, |len| padded(len).min(TILE))
+    /// The elements that a tile of this map has room for.
+    fn tile_len(&self, map: &Map) -> i64 {
+        let lanes = i64::from(self.shape.lanes);
+        match map.len.as_const() {
+            Some(len) if len <= 4 * lanes => (len.max(1) + lanes - 1) / lanes * lanes,
+            Some(len) => padded(len).min(TILE),
+            None => TILE,
+        }
     }
 
     /// What a map needs: its tiles, its uniform values, and a line for calls on single elements.
@@ -233,10 +241,15 @@ impl Emitter<'_> {
         if !map.body.insts.iter().any(|inst| inst.is_block_call()) {
             return 0;
         }
-        let tiles = i64::from(plan.tiles) * Self::tile_len(map) * i64::from(self.shape.bytes);
+        let tiles = i64::from(plan.tiles) * self.tile_len(map) * i64::from(self.shape.bytes);
         let uniforms = plan.uniform.iter().filter(|uniform| **uniform).count() as i64 * 16;
         tiles + uniforms + LINE
     }
+}
+
+/// Whether block calls of a map cost more for being made than for what they do.
+fn is_short(map: &Map) -> bool {
+    map.len.as_const().is_some_and(|len| (1..=SHORT).contains(&len))
 }
 
 /// Buffers and scratch memory can always be accessed, at any alignment.

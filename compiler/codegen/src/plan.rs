@@ -4,7 +4,8 @@
 //! call needs lives in a scratch tile; loads are made again where they are needed. A map without block calls is a
 //! single segment. Values that are the same for all elements (uniform) are computed once, before everything.
 
-use nnm_kir::ir::{At, Body, BufId, Elem, Inst, Kernel, Ref, Val};
+use cranelift_codegen::ir::{StackSlot, Type};
+use nnm_kir::ir::{At, Body, BufId, Elem, Inst, Kernel, Math, Ref, Val};
 use order::Levels;
 use std::collections::BTreeMap;
 
@@ -41,6 +42,8 @@ pub(crate) struct Call {
     pub inst: Val,
     pub args: Vec<Home>,
     pub result: Home,
+    /// Tiles from there that one call serves.
+    pub tiles: u32,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,7 +57,12 @@ pub(crate) struct Plan {
     pub fills: Vec<(Val, Home)>,
     /// How many scratch tiles there are.
     pub tiles: u32,
+    /// Uniform values that were computed before a loop around the map.
+    pub kept: BTreeMap<Val, Kept>,
 }
+
+/// Where on the stack a vector lies, and its type.
+pub(crate) type Kept = (StackSlot, i32, Type);
 
 impl Plan {
     pub fn has_calls(&self) -> bool {
@@ -62,20 +70,25 @@ impl Plan {
     }
 }
 
-/// Plans a map's body.
-pub(crate) fn plan(kernel: &Kernel, body: &Body) -> Plan {
-    let facts = Facts::new(kernel, body);
+/// Plans a map's body. In a short map calls of the same function become one.
+pub(crate) fn plan(kernel: &Kernel, body: &Body, short: bool) -> Plan {
+    let facts = Facts::new(kernel, body, short);
     let levels = order::levels(&facts);
     let homes = tiles::assign(&facts, &levels);
     let segments = (0..levels.segments).map(|segment| schedule(&facts, &levels, &homes, segment)).collect();
     let mut boundaries = vec![Vec::new(); levels.segments as usize + 1];
-    for call in levels.calls() {
-        let args = facts.insts[call.0 as usize].operands().map(|value| homes.argument(&facts, value)).collect();
-        let result = homes.of.get(&call).copied().unwrap_or(Home::Tile(0));
-        boundaries[levels.of[call.0 as usize] as usize].push(Call { inst: call, args, result });
+    for inst in levels.calls() {
+        let group = homes.groups.iter().find(|group| group.contains(&inst));
+        if group.is_some_and(|group| group[0] != inst) {
+            continue;
+        }
+        let args = facts.inst(inst).operands().map(|value| homes.argument(&facts, value)).collect();
+        let result = homes.of.get(&inst).copied().unwrap_or(Home::Tile(0));
+        let tiles = group.map_or(1, |group| group.len() as u32);
+        boundaries[levels.of[inst.0 as usize] as usize].push(Call { inst, args, result, tiles });
     }
     let fills = homes.fills.iter().map(|(value, home)| (*value, *home)).collect();
-    Plan { uniform: facts.uniform, segments, boundaries, fills, tiles: homes.tiles }
+    Plan { uniform: facts.uniform, segments, boundaries, fills, tiles: homes.tiles, kept: BTreeMap::new() }
 }
 
 /// What is known about a body before it is cut.
@@ -89,6 +102,8 @@ pub(crate) struct Facts<'a> {
     pub pinned: Vec<bool>,
     /// Loads of the kernel's own precision that a call can read where they are.
     pub direct: Vec<bool>,
+    /// Calls of one argument that may be made together with others of their function.
+    pub grouped: Vec<bool>,
     /// What any segment has by the instruction alone: loads and the index, unless a call needs a copy.
     pub remade: Vec<bool>,
     /// Results of calls that are stored as they are, and the store.
@@ -96,19 +111,23 @@ pub(crate) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn new(kernel: &Kernel, body: &'a Body) -> Facts<'a> {
+    fn new(kernel: &Kernel, body: &'a Body, short: bool) -> Facts<'a> {
         let insts = &body.insts[..];
         let elem = |buffer: BufId| kernel.buffers.get(buffer.0 as usize).map(|buffer| buffer.elem);
         let own = Some(crate::shape::Shape::of(kernel.precision).elem());
         let pinned = pinned(insts);
-        let is_direct = |(inst, pinned): (&Inst, &bool)| match inst {
-            Inst::Load { from, at: At::Unit } => !pinned && elem(from.buffer) == own,
+        let (users, uniform) = (users(insts), uniform(insts));
+        let grouped = if short { grouped(insts, &uniform) } else { vec![false; insts.len()] };
+        let is_direct = |number: usize| match &insts[number] {
+            Inst::Load { from, at: At::Unit } => {
+                let in_group = users[number].iter().any(|user| grouped[user.0 as usize]);
+                !pinned[number] && !in_group && elem(from.buffer) == own
+            }
             _ => false,
         };
-        let direct: Vec<bool> = insts.iter().zip(&pinned).map(is_direct).collect();
-        let users = users(insts);
-        let uniform = uniform(insts);
-        let mut facts = Facts { insts, uniform, users, pinned, direct, remade: Vec::new(), stored: BTreeMap::new() };
+        let direct: Vec<bool> = (0..insts.len()).map(is_direct).collect();
+        let (remade, stored) = (Vec::new(), BTreeMap::new());
+        let mut facts = Facts { insts, uniform, users, pinned, direct, grouped, remade, stored };
         facts.remade = facts.values().map(|value| facts.find_remade(value)).collect();
         facts.stored = facts.find_stored(|buffer| elem(buffer) == own);
         facts
@@ -160,7 +179,8 @@ impl<'a> Facts<'a> {
         let mut found = BTreeMap::new();
         for (number, inst) in self.insts.iter().enumerate() {
             let Inst::Store { to, value, .. } = inst else { continue };
-            if !self.is_call(*value) || !own(to.buffer) || found.contains_key(value) {
+            let in_group = self.grouped[value.0 as usize];
+            if in_group || !self.is_call(*value) || !own(to.buffer) || found.contains_key(value) {
                 continue;
             }
             let taken = self.values().any(|other| other.0 as usize != number && !self.harmless(other, *value, to));
@@ -192,6 +212,17 @@ fn users(insts: &[Inst]) -> Vec<Vec<Val>> {
         }
     }
     users
+}
+
+/// Calls of functions of one argument that are called more than once.
+fn grouped(insts: &[Inst], uniform: &[bool]) -> Vec<bool> {
+    let function = |number: usize| match &insts[number] {
+        Inst::Math { f, args } if args.len() == 1 && !uniform[number] => Some(*f),
+        _ => None,
+    };
+    let functions: Vec<Option<Math>> = (0..insts.len()).map(function).collect();
+    let is_repeated = |f: &Option<Math>| f.is_some() && functions.iter().filter(|other| *other == f).count() > 1;
+    functions.iter().map(is_repeated).collect()
 }
 
 /// Values that depend on no element. Splat loads are among them: a map does not store where it loads so.

@@ -19,7 +19,8 @@ fn stage(random: &mut Random, count: usize) -> Vec<Assign> {
         let value = random.any();
         let node = random.graph.node(value).clone();
         let fits = |(_, var): &(usize, &Var)| var.shape == node.shape && (var.batched || !node.batched);
-        let known = random.graph.vars.iter().enumerate().find(|(k, var)| fits(&(*k, var)) && !taken.contains(k));
+        let free = |k: usize| !taken.contains(&k) && !random.indices.contains(&VarId(k as u32));
+        let known = random.graph.vars.iter().enumerate().find(|(k, var)| fits(&(*k, var)) && free(*k));
         let to = match known {
             Some((k, _)) if random.numbers.below(2) == 0 => VarId(k as u32),
             _ => random.graph.add_var(Var {
@@ -65,25 +66,53 @@ fn close(a: f64, b: f64, tolerance: f64) -> bool {
     (a - b).abs() <= tolerance * (1.0 + b.abs())
 }
 
-/// One random stage with `present` samples of at most `batch`.
+/// Two random stages with `present` samples of at most `batch`, as they are and optimised.
 fn check(seed: u64, present: usize, batch: usize) {
     let mut random = Random::new(seed, present);
-    random.grow(30);
-    let assigns = stage(&mut random, 6);
-    let expected = expected(&random, &assigns);
-    let body = vec![Stmt::Stage { about: String::new(), assigns }];
-    let (program, values) = program(random, batch, Precision::F64, body);
-    let lowered = lowered(&program);
-    let (memory, _, status) = both(&program, &lowered, &values, &[present as i64]);
+    random.grow(25);
+    let mut body = vec![];
+    let mut start: HashMap<VarId, Array> = HashMap::new();
+    for _ in 0..2 {
+        for (var, value) in &random.values.of {
+            start.entry(*var).or_insert_with(|| value.clone());
+        }
+        let assigns = stage(&mut random, 4);
+        let stored = expected(&random, &assigns);
+        body.push(Stmt::Stage { about: String::new(), assigns });
+        random.values.of.extend(stored);
+        random.restart();
+        random.grow(15);
+    }
+    let end: Vec<(VarId, Array)> = random.values.of.iter().map(|(var, value)| (*var, value.clone())).collect();
+    let (mut program, _) = program(random, batch, Precision::F64, body);
+    let end: Vec<(VarId, Array)> =
+        end.into_iter().filter(|(var, _)| start.contains_key(var) || is_stored(&program.body, *var)).collect();
+    compare(seed, &program, &start, &end, present);
+    nnm_graph::optimise(&mut program, &mut |_, pass, program| {
+        let faults = nnm_graph::verify(program);
+        assert!(faults.is_empty(), "{}: {faults:?}\n{}", pass.name, nnm_graph::print(program));
+    })
+    .unwrap();
+    assert_eq!(program.body.len(), 1, "the stages are merged");
+    compare(seed, &program, &start, &end, present);
+}
+
+fn is_stored(body: &[Stmt], var: VarId) -> bool {
+    body.iter().any(|stmt| matches!(stmt, Stmt::Stage { assigns, .. } if assigns.iter().any(|a| a.to == var)))
+}
+
+fn compare(seed: u64, program: &Program, start: &HashMap<VarId, Array>, end: &[(VarId, Array)], present: usize) {
+    let lowered = lowered(program);
+    let (memory, _, status) = both(program, &lowered, start, &[present as i64]);
     assert_eq!(status, 0, "seed {seed}");
-    for (var, array) in expected {
-        let found = read(&lowered.kernel, &memory, var, array.shape());
-        for (f, e) in flat(&found).iter().zip(flat(&array)) {
+    for (var, array) in end {
+        let found = read(&lowered.kernel, &memory, *var, array.shape());
+        for (f, e) in flat(&found).iter().zip(flat(array)) {
             assert!(
                 close(*f, e, 1e-11),
                 "seed {seed}: var {} is {found}, expected {array}\n{}\n{}",
                 var.0,
-                nnm_graph::print(&program),
+                nnm_graph::print(program),
                 nnm_kir::print::print(&lowered.kernel)
             );
         }

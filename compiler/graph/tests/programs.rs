@@ -70,10 +70,18 @@ fn stage(assigns: Vec<Assign>) -> Stmt {
     Stmt::Stage { about: String::new(), assigns }
 }
 
-/// Runs on both and compares all vars; gives the kernel's text and status.
+/// Runs a program, as it is and optimised, against the host; gives the first kernel's text and status.
 fn check(program: &Program, values: &HashMap<VarId, Array>, slots: &[i64]) -> (String, i32) {
+    let mut optimised = program.clone();
+    nnm_graph::optimise(&mut optimised, &mut |_, _, _| ()).unwrap();
+    check_one(&optimised, program, values, slots);
+    check_one(program, program, values, slots)
+}
+
+/// Runs one form of a program and compares all vars with what the host makes of another.
+fn check_one(program: &Program, reference: &Program, values: &HashMap<VarId, Array>, slots: &[i64]) -> (String, i32) {
     let lowered = lowered(program);
-    let mut host = Host::new(program, values, slots.to_vec());
+    let mut host = Host::new(reference, values, slots.to_vec());
     let text = print(&lowered.kernel);
     let (memory, _, status) = both(program, &lowered, values, slots);
     assert_eq!(host.run(), status, "{text}");
@@ -261,7 +269,8 @@ fn a_recurrent_layer_over_time() {
         let mut b = Builder::new(5, samples);
         let body = recurrent(&mut b, 4);
         let (program, values) = b.program(batch, &["batch"], 1, body);
-        check(&program, &values, &[samples as i64]);
+        let (text, _) = check(&program, &values, &[samples as i64]);
+        assert!(!text.contains("call copy"), "states go straight to their next place in time\n{text}");
     }
 }
 
@@ -357,4 +366,34 @@ fn data_rows_and_slots() {
     ];
     let (program, values) = b.program(4, &["batch", "number"], 1, body);
     check(&program, &values, &[3, 0]);
+}
+
+/// Rules written for each connection become products along the samples.
+#[test]
+fn rules_separate() {
+    let mut b = Builder::new(6, 3);
+    let (n, m) = (4, 5);
+    let (w, dw) = (b.real("w", &[n, m], false), b.real("dw", &[n, m], false));
+    let (pre, post, gain) = (b.real("pre", &[m], true), b.real("post", &[n], true), b.real("gain", &[], true));
+    let out = b.real("out", &[n], true);
+    let [rw, rx, ry, rg] = [w, pre, post, gain].map(|var| b.read(var));
+    let column = b.graph.reshape(ry, &[n, 1]).unwrap();
+    let hebb = b.binary(Binary::Mul, column, rx);
+    let square = b.binary(Binary::Mul, column, column);
+    let decay = b.binary(Binary::Mul, square, rw);
+    let oja = b.binary(Binary::Sub, hebb, decay);
+    let modulated = b.binary(Binary::Mul, oja, rg);
+    let three = b.c(3.0);
+    let scaled = b.binary(Binary::Div, modulated, three);
+    let sum = b.graph.batch_sum(scaled).unwrap();
+    let input = b.binary(Binary::Mul, rw, rx);
+    let total = b.graph.reduce(Reduce::Sum, input, &[1]).unwrap();
+    let body = vec![stage(vec![set(dw, sum), set(out, total)])];
+    let (program, values) = b.program(4, &["batch"], 0, body);
+    check(&program, &values, &[3]);
+    let mut optimised = program.clone();
+    nnm_graph::optimise(&mut optimised, &mut |_, _, _| ()).unwrap();
+    let text = print(&lowered(&optimised).kernel);
+    assert_eq!(text.matches("call gemm").count(), 2, "{text}");
+    assert!(!text.contains("map 80 "), "nothing is as large as samples times connections\n{text}");
 }

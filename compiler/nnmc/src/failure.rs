@@ -20,3 +20,20 @@ impl Failure {
         Failure::Bug(message.into())
     }
 }
+
+/// A graph operation that the compiler itself got wrong: kept, so that the stage that sees nothing come out can say why.
+pub trait Noted<T> {
+    fn noted(self, session: &mut crate::session::Session) -> Option<T>;
+}
+
+impl<T> Noted<T> for Result<T, nnm_graph::ShapeError> {
+    fn noted(self, session: &mut crate::session::Session) -> Option<T> {
+        match self {
+            Ok(value) => Some(value),
+            Err(error) => {
+                session.failure.get_or_insert_with(|| Failure::bug(error.to_string()));
+                None
+            }
+        }
+    }
+}

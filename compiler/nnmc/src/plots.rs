@@ -94,7 +94,10 @@ impl Session<'_> {
             let one = Arg { name: None, value: Init::Value(id) };
             let clauses: Vec<Clause> = call.clauses.clone();
             let inner = Call { args: vec![one], clauses, ..call.clone() };
-            let num = self.collected(&inner)?;
+            self.keeps_series = true;
+            let num = self.collected(&inner);
+            self.keeps_series = false;
+            let num = num?;
             out.push(Shown { name: self.text(span).to_string(), value: Value::Num(num), span });
         }
         Some(out)

@@ -66,6 +66,8 @@ pub struct Session<'a> {
     pub chain: Vec<(String, Span)>,
     /// The draw being made for a parameter, state or weight; `None` inside equations.
     pub drawing: Option<crate::network::Drawing>,
+    /// Whether an expression over samples may keep an axis of time: for pictures.
+    pub keeps_series: bool,
     /// Calls of declared functions under way.
     pub depth: usize,
     pub host: &'a dyn Host,
@@ -104,6 +106,7 @@ impl<'a> Session<'a> {
             program: None,
             chain: vec![],
             drawing: None,
+            keeps_series: false,
             depth: 0,
             host,
             settings: crate::settings::Settings::default(),

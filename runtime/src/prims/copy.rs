@@ -1,23 +1,11 @@
 //! Plain copies: whole arrays, a row for each sample, a number for each row.
 
 use super::call::{Args, Float, Prim, def};
-use crate::abi::ArgKind::{In, InIndex, Int, Out, OutCount, OutIndex};
+use crate::abi::ArgKind::{In, Int, Out};
 use crate::abi::{PrimDef, status};
 
 pub(super) static PRIMS: &[PrimDef] = &[
     def::<Copy>("copy", "out[i] = src[i] for i < n", &[("out", Out), ("src", In), ("n", Int)], |i| vec![i[0], i[0]]),
-    def::<CopyIndex>(
-        "copy_index",
-        "out[i] = src[i] for i < n",
-        &[("out", OutIndex), ("src", InIndex), ("n", Int)],
-        |i| vec![i[0], i[0]],
-    ),
-    def::<CopyCount>(
-        "copy_count",
-        "out[i] = src[i] for i < n",
-        &[("out", OutCount), ("src", OutCount), ("n", Int)],
-        |i| vec![i[0], i[0]],
-    ),
     def::<Zero>("zero", "out[i] = 0 for i < n", &[("out", Out), ("n", Int)], |i| vec![i[0]]),
     def::<Rows>(
         "rows",
@@ -39,26 +27,6 @@ impl Prim for Copy {
         let n = args.size(2);
         // SAFETY: both reach n, and do not overlap.
         unsafe { args.slice_mut::<T>(0, n).copy_from_slice(args.slice(1, n)) };
-        status::OK
-    }
-}
-
-struct CopyIndex;
-impl Prim for CopyIndex {
-    unsafe fn run<T: Float>(args: Args) -> i32 {
-        let n = args.size(2);
-        // SAFETY: both reach n, and do not overlap.
-        unsafe { args.slice_mut::<u32>(0, n).copy_from_slice(args.slice(1, n)) };
-        status::OK
-    }
-}
-
-struct CopyCount;
-impl Prim for CopyCount {
-    unsafe fn run<T: Float>(args: Args) -> i32 {
-        let n = args.size(2);
-        // SAFETY: both reach n, and do not overlap.
-        unsafe { args.slice_mut::<i64>(0, n).copy_from_slice(args.slice(1, n)) };
         status::OK
     }
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Args, Float, Prim, def};
 use super::level::by_level;
-use crate::abi::ArgKind::{self, In, InIndex, Int, Out, OutCount, OutIndex};
+use crate::abi::ArgKind::{In, InIndex, Int, OutCount, OutIndex};
 use crate::abi::{PrimDef, status};
 
 pub(super) static PRIMS: &[PrimDef] = &[
@@ -32,9 +32,6 @@ pub(super) static PRIMS: &[PrimDef] = &[
         &[("place", OutCount), ("src", In), ("n", Int)],
         |ints| vec![1, ints[0]],
     ),
-    def::<Fill>("fill", "out[i] = value for i < n", &[("out", Out), ("value", ArgKind::Real), ("n", Int)], |i| {
-        vec![i[0]]
-    }),
 ];
 
 const BLOCK: usize = 32;
@@ -121,16 +118,6 @@ impl Prim for FindBad {
         // SAFETY: place reaches 1 and src n.
         let (place, src) = unsafe { (args.slice_mut::<i64>(0, 1), args.slice::<T>(1, args.size(2))) };
         place[0] = bad(src).map_or(-1, |i| i as i64);
-        status::OK
-    }
-}
-
-struct Fill;
-impl Prim for Fill {
-    unsafe fn run<T: Float>(args: Args) -> i32 {
-        // SAFETY: out reaches n.
-        let out = unsafe { args.slice_mut::<T>(0, args.size(2)) };
-        out.fill(T::from_f64(f64::from_bits(args.int(1) as u64)));
         status::OK
     }
 }

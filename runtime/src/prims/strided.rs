@@ -7,10 +7,10 @@ use crate::abi::{ArgKind, PrimDef, status};
 /// Axes that a call can have; unused leading ones have extent 1.
 pub const AXES: usize = 8;
 
-const fn arguments(written: [(&'static str, ArgKind); 2]) -> [(&'static str, ArgKind); 2 + 2 * AXES + 1] {
+const fn arguments() -> [(&'static str, ArgKind); 2 + 2 * AXES + 1] {
     let mut args = [("start", Int); 2 + 2 * AXES + 1];
-    args[0] = written[0];
-    args[1] = written[1];
+    args[0] = ("out", Out);
+    args[1] = ("src", In);
     let (extents, strides) =
         (["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"], ["s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"]);
     let mut k = 0;
@@ -22,17 +22,16 @@ const fn arguments(written: [(&'static str, ArgKind); 2]) -> [(&'static str, Arg
     args
 }
 
-static TAKE: [(&str, ArgKind); 19] = arguments([("out", Out), ("src", In)]);
-static PUT: [(&str, ArgKind); 19] = arguments([("out", Out), ("src", In)]);
+static ARGUMENTS: [(&str, ArgKind); 2 + 2 * AXES + 1] = arguments();
 
 pub(super) static PRIMS: &[PrimDef] = &[
-    def::<Take>("take", "out[i0, …, i7] = src[start + Σ i·s] for each i < n, out dense", &TAKE, |ints| {
+    def::<Take>("take", "out[i0, …, i7] = src[start + Σ i·s] for each i < n, out dense", &ARGUMENTS, |ints| {
         vec![dense(ints), part(ints)]
     }),
     def::<Put>(
         "put",
         "out[start + Σ i·s] = src[i0, …, i7] for each i < n, src dense; the places are distinct",
-        &PUT,
+        &ARGUMENTS,
         |ints| vec![part(ints), dense(ints)],
     ),
 ];

@@ -15,7 +15,8 @@ pub(super) struct Layout {
     /// Bytes of a tile; tiles come first.
     pub tile: i64,
     uniforms: i64,
-    line: i64,
+    /// For block calls on one element.
+    pub line: i64,
 }
 
 /// Where a uniform value is while segments run.
@@ -44,7 +45,7 @@ impl Emitter<'_> {
         let layout = self.layout(map, plan);
         let scratch = if self.scratch_bytes(map, plan) > 0 { Some(self.scratch_address()) } else { None };
         let line = scratch.map(|base| Place { base, distance: layout.line as i32 });
-        let known = self.uniforms(insts, &plan.uniform, line)?;
+        let known = self.uniforms(insts, &plan.uniform, &plan.kept, line)?;
         let starts = self.starts(insts)?;
         if !plan.has_calls() {
             let uniforms = insts.iter().zip(&known).map(|(inst, known)| found(inst, *known)).collect();
@@ -55,7 +56,7 @@ impl Emitter<'_> {
         for (value, home) in &plan.fills {
             if let (Home::Tile(number), Some(uniform)) = (home, known[value.0 as usize]) {
                 let to = Place { base: scratch_base, distance: (i64::from(*number) * layout.tile) as i32 };
-                self.fill(to, uniform, Self::tile_len(map))?;
+                self.fill(to, uniform, self.tile_len(map))?;
             }
         }
         let uniforms = self.save(insts, &known, Place { base: scratch_base, distance: layout.uniforms as i32 });
@@ -68,7 +69,7 @@ impl Emitter<'_> {
 
     /// Runs the tiles one after another; a short map of known length is one tile.
     fn tiles(&mut self, map: &Map, plan: &Plan, whole: Tile<'_>) -> Emitted<()> {
-        let len = Self::tile_len(map);
+        let len = self.tile_len(map);
         let count = match whole.count {
             Count::Known(count) if count <= len => return self.tile(plan, &whole),
             Count::Known(count) => self.iconst(count),
@@ -111,6 +112,9 @@ impl Emitter<'_> {
         let result = self.home(call.result, tile);
         let result = self.at(result);
         let count = match tile.count {
+            Count::Known(_) if call.tiles > 1 => {
+                self.iconst(i64::from(call.tiles) * tile.layout.tile / i64::from(self.shape.bytes))
+            }
             Count::Known(count) => self.iconst(count),
             Count::Given(count) => count,
         };
@@ -130,8 +134,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn layout(&self, map: &Map, plan: &Plan) -> Layout {
-        let tile = Self::tile_len(map) * i64::from(self.shape.bytes);
+    pub fn layout(&self, map: &Map, plan: &Plan) -> Layout {
+        let tile = self.tile_len(map) * i64::from(self.shape.bytes);
         let uniforms = i64::from(plan.tiles) * tile;
         let line = uniforms + plan.uniform.iter().filter(|uniform| **uniform).count() as i64 * 16;
         Layout { tile, uniforms, line }

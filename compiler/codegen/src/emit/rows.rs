@@ -12,6 +12,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use nnm_kir::insts::written_buffers;
 use nnm_kir::ir::{At, BufId, Elem, Inst, Int, Rows};
+use std::collections::BTreeMap;
 
 /// Edges taken at a time.
 const EDGES: usize = 4;
@@ -65,7 +66,7 @@ impl Emitter<'_> {
         let uniform: Vec<bool> = levels.iter().map(|level| *level == Level::Uniform).collect();
         let calls = insts.iter().any(Inst::is_block_call);
         let line = calls.then(|| Place { base: self.scratch_address(), distance: 0 });
-        let known = self.uniforms(insts, &uniform, line)?;
+        let known = self.uniforms(insts, &uniform, &BTreeMap::new(), line)?;
         let needs_other = insts.iter().filter_map(place_of).any(|at| *at == At::Other);
         let mut delivery = Delivery {
             rows,

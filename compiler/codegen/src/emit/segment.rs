@@ -70,8 +70,7 @@ impl Emitter<'_> {
         }
         let alive = most_alive(segment, tile);
         let lanes = i64::from(self.shape.lanes);
-        let most = self.options.unroll.unwrap_or(4).clamp(1, 4) as usize;
-        let copies = [4, 2, 1].into_iter().find(|copies| *copies <= most && copies * alive <= 12).unwrap_or(1);
+        let copies = self.copies(tile, alive);
         if let Count::Known(count) = tile.count {
             let vectors = (count + lanes - 1) / lanes;
             let items = segment.items.len() as i64;
@@ -97,6 +96,20 @@ impl Emitter<'_> {
         self.counted(start, end, step, |emitter, index| {
             emitter.strip(segment, &tile, &Strip { index: Some(index), first: 0, copies, last })
         })
+    }
+
+    /// How many vectors are computed together: as many as registers allow, and as scratch tiles have room for.
+    fn copies(&self, tile: &Tile<'_>, alive: usize) -> usize {
+        let most = self.options.unroll.unwrap_or(4).clamp(1, 4) as usize;
+        let fits = |copies: usize| match tile.count {
+            Count::Known(count) if tile.scratch.is_some() => {
+                let step = i64::from(self.shape.lanes) * copies as i64;
+                (count + step - 1) / step * step * i64::from(self.shape.bytes) <= tile.layout.tile
+            }
+            _ => true,
+        };
+        let possible = |copies: &usize| *copies <= most && copies * alive <= 12 && fits(*copies);
+        [4, 2, 1].into_iter().find(possible).unwrap_or(1)
     }
 
     /// All vectors without a loop.

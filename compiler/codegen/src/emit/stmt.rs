@@ -62,6 +62,9 @@ impl<'a> Emitter<'a> {
     /// A loop that tests at its end.
     fn for_loop(&mut self, id: LoopId, (from, to): (&Int, &Int), down: bool, body: &'a [Stmt]) -> Emitted<()> {
         let (from, to) = (self.int(from)?, self.int(to)?);
+        if self.loops.is_empty() {
+            self.keep_invariants(body)?;
+        }
         let (inside, after) = (self.builder.create_block(), self.builder.create_block());
         let index = self.builder.append_block_param(inside, types::I64);
         let any = self.builder.ins().icmp(IntCC::SignedLessThan, from, to);

@@ -2,7 +2,7 @@
 
 use super::order::Levels;
 use super::{Facts, Home};
-use nnm_kir::ir::Val;
+use nnm_kir::ir::{Inst, Math, Val};
 use std::collections::BTreeMap;
 
 /// Homes of the values that need one.
@@ -11,6 +11,8 @@ pub(crate) struct Homes {
     pub of: BTreeMap<Val, Home>,
     /// Uniform values that calls take.
     pub fills: BTreeMap<Val, Home>,
+    /// Calls of one function whose arguments and results lie in neighbouring tiles.
+    pub groups: Vec<Vec<Val>>,
     pub tiles: u32,
 }
 
@@ -57,8 +59,9 @@ pub(crate) fn assign(facts: &Facts<'_>, levels: &Levels) -> Homes {
         *home = Home::Tile(homes.tiles);
         homes.tiles += 1;
     }
+    group(facts, levels, &mut homes);
     let mut intervals = Vec::new();
-    for value in facts.values() {
+    for value in facts.values().filter(|value| !homes.of.contains_key(value)).collect::<Vec<_>>() {
         if let Some(store) = facts.stored.get(&value) {
             homes.of.insert(value, Home::Place(*store));
         } else if let Some(interval) = interval(facts, levels, &clock, value) {
@@ -68,6 +71,34 @@ pub(crate) fn assign(facts: &Facts<'_>, levels: &Levels) -> Homes {
     intervals.sort_by_key(|interval| (interval.start, interval.value));
     pack(&intervals, &clock, &mut homes);
     homes
+}
+
+/// Gives neighbouring tiles to the arguments of calls that can be made together, and to their results.
+fn group(facts: &Facts<'_>, levels: &Levels, homes: &mut Homes) {
+    let mut groups: Vec<((u32, Math), Vec<Val>)> = Vec::new();
+    let mut taken: Vec<Val> = Vec::new();
+    for call in levels.calls().filter(|call| facts.grouped[call.0 as usize]) {
+        let Inst::Math { f, args } = facts.inst(call) else { continue };
+        if facts.is_uniform(args[0]) || facts.is_call(args[0]) || taken.contains(&args[0]) {
+            continue;
+        }
+        taken.push(args[0]);
+        let key = (levels.of[call.0 as usize], *f);
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, calls)) => calls.push(call),
+            None => groups.push((key, vec![call])),
+        }
+    }
+    for (_, calls) in groups.into_iter().filter(|(_, calls)| calls.len() > 1) {
+        let count = calls.len() as u32;
+        for (number, call) in calls.iter().enumerate() {
+            let tile = homes.tiles + number as u32;
+            homes.of.extend(facts.inst(*call).operands().map(|argument| (argument, Home::Tile(tile))));
+            homes.of.insert(*call, Home::Tile(tile + count));
+        }
+        homes.tiles += 2 * count;
+        homes.groups.push(calls);
+    }
 }
 
 /// How long a value must be in memory, if it must.

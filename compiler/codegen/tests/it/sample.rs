@@ -298,7 +298,8 @@ impl Maker {
             }
         }
         let mut insts = Vec::new();
-        let count = 1 + self.dice.below(30);
+        let most = if self.dice.chance(10) { 120 } else { 30 };
+        let count = 1 + self.dice.below(most);
         for _ in 0..count {
             let inst = self.inst(&insts, |maker| maker.map_load(&stored));
             insts.push(inst);
@@ -415,7 +416,11 @@ impl Maker {
                 Inst::Draw { draw, key, step, base, args }
             }
             18 | 19 => {
-                let f = self.dice.pick(Math::TABLE).0;
+                let f = if self.dice.chance(60) {
+                    self.dice.pick(&[Math::Exp, Math::Tanh])
+                } else {
+                    self.dice.pick(Math::TABLE).0
+                };
                 Inst::Math { f, args: if f.arity() == 2 { vec![a, b] } else { vec![a] } }
             }
             _ => Inst::Fma { a: b, b: c, c: a },

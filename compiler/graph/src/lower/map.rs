@@ -1,16 +1,20 @@
 //! The body of a map: instructions for its nodes in order, conditions as masks, products contracted into sums.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use nnm_kir::builder::BodyBuilder;
 use nnm_kir::ir as kir;
 use nnm_kir::ir::{At, BufId, Compare, Int, Math, Ref, Val};
 
 use super::fuse::Fused;
+use super::order::User;
 use super::plan::Role;
-use super::stage::{Stage, User};
+use super::stage::Stage;
 use super::{Extent, LowerError, Lowering};
 use crate::ir::{Binary, Graph, NodeId, Op, Place, Unary};
+
+/// Where the values of a map are stored.
+type Targets = HashMap<NodeId, Vec<Ref>>;
 
 impl Stage<'_, '_> {
     /// Writes one map and notes what it leaves behind.
@@ -42,7 +46,7 @@ impl Stage<'_, '_> {
             body.store(id, target)?;
         }
         let insts = body.builder.finish();
-        self.low.out.push(kir::Stmt::Map(kir::Map { len: fused.extent.len(), body: insts }));
+        self.low.out.push(kir::Stmt::Map(kir::Map { len: self.low.map_len(fused.extent), body: insts }));
         self.after_map(fused, places);
         Ok(())
     }
@@ -66,14 +70,12 @@ impl Stage<'_, '_> {
     fn give_back_dying(&mut self, fused: &Fused) {
         let inputs: BTreeSet<NodeId> = fused.nodes.iter().flat_map(|id| self.low.plan.inputs(*id).to_vec()).collect();
         for id in inputs {
-            let users = self.users.get(&id).cloned().unwrap_or_default();
-            let last = users.into_iter().all(|user| match user {
+            let last = self.order.open_users(id).all(|user| match user {
                 User::Node(user) if fused.nodes.contains(&user) => {
-                    let gather = matches!(self.low.graph.node(user).op, Op::Gather { .. });
-                    let again = !fused.stored.contains(&user) && self.is_needed_after(user, fused);
-                    !gather && !again
+                    let waits = self.waiting(user, &fused.nodes, &fused.roots).next().is_some();
+                    !self.low.gathers(user) && (fused.stored.contains(&user) || !waits)
                 }
-                user => !self.is_open(user),
+                _ => false,
             });
             if last && self.is_temp(id) && self.extent(id) == fused.extent && !fused.nodes.contains(&id) {
                 self.forget(id);
@@ -81,17 +83,10 @@ impl Stage<'_, '_> {
         }
     }
 
-    fn is_needed_after(&self, id: NodeId, fused: &Fused) -> bool {
-        self.users.get(&id).into_iter().flatten().any(|user| match user {
-            User::Node(user) => self.pending.contains(user) && !fused.nodes.contains(user),
-            User::Root(k) => self.open_roots.contains(k) && !fused.roots.contains(k),
-        })
-    }
-
     /// Where each value is stored, and where nodes are to be found afterwards.
-    fn targets(&mut self, fused: &Fused) -> (HashMap<NodeId, Vec<Ref>>, HashMap<NodeId, Ref>) {
-        let mut targets: HashMap<NodeId, Vec<Ref>> = HashMap::new();
-        let mut places = HashMap::new();
+    fn targets(&mut self, fused: &Fused) -> (Targets, Vec<(NodeId, Ref)>) {
+        let mut targets = Targets::new();
+        let mut places = BTreeMap::new();
         for k in &fused.roots {
             let (value, place) = (self.roots[*k].value, self.roots[*k].place.clone());
             if fused.stored.contains(&value) && !places.contains_key(&value) {
@@ -108,7 +103,7 @@ impl Stage<'_, '_> {
                 place
             });
         }
-        (targets, places)
+        (targets, places.into_iter().collect())
     }
 
     /// The products that are taken into the one sum that needs them.
@@ -123,7 +118,7 @@ impl Stage<'_, '_> {
             let subtracted = graph.node(*id).op == Op::Binary(Binary::Sub);
             let product = args.iter().enumerate().find(|(k, arg)| {
                 let once = args.iter().filter(|other| other == arg).count() == 1;
-                let single = self.users.get(arg).is_some_and(|users| users[..] == [User::Node(*id)]);
+                let single = self.order.users(**arg) == [User::Node(*id)];
                 let is_product = graph.node(**arg).op == Op::Binary(Binary::Mul);
                 let cheap_sign = !subtracted || (*k == 1 && self.low.has_scalar_factor(**arg));
                 once && single && is_product && cheap_sign && fused.nodes.contains(arg) && !fused.stored.contains(arg)

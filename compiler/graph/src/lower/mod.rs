@@ -15,6 +15,7 @@ mod images;
 mod legal;
 mod map;
 mod memory;
+mod order;
 mod plan;
 mod products;
 mod regroup;
@@ -214,6 +215,13 @@ impl Lowering<'_> {
     fn extent_len(&self, node: NodeId) -> usize {
         let extent = self.extent(node);
         if extent.batched { extent.size * self.program.batch } else { extent.size }
+    }
+
+    /// How far a map goes: over all samples that a batch may have, so that it is known in advance. What it makes of samples
+    /// that are not there means nothing, and nothing but maps reads it.
+    fn map_len(&self, extent: Extent) -> Int {
+        let samples = if extent.batched { self.program.batch } else { 1 };
+        Int::Const((samples * extent.size) as i64)
     }
 
     /// How many elements of a node are present.

@@ -28,7 +28,11 @@ fn merged(graph: &mut Graph, body: Vec<Stmt>) -> Result<Vec<Stmt>, ShapeError> {
                     && mergeable(graph, first, assigns)
                 {
                     *first = joined(graph, first, assigns)?;
-                    *before = [before.as_str(), about.as_str()].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join("; ");
+                    *before = [before.as_str(), about.as_str()]
+                        .into_iter()
+                        .filter(|s| !s.is_empty())
+                        .collect::<Vec<_>>()
+                        .join("; ");
                     continue;
                 }
             }
@@ -68,9 +72,10 @@ fn mergeable(graph: &Graph, first: &[Assign], second: &[Assign]) -> bool {
     }
     let clear = |place: &Place, a: &Assign| relation(place, &a.place) != Relation::Unknown;
     let stores = second.iter().all(|b| first.iter().filter(|a| a.to == b.to).all(|a| clear(&b.place, a)));
-    let once = first.iter().enumerate().all(|(k, a)| {
-        first[..k].iter().all(|b| a.to != b.to || relation(&a.place, &b.place) == Relation::Apart)
-    });
+    let once = first
+        .iter()
+        .enumerate()
+        .all(|(k, a)| first[..k].iter().all(|b| a.to != b.to || relation(&a.place, &b.place) == Relation::Apart));
     let values: Vec<_> = second.iter().map(|a| a.value).collect();
     let reads = walk::needed(graph, &values).into_iter().all(|id| match &graph.node(id).op {
         Op::Read { var, place } => first.iter().filter(|a| a.to == *var).all(|a| clear(place, a)),

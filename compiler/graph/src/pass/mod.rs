@@ -26,7 +26,11 @@ pub static PASSES: &[Pass] = &[
         about: "sums over samples or an axis of products of rows and columns become matrix products",
         run: separate::run,
     },
-    Pass { name: "clean", about: "nodes that nothing needs are dropped, the rest is simplified again", run: clean::run },
+    Pass {
+        name: "clean",
+        about: "nodes that nothing needs are dropped, the rest is simplified again",
+        run: clean::run,
+    },
 ];
 
 /// Runs all passes; `look` sees the program after each, with the number and name of the pass.

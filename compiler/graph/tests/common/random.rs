@@ -1,6 +1,6 @@
 //! Random graphs whose values are tame: finite, not too large, and far from where a discrete op jumps.
 
-use nnm_graph::ir::{Binary, Conv, Graph, NodeId, Pool, Reduce, Unary};
+use nnm_graph::ir::{Binary, Conv, Graph, NodeId, Place, Pool, Reduce, Unary, VarId};
 use nnm_graph::{Built, ShapeError};
 
 use super::{Numbers, Values, array, flat};
@@ -10,6 +10,8 @@ pub struct Random {
     pub values: Values,
     pub numbers: Numbers,
     pub nodes: Vec<NodeId>,
+    /// Vars that hold indices, which nothing else is to be stored in.
+    pub indices: Vec<VarId>,
 }
 
 const SHAPES: &[&[usize]] =
@@ -86,8 +88,13 @@ const STEPS: &[Step] = &[
 
 impl Random {
     pub fn new(seed: u64, batch: usize) -> Random {
-        let mut random =
-            Random { graph: Graph::default(), values: Values::new(batch), numbers: Numbers(seed), nodes: vec![] };
+        let mut random = Random {
+            graph: Graph::default(),
+            values: Values::new(batch),
+            numbers: Numbers(seed),
+            nodes: vec![],
+            indices: vec![],
+        };
         for _ in 0..6 {
             let shape = SHAPES[random.numbers.below(SHAPES.len())];
             let batched = random.numbers.below(2) == 0;
@@ -239,7 +246,15 @@ impl Random {
         let samples = if batched { self.values.batch } else { 1 };
         let data = (0..samples * count).map(|_| self.numbers.below(below) as f64).collect();
         let shape = if batched { vec![samples, count] } else { vec![count] };
+        self.indices.push(VarId(self.graph.vars.len() as u32));
         self.values.var_of(&mut self.graph, array(&shape, data), batched)
+    }
+
+    /// Goes on with what vars hold now, and nothing else.
+    pub fn restart(&mut self) {
+        let vars = (0..self.graph.vars.len() as u32).map(VarId).filter(|var| !self.indices.contains(var));
+        let vars: Vec<VarId> = vars.filter(|var| self.values.of.contains_key(var)).collect();
+        self.nodes = vars.into_iter().filter_map(|var| self.graph.read(var, Place::Whole).ok()).collect();
     }
 
     fn gather(&mut self) -> Built {

@@ -178,6 +178,16 @@ impl<'e> System<'e> {
         nnm_graph::substitute(&mut s.graph, node, &|_, n| self.back.get(&n).copied())
     }
 
+    /// What comes from elsewhere stays as it is, whatever is replaced around it.
+    fn kept(&self, node: NodeId) -> Option<NodeId> {
+        self.back.contains_key(&node).then_some(node)
+    }
+
+    fn draws(&self, s: &Session, rate: NodeId) -> Vec<NodeId> {
+        let all = nnm_graph::needed(&s.graph, &[rate]);
+        all.into_iter().filter(|n| matches!(s.graph.node(*n).op, Op::Draw { .. })).collect()
+    }
+
     fn euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
         let change = scaled(s, self.equations[k].rate, dt)?;
         s.graph.binary(Binary::Add, self.equations[k].state, change)
@@ -241,12 +251,17 @@ impl<'e> System<'e> {
 
     /// The right side without its linear part: with all states of the part, and all noise, at 0.
     fn affine(&self, s: &mut Session, k: usize, part: &[usize]) -> Built<NodeId> {
-        let zero = s.graph.constant(0.0);
-        let states: Vec<NodeId> = part.iter().map(|m| self.equations[*m].state).collect();
-        let rate = nnm_graph::substitute(&mut s.graph, self.rates[k], &|g, n| {
-            let drawn = matches!(g.node(n).op, Op::Draw { .. });
-            (states.contains(&n) || drawn).then_some(zero)
-        })?;
+        let mut zeros = BTreeMap::new();
+        for m in part {
+            let state = self.equations[*m].state;
+            let shape = s.graph.shape(state).to_vec();
+            zeros.insert(state, s.graph.filled(0.0, &shape));
+        }
+        for draw in self.draws(s, self.rates[k]) {
+            let shape = s.graph.shape(draw).to_vec();
+            zeros.insert(draw, s.graph.filled(0.0, &shape));
+        }
+        let rate = nnm_graph::substitute(&mut s.graph, self.rates[k], &|_, n| self.kept(n).or_else(|| zeros.get(&n).copied()))?;
         self.restored(s, rate)
     }
 
@@ -256,8 +271,7 @@ impl<'e> System<'e> {
         if size != 1 || !depends(s, rate, &|op| matches!(op, Op::Draw { .. })) {
             return Ok(None);
         }
-        let draws = nnm_graph::needed(&s.graph, &[rate]);
-        let draws: Vec<NodeId> = draws.into_iter().filter(|n| matches!(s.graph.node(*n).op, Op::Draw { .. })).collect();
+        let draws = self.draws(s, rate);
         // The draw enters as z / sqrt(dt); over the step its variance is (exp(2 a dt) - 1) / (2 a) instead of dt^2 / dt.
         let gain = a.mapv(|a| if a == 0.0 { dt } else { ((2.0 * a * dt).exp_m1() / (2.0 * a) * dt).sqrt() });
         let shape = s.graph.shape(rate).to_vec();
@@ -293,7 +307,7 @@ impl<'e> System<'e> {
         let mut out = vec![];
         for k in part {
             let rate = nnm_graph::substitute(&mut s.graph, self.rates[*k], &|_, n| {
-                from.iter().position(|f| *f == n).map(|p| states[p])
+                self.kept(n).or_else(|| from.iter().position(|f| *f == n).map(|p| states[p]))
             })?;
             let rate = self.restored(s, rate)?;
             out.push(match self.equations[*k].held {

@@ -87,7 +87,15 @@ impl Session<'_> {
     }
 
     fn type_shape(&mut self, scope: ScopeId, shape: &[ExprId]) -> Option<Vec<usize>> {
-        shape.iter().map(|id| self.known_int(scope, *id, "a length", 0).map(|n| n as usize)).collect()
+        let mut out = vec![];
+        for id in shape {
+            if let Value::Num(Num { repr: crate::value::Repr::Unknown, .. }) = self.eval(scope, *id) {
+                // A length that is not known yet holds nothing to it.
+                return Some(vec![]);
+            }
+            out.push(self.known_int(scope, *id, "a length", 0)? as usize);
+        }
+        Some(out)
     }
 
     /// The value as of the declared type: unit and shape are checked, and it is shown in the type's unit from now on.
@@ -100,6 +108,13 @@ impl Session<'_> {
         if matches!(value, Value::Missing) {
             return value;
         }
+        let value = match value {
+            Value::Population(_) => match self.number(value, span) {
+                Some(num) => Value::Num(num),
+                None => return Value::Missing,
+            },
+            other => other,
+        };
         if let TypeKind::Named { shape, .. } | TypeKind::Event { shape, .. } = &ty.kind {
             self.bind_lengths(scope, &value, ty, shape);
         }

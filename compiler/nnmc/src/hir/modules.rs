@@ -34,6 +34,8 @@ pub struct Modules {
     pub modules: Vec<Module>,
     pub items: Vec<Item>,
     pub diagnostics: Vec<Diagnostic>,
+    /// What every file sees without `use`.
+    pub prelude: Option<ModuleId>,
     by_path: IndexMap<String, Option<ModuleId>>,
 }
 
@@ -41,7 +43,10 @@ impl Modules {
     /// Reads the user's file and everything that it uses. Never fails: faults are in `diagnostics`.
     pub fn load(name: &str, text: &str, reader: &dyn Reader) -> (Modules, ModuleId) {
         let mut modules = Modules::default();
-        let id = modules.add(name, text, reader);
+        // The user's file comes first, so that its number and places are the first.
+        let file = modules.sources.add(name, text);
+        modules.prelude = modules.find("std.prelude", Span::default(), reader);
+        let id = modules.add_file(name, file, reader);
         (modules, id)
     }
 
@@ -65,11 +70,16 @@ impl Modules {
 
     fn add(&mut self, name: &str, text: &str, reader: &dyn Reader) -> ModuleId {
         let file = self.sources.add(name, text);
-        let parsed = nnm_syntax::parse(file, text);
+        self.add_file(name, file, reader)
+    }
+
+    fn add_file(&mut self, name: &str, file: FileId, reader: &dyn Reader) -> ModuleId {
+        let text = self.sources.get(file).text.clone();
+        let parsed = nnm_syntax::parse(file, &text);
         self.diagnostics.extend(parsed.diagnostics);
         let id = ModuleId(self.modules.len() as u32);
-        let module = Module { path: name.into(), file: parsed.file, own: IndexMap::new(), seen: IndexMap::new() };
-        self.modules.push(module);
+        let seen = self.prelude.map(|p| self.get(p).own.clone()).unwrap_or_default();
+        self.modules.push(Module { path: name.into(), file: parsed.file, own: IndexMap::new(), seen });
         self.declare(id);
         self.bring(id, reader);
         id

@@ -440,7 +440,9 @@ impl Session<'_> {
         if word != "synapse" {
             self.error("E0406", span, format!("`via` takes a synapse; `{}` is a `{word}`", kind.text));
         }
-        (Some(kind.item), kind.args.clone())
+        // The library's own default is the pattern's plain product.
+        let default = Some(self.modules.item(kind.item).module) == self.modules.prelude;
+        (if default { None } else { Some(kind.item) }, kind.args.clone())
     }
 
     #[allow(clippy::too_many_arguments)]

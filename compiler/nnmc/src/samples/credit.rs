@@ -7,6 +7,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{separate, slot};
+use crate::failure::Noted;
 use crate::hir::{ItemKind, Rule};
 use crate::network::{FrameId, NetId, Projection};
 use crate::program::{Feedback, NewLeaf, Role};
@@ -217,7 +218,7 @@ impl Session<'_> {
         Some(scope)
     }
 
-    fn bind_rule_params(&mut self, scope: ScopeId, credit: &Credit) -> Option<()> {
+    pub fn bind_rule_params(&mut self, scope: ScopeId, credit: &Credit) -> Option<()> {
         for decl in &credit.rule.dynamics.params {
             let given = credit.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let num = match (given, decl.init) {
@@ -337,6 +338,9 @@ impl Session<'_> {
         let scope = self.scope(module, Some(credit.scope));
         let (pre, post) = (self.scope(module, None), self.scope(module, None));
         let w = Num::node(target.unit.clone(), target.read);
+        let for_types = Num::unknown(target.unit.clone());
+        self.bind(scope, "w", Value::Num(for_types));
+        self.bind_rule_params(scope, credit)?;
         match target.what {
             What::Weight { frame, projection } => {
                 self.bind(scope, "w", Value::Num(w));
@@ -375,7 +379,6 @@ impl Session<'_> {
             self.bind(scope, "objective", Value::Num(Num::node(Unit::REAL, objective)));
         }
         self.bind_gradient(scope, credit, target, pre, post)?;
-        self.bind_rule_params(scope, credit)?;
         self.bind_modulators(scope, credit, target)?;
         self.forbid_credit(scope, credit);
         Some(scope)
@@ -386,7 +389,7 @@ impl Session<'_> {
             return Some(node);
         }
         let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
-        self.graph.binary(Binary::Div, node, count).ok()
+        self.graph.binary(Binary::Div, node, count).noted(self)
     }
 
     /// `gradient`: the objective's derivative by this weight, of one sample.
@@ -486,7 +489,7 @@ impl Session<'_> {
         let seeds = self.program.as_ref().and_then(|p| p.seeds.clone()).unwrap_or_else(|| vec![(of, one)]);
         match nnm_graph::grad(&mut self.graph, &seeds, &[by]) {
             Ok(found) => match found.first().copied().flatten() {
-                Some(node) => self.graph.unary(Unary::Neg, node).ok(),
+                Some(node) => self.graph.unary(Unary::Neg, node).noted(self),
                 None => {
                     let shape = self.graph.shape(by).to_vec();
                     Some(self.graph.filled(0.0, &shape))
@@ -541,9 +544,13 @@ impl Session<'_> {
                 let Value::Num(num) = self.population_output(&whole, span) else { continue };
                 let Repr::Node(node) = num.repr else { continue };
                 // Without this output, does the objective still reach its port? Then it is read through others only.
-                let zero = self.graph.constant(0.0);
                 let later: Vec<NodeId> = ports.iter().copied().filter(|p| nnm_graph::depends_on(&self.graph, *p, &|n, _| n == node)).collect();
-                let cut = nnm_graph::substitute(&mut self.graph, objective, &|_, n| later.contains(&n).then_some(zero));
+                let mut zeros = std::collections::BTreeMap::new();
+                for port in later {
+                    let shape = self.graph.shape(port).to_vec();
+                    zeros.insert(port, self.graph.filled(0.0, &shape));
+                }
+                let cut = nnm_graph::substitute(&mut self.graph, objective, &|_, n| zeros.get(&n).copied());
                 if cut.is_ok_and(|c| nnm_graph::depends_on(&self.graph, c, &|n, _| n == node)) && !out.contains(&node) {
                     out.push(node);
                 }
@@ -581,7 +588,7 @@ impl Session<'_> {
         for node in outputs {
             let error = self.minus_gradient(credit.objective?, node, span)?;
             let length: usize = self.graph.shape(error).iter().product();
-            errors.push(self.graph.reshape(error, &[length]).ok()?);
+            errors.push(self.graph.reshape(error, &[length]).noted(self)?);
         }
         let shape = self.graph.shape(out).to_vec();
         let made = self.graph.concat(0, &errors).and_then(|e| {
@@ -603,8 +610,15 @@ impl Session<'_> {
     }
 
     /// The next values of a rule's running tensors for one connection.
-    pub fn running_of(&mut self, credit: &Credit, target: &Target, assigns: &mut Vec<nnm_graph::ir::Assign>) -> Option<()> {
+    pub fn running_of(
+        &mut self,
+        credit: &Credit,
+        target: &Target,
+        new: NodeId,
+        assigns: &mut Vec<nnm_graph::ir::Assign>,
+    ) -> Option<()> {
         let scope = self.rule_scope(credit, target)?;
+        self.bind(scope, "next w", Value::Num(Num::node(target.unit.clone(), new)));
         let What::Weight { projection, .. } = target.what else { return Some(()) };
         let name = self.net(target.net).projections[projection].name.clone();
         let rule = self.modules.item(credit.kind.item).name.text.clone();
@@ -614,7 +628,7 @@ impl Session<'_> {
             let Some(leaf) = self.leaf_of(&path) else { continue };
             let shape = self.graph.var(leaf.var).shape.clone();
             let node = self.lift(&x.num);
-            let value = self.graph.broadcast_to(node, &shape).ok()?;
+            let value = self.graph.broadcast_to(node, &shape).noted(self)?;
             assigns.push(nnm_graph::ir::Assign { to: leaf.var, place: nnm_graph::ir::Place::Whole, add: false, value });
         }
         Some(())

@@ -74,12 +74,11 @@ impl Session<'_> {
         let batch = BATCH.min(data.rows.max(1));
         let result = self.begin_samples(scope, Some(data), &nets, batch, false, span).and_then(|mut p| {
             let x = self.operand(p.scope, e)?;
-            let num = if x.num.stepwise {
+            if x.num.stepwise && !self.keeps_series {
                 self.error("E0527", x.span, "this differs from step to step: reduce it over time (`mean_t`, `last`, `sum_t`)");
                 return None;
-            } else {
-                x.num
-            };
+            }
+            let num = x.num;
             if !matches!(num.repr, Repr::Node(_)) {
                 return Some(self.same_for_all(&num, data.rows));
             }
@@ -103,12 +102,13 @@ impl Session<'_> {
         let node = self.lift(num);
         let (shape, batched) = (self.graph.shape(node).to_vec(), self.graph.node(node).batched);
         let rounds = data.rows.div_ceil(p.batch).max(1);
+        let copies = if num.stepwise { p.steps as usize } else { 1 };
         let out = self.graph.add_var(Var {
             name: "values".into(),
             elem: VarElem::Real,
             shape: shape.clone(),
             batched: true,
-            times: Some(rounds),
+            times: Some(rounds * copies),
         });
         let states = if p.steps > 0 {
             self.settle_histories()?;
@@ -120,8 +120,17 @@ impl Session<'_> {
             Some((new, initial)) => self.presentation_stmts(p, new, initial),
             None => vec![],
         };
-        let store = Assign { to: out, place: Place::Time(Int::Loop(ROUND)), add: false, value: node };
-        body.push(Stmt::Stage { about: "values".into(), assigns: vec![store] });
+        let round = Int::Mul(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(copies as i64)));
+        if num.stepwise {
+            let place = Place::Time(Int::Add(Box::new(round), Box::new(Int::Loop(TIME))));
+            let store = Assign { to: out, place, add: false, value: node };
+            if let Some(Stmt::For { body, .. }) = body.iter_mut().find(|s| matches!(s, Stmt::For { .. })) {
+                body.push(Stmt::Stage { about: "values".into(), assigns: vec![store] });
+            }
+        } else {
+            let store = Assign { to: out, place: Place::Time(round), add: false, value: node };
+            body.push(Stmt::Stage { about: "values".into(), assigns: vec![store] });
+        }
         let mut round = self.fetches(p, &body);
         round.extend(body);
         let program = self.samples_program("evaluate", vec![rounds_loop(round)], p.batch);
@@ -129,7 +138,7 @@ impl Session<'_> {
         if self.mode == Mode::Check {
             return Some(Num { repr: Repr::Unknown, class: None, ..num.clone() });
         }
-        let array = match self.run_rounds(p, program, data.rows, rounds, out, &shape) {
+        let array = match self.run_rounds(p, program, data.rows, rounds, copies, out, &shape) {
             Ok(array) => array,
             Err(failure) => {
                 self.failure = Some(failure);
@@ -170,12 +179,14 @@ impl Session<'_> {
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn run_rounds(
         &mut self,
         p: &Presentation,
         program: GraphProgram,
         rows: usize,
         rounds: usize,
+        copies: usize,
         out: nnm_graph::ir::VarId,
         shape: &[usize],
     ) -> Result<Array, Failure> {
@@ -194,9 +205,17 @@ impl Session<'_> {
                 status::OK => {}
                 code => return Err(Failure::bug(format!("an evaluation ended with status {code}"))),
             }
-            values.extend_from_slice(&engine.read(out, round)[..here * size]);
+            for sample in 0..here {
+                for copy in 0..copies {
+                    let all = engine.read(out, round * copies + copy);
+                    values.extend_from_slice(&all[sample * size..(sample + 1) * size]);
+                }
+            }
         }
         let mut full = vec![rows];
+        if copies > 1 {
+            full.push(copies);
+        }
         full.extend(shape);
         Ok(shaped(&full, values))
     }

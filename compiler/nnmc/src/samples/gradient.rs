@@ -5,6 +5,7 @@ use nnm_kir::ir::Int;
 use nnm_syntax::span::Span;
 
 use super::{OverTime, Presentation, Reduction, TIME};
+use crate::failure::Noted;
 use crate::eval::Call;
 use crate::session::Session;
 use crate::unit::Unit;
@@ -139,7 +140,7 @@ impl Session<'_> {
         for sum in &added {
             let value = self.at_kept(sum.step, &kept)?;
             let before = self.read_whole(sum.total);
-            let value = self.graph.binary(Binary::Add, before, value).ok()?;
+            let value = self.graph.binary(Binary::Add, before, value).noted(self)?;
             assigns.push(Assign { to: sum.total, place: Place::Whole, add: false, value });
         }
         for to in flows.iter().chain(added.iter().map(|s| &s.total)) {
@@ -188,19 +189,19 @@ impl Session<'_> {
             OverTime::Sum => Some(seed),
             OverTime::Mean => {
                 let part = self.graph.constant(1.0 / p.steps as f64);
-                self.graph.binary(Binary::Mul, part, seed).ok()
+                self.graph.binary(Binary::Mul, part, seed).noted(self)
             }
             OverTime::Last => {
                 let now = self.graph.count(Int::Loop(TIME));
                 let last = self.graph.constant((p.steps - 1) as f64);
-                let is_last = self.graph.binary(Binary::Eq, now, last).ok()?;
+                let is_last = self.graph.binary(Binary::Eq, now, last).noted(self)?;
                 let zero = self.graph.constant(0.0);
-                self.graph.select(is_last, seed, zero).ok()
+                self.graph.select(is_last, seed, zero).noted(self)
             }
             OverTime::Max => {
-                let held = self.graph.binary(Binary::Eq, r.step, r.read).ok()?;
+                let held = self.graph.binary(Binary::Eq, r.step, r.read).noted(self)?;
                 let zero = self.graph.constant(0.0);
-                self.graph.select(held, seed, zero).ok()
+                self.graph.select(held, seed, zero).noted(self)
             }
         }
     }

@@ -11,6 +11,7 @@ mod train;
 use nnm_graph::ir::{NodeId, VarId};
 use nnm_kir::ir::LoopId;
 
+pub use credit::Credit;
 pub use present::Presentation;
 pub use train::Training;
 

@@ -7,6 +7,7 @@ use nnm_syntax::span::Span;
 
 use super::credit::Target;
 use super::present::with_fields;
+use crate::failure::Noted;
 use crate::hir::{ItemKind, Optimizer};
 use crate::program::{NewLeaf, Role};
 use crate::session::{Lazy, ScopeId, Session};
@@ -78,7 +79,7 @@ impl Session<'_> {
         let out = self.operand(inner, change)?;
         self.optimizer_assigns(inner, optimizer, target, number, assigns)?;
         let node = self.lift(&out.num);
-        let node = self.graph.broadcast_to(node, &target.shape).ok()?;
+        let node = self.graph.broadcast_to(node, &target.shape).noted(self)?;
         self.scaled_node(node, scale)
     }
 
@@ -87,7 +88,7 @@ impl Session<'_> {
             return Some(node);
         }
         let by = self.graph.constant(by);
-        self.graph.binary(Binary::Mul, by, node).ok()
+        self.graph.binary(Binary::Mul, by, node).noted(self)
     }
 
     fn state_path(target: &Target, number: usize, name: &str) -> String {
@@ -127,7 +128,7 @@ impl Session<'_> {
             let value = self.local(inner, &format!("next {}", next.name.text), next.span)?;
             let num = self.number(value, next.span)?;
             let node = self.lift(&num);
-            let node = self.graph.broadcast_to(node, &target.shape).ok()?;
+            let node = self.graph.broadcast_to(node, &target.shape).noted(self)?;
             let Some(leaf) = self.leaf_of(&Self::state_path(target, number, &next.name.text)) else {
                 let message = format!("`next {0}` needs `state {0}`", next.name.text);
                 self.error("E0431", next.span, message);
@@ -142,17 +143,17 @@ impl Session<'_> {
     pub fn clipped(&mut self, directions: &[NodeId], limit: f64) -> Option<Vec<NodeId>> {
         let mut total: Option<NodeId> = None;
         for d in directions {
-            let square = self.graph.binary(Binary::Mul, *d, *d).ok()?;
-            let sum = self.graph.reduce_all(Reduce::Sum, square).ok()?;
+            let square = self.graph.binary(Binary::Mul, *d, *d).noted(self)?;
+            let sum = self.graph.reduce_all(Reduce::Sum, square).noted(self)?;
             total = Some(match total {
                 None => sum,
-                Some(before) => self.graph.binary(Binary::Add, before, sum).ok()?,
+                Some(before) => self.graph.binary(Binary::Add, before, sum).noted(self)?,
             });
         }
-        let norm = self.graph.unary(Unary::Sqrt, total?).ok()?;
+        let norm = self.graph.unary(Unary::Sqrt, total?).noted(self)?;
         let limit = self.graph.constant(limit);
-        let larger = self.graph.binary(Binary::Max, norm, limit).ok()?;
-        let factor = self.graph.binary(Binary::Div, limit, larger).ok()?;
-        directions.iter().map(|d| self.graph.binary(Binary::Mul, factor, *d).ok()).collect()
+        let larger = self.graph.binary(Binary::Max, norm, limit).noted(self)?;
+        let factor = self.graph.binary(Binary::Div, limit, larger).noted(self)?;
+        directions.iter().map(|d| self.graph.binary(Binary::Mul, factor, *d).noted(self)).collect()
     }
 }

@@ -9,6 +9,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{OverTime, ROUND, Reduction, TIME, slot};
+use crate::failure::Noted;
 use crate::eval::Closure;
 use crate::hir::clause;
 use crate::network::{FrameId, Given, NetId};
@@ -309,12 +310,12 @@ impl Session<'_> {
     pub fn reduction_step(&mut self, r: &Reduction, steps: i64) -> Option<Assign> {
         let value = match r.how {
             OverTime::Last => r.step,
-            OverTime::Sum => self.graph.binary(Binary::Add, r.read, r.step).ok()?,
-            OverTime::Max => self.graph.binary(Binary::Max, r.read, r.step).ok()?,
+            OverTime::Sum => self.graph.binary(Binary::Add, r.read, r.step).noted(self)?,
+            OverTime::Max => self.graph.binary(Binary::Max, r.read, r.step).noted(self)?,
             OverTime::Mean => {
                 let part = self.graph.constant(1.0 / steps as f64);
-                let scaled = self.graph.binary(Binary::Mul, part, r.step).ok()?;
-                self.graph.binary(Binary::Add, r.read, scaled).ok()?
+                let scaled = self.graph.binary(Binary::Mul, part, r.step).noted(self)?;
+                self.graph.binary(Binary::Add, r.read, scaled).noted(self)?
             }
         };
         Some(Assign { to: r.total, place: Place::Whole, add: false, value })

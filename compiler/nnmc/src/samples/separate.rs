@@ -104,7 +104,7 @@ fn separated(g: &mut Graph, own: &[NodeId], shape: &[usize]) -> Result<NodeId, S
     let rank = |g: &Graph, f: NodeId| {
         let s = g.node(f).shape.clone();
         match s.as_slice() {
-            [] | [1] | [_, 1] | [1, 1] => 0,
+            [] | [1] | [_, 1] => 0,
             [_] | [1, _] => 1,
             _ => 2,
         }

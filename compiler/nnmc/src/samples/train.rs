@@ -13,6 +13,7 @@ use super::credit::{Credit, Target, What};
 use super::evaluate::rounds_loop;
 use super::gradient::Sum;
 use super::{Presentation, ROUND, slot};
+use crate::failure::Noted;
 use crate::engine::Engine;
 use crate::eval::Call;
 use crate::events::Event;
@@ -93,18 +94,21 @@ impl Session<'_> {
         let result = match presented {
             Some(mut p) => match self.build_update(t, &plan, &mut p, per_epoch, updates) {
                 Some(built) if self.error_count() == errors => self.run_training(t, &plan, &p, built, per_epoch, updates),
-                _ => Ok(Value::Missing),
+                _ => self.nothing_built("train", errors),
             },
-            None => Ok(Value::Missing),
+            None => self.nothing_built("train", errors),
         };
         self.graph = outer_graph;
         self.program = outer;
-        let mut value = result?;
-        if let (Value::Record(run), Some(failure)) = (&mut value, self.failure.take()) {
-            let _ = run;
-            return Err(failure);
+        result
+    }
+
+    /// After a build without result: errors of the model have been reported, anything else is a fault of ours.
+    pub fn nothing_built(&mut self, what: &str, errors: usize) -> Result<Value, Failure> {
+        if self.error_count() > errors || self.has_errors() {
+            return Ok(Value::Missing);
         }
-        Ok(value)
+        Err(self.failure.take().unwrap_or_else(|| Failure::bug(format!("`{what}` could not be built, and nothing said why"))))
     }
 
     fn training_plan(&mut self, t: &Training) -> Option<Plan> {
@@ -219,6 +223,7 @@ impl Session<'_> {
         let at = self.expr_span(t.scope, by);
         let value = self.eval(t.scope, by);
         let rule = self.rule_of(&value, at)?;
+        self.settling_or_perturbing(&rule.1, &rule.0.text, at)?;
         let optimizer = match clause(clauses, "with") {
             Some(e) => {
                 let at = self.expr_span(t.scope, e);
@@ -247,6 +252,20 @@ impl Session<'_> {
         };
         let during = self.during(t.scope, clauses)?;
         Some(Aim { objective, maximize, over, rule, optimizer, during, span })
+    }
+
+    /// Rules that need further phases of a presentation are refused.
+    fn settling_or_perturbing(&mut self, rule: &Rule, name: &str, span: Span) -> Option<()> {
+        let what = match (&rule.settle, rule.perturbed.first(), rule.noises.first()) {
+            (Some(_), _, _) => "settle",
+            (None, Some(_), _) => "perturbed",
+            (None, None, Some(_)) => "noise",
+            _ => return Some(()),
+        };
+        let message = format!("`{name}` uses `{what}`, which `train` does not carry out");
+        let d = Diagnostic::error("E0555", span, message).help("rules of errors and of activity act: `Backprop`, `FeedbackAlignment`, `Oja` …");
+        self.report(d);
+        None
     }
 
     fn during(&mut self, scope: ScopeId, clauses: &[ast::Clause]) -> Option<Option<(i64, i64)>> {
@@ -299,7 +318,7 @@ impl Session<'_> {
         for (target, change) in changes.values() {
             let mut new = target.read;
             for c in change {
-                new = self.graph.binary(Binary::Add, new, *c).ok()?;
+                new = self.graph.binary(Binary::Add, new, *c).noted(self)?;
             }
             let new = self.bounded(plan, target, new)?;
             assigns.push(Assign { to: target.var, place: Place::Whole, add: false, value: new });
@@ -418,7 +437,7 @@ impl Session<'_> {
             assigns.extend(own);
             changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
         }
-        self.rule_nexts(&credit, &targets, assigns)?;
+        self.rule_nexts(&credit, &targets, changes, assigns)?;
         match objective {
             Some(node) => self.batch_mean_of(node).map(Some),
             None => Some(None),
@@ -468,16 +487,16 @@ impl Session<'_> {
             return None;
         }
         let node = self.lift(&x.num);
-        if maximize { self.graph.unary(nnm_graph::ir::Unary::Neg, node).ok() } else { Some(node) }
+        if maximize { self.graph.unary(nnm_graph::ir::Unary::Neg, node).noted(self) } else { Some(node) }
     }
 
     fn batch_mean_of(&mut self, node: NodeId) -> Option<NodeId> {
         if !self.graph.node(node).batched {
             return Some(node);
         }
-        let sum = self.graph.batch_sum(node).ok()?;
+        let sum = self.graph.batch_sum(node).noted(self)?;
         let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
-        self.graph.binary(Binary::Div, sum, count).ok()
+        self.graph.binary(Binary::Div, sum, count).noted(self)
     }
 
     /// Directions of a network over time: what each step proposes, added up on the way back.
@@ -529,15 +548,15 @@ impl Session<'_> {
         let Some(Value::Num(epoch)) = self.local(p.scope, "epoch", aim.span) else { return None };
         let epoch = self.lift(&epoch);
         let (a, b) = (self.graph.constant(from as f64), self.graph.constant(to as f64));
-        let after = self.graph.binary(Binary::Ge, epoch, a).ok()?;
-        let until = self.graph.binary(Binary::Lt, epoch, b).ok()?;
-        let active = self.graph.binary(Binary::And, after, until).ok()?;
+        let after = self.graph.binary(Binary::Ge, epoch, a).noted(self)?;
+        let until = self.graph.binary(Binary::Lt, epoch, b).noted(self)?;
+        let active = self.graph.binary(Binary::And, after, until).noted(self)?;
         for assign in own {
             let old = self.read_whole(assign.to);
-            assign.value = self.graph.select(active, assign.value, old).ok()?;
+            assign.value = self.graph.select(active, assign.value, old).noted(self)?;
         }
         let zero = self.graph.constant(0.0);
-        self.graph.select(active, change, zero).ok()
+        self.graph.select(active, change, zero).noted(self)
     }
 
     /// `bound w in a .. b` and `normalize` of the rules that act on a target.
@@ -558,7 +577,7 @@ impl Session<'_> {
                     for (end, op) in [(a, Binary::Max), (b, Binary::Min)] {
                         let Some(end) = end else { continue };
                         let end = self.lift(&end);
-                        out = self.graph.binary(op, out, end).ok()?;
+                        out = self.graph.binary(op, out, end).noted(self)?;
                     }
                 }
             }
@@ -567,12 +586,22 @@ impl Session<'_> {
     }
 
     /// `next` values of a rule's own running tensors, which see the new weights as `next w`.
-    fn rule_nexts(&mut self, credit: &Credit, targets: &[Target], assigns: &mut Vec<Assign>) -> Option<()> {
+    fn rule_nexts(
+        &mut self,
+        credit: &Credit,
+        targets: &[Target],
+        changes: &IndexMap<VarId, (Target, Vec<NodeId>)>,
+        assigns: &mut Vec<Assign>,
+    ) -> Option<()> {
         if credit.rule.dynamics.nexts.is_empty() {
             return Some(());
         }
         for target in targets.iter().filter(|t| matches!(t.what, What::Weight { .. })) {
-            self.running_of(credit, target, assigns)?;
+            let mut new = target.read;
+            for change in changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
+                new = self.graph.binary(Binary::Add, new, change).noted(self)?;
+            }
+            self.running_of(credit, target, new, assigns)?;
         }
         Some(())
     }
@@ -847,7 +876,7 @@ impl Session<'_> {
             let reads: Vec<NodeId> = targets.iter().map(|t| t.read).collect();
             let slopes = self.derivatives(&[(mean, None)], &reads, call.span)?;
             for (target, slope) in targets.into_iter().zip(slopes) {
-                let node = self.graph.unary(nnm_graph::ir::Unary::Neg, slope).ok()?;
+                let node = self.graph.unary(nnm_graph::ir::Unary::Neg, slope).noted(self)?;
                 names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
             }
         }

@@ -7,6 +7,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
+use crate::failure::Noted;
 use crate::dynamics::{Equation, EventArrival};
 use crate::hir::clause;
 use crate::network::FrameId;
@@ -165,10 +166,10 @@ impl Session<'_> {
             let step = self.graph.constant((time / dt).round());
             let now = self.graph.count(Int::Loop(STEP));
             let op = if is_from { nnm_graph::ir::Binary::Ge } else { nnm_graph::ir::Binary::Lt };
-            let one = self.graph.binary(op, now, step).ok()?;
+            let one = self.graph.binary(op, now, step).noted(self)?;
             inside = Some(match inside {
                 None => one,
-                Some(before) => self.graph.binary(nnm_graph::ir::Binary::And, before, one).ok()?,
+                Some(before) => self.graph.binary(nnm_graph::ir::Binary::And, before, one).noted(self)?,
             });
         }
         let Some(inside) = inside else { return Some(num) };

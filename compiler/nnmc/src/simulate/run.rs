@@ -32,7 +32,7 @@ impl Session<'_> {
                 let program = self.graph_program(sim, body);
                 self.run_built(sim, duration, b, program)
             }
-            _ => Ok(Value::Missing),
+            _ => self.nothing_built("simulate", errors),
         };
         self.graph = outer_graph;
         self.program = outer;

@@ -8,6 +8,7 @@ use nnm_syntax::ast::{AssignOp, StmtKind};
 use nnm_syntax::span::Span;
 
 use super::{Build, Lumped, SpikeList, add, rem};
+use crate::failure::Noted;
 use crate::hir::Synapse;
 use crate::network::{Edges, FrameId, NetId, Projection, SynapseView};
 use crate::program::{Leaf, NewLeaf, Role};
@@ -360,7 +361,7 @@ impl Session<'_> {
 
     fn signed(&mut self, op: AssignOp, value: nnm_graph::ir::NodeId) -> Option<nnm_graph::ir::NodeId> {
         match op {
-            AssignOp::Sub => self.graph.unary(nnm_graph::ir::Unary::Neg, value).ok(),
+            AssignOp::Sub => self.graph.unary(nnm_graph::ir::Unary::Neg, value).noted(self),
             _ => Some(value),
         }
     }

@@ -15,7 +15,6 @@ pub use spikes::spikes_of;
 use super::Call;
 use crate::eval::operators::Operand;
 use crate::session::Session;
-use crate::unit::Unit;
 use crate::value::{Num, Value};
 
 /// A function of the library that is not written in the language.
@@ -146,8 +145,4 @@ impl Session<'_> {
 /// A number out of a value that a builtin made.
 pub fn done(num: Option<Num>) -> Value {
     num.map_or(Value::Missing, Value::Num)
-}
-
-pub fn real() -> Unit {
-    Unit::REAL
 }

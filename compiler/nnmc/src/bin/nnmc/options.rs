@@ -1,0 +1,82 @@
+//! The options that say how a model is run.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use nnm_compiler::engine::Backend;
+use nnm_compiler::settings::Settings;
+use serde_json::{Value as Json, json};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    F32,
+    F64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendName {
+    /// Machine code.
+    Jit,
+    /// The slow evaluator that checks every access.
+    Interp,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunOptions {
+    /// Give a parameter or `let` another value: `--set rate=3`
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Seed instead of the experiment's
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Precision instead of the experiment's
+    #[arg(long, value_enum)]
+    pub precision: Option<PrecisionName>,
+    /// How kernels are executed
+    #[arg(long, value_enum, default_value = "jit")]
+    pub backend: BackendName,
+    /// Another folder in which to look for data files
+    #[arg(long, value_name = "DIR")]
+    pub data: Vec<PathBuf>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_string(), value.trim().to_string()))
+        }
+        _ => Err("write it as NAME=VALUE".into()),
+    }
+}
+
+impl RunOptions {
+    pub fn settings(&self) -> Settings {
+        let precision = self.precision.and_then(|p| nnm_compiler::engine::precision(p.name()));
+        let backend = match self.backend {
+            BackendName::Jit => Backend::Jit,
+            BackendName::Interp => Backend::Interpreter,
+        };
+        Settings { backend, precision, seed: self.seed, set: self.set.clone(), ..Settings::default() }
+    }
+
+    /// The options for the manifest.
+    pub fn as_json(&self) -> Json {
+        let set: serde_json::Map<String, Json> = self.set.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
+        json!({
+            "set": set,
+            "seed": self.seed,
+            "precision": self.precision.map(PrecisionName::name),
+            "backend": match self.backend { BackendName::Jit => "jit", BackendName::Interp => "interp" },
+            "data": self.data.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl PrecisionName {
+    fn name(self) -> &'static str {
+        match self {
+            PrecisionName::F32 => "f32",
+            PrecisionName::F64 => "f64",
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! `nnmc run`: checks a model, runs its experiments, shows what they report and keeps everything in a run folder.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime};
+
+use nnm_compiler::experiment::{Expectation, Outcome};
+use nnm_compiler::failure::Failure;
+use nnm_compiler::pipeline::{Checked, Run};
+use nnm_compiler::settings::Settings;
+use nnm_compiler::value::Value;
+use nnm_figures::terminal::{Ink, draw_in};
+use nnm_runtime::results::RunFolder;
+use nnm_syntax::diag::{Diagnostic, Severity};
+use nnm_syntax::span::Span;
+use serde_json::{Value as Json, json};
+
+use crate::exit::{self, Exit, Stop};
+use crate::folder::{self, Ended};
+use crate::host::{self, CommandHost, Seen};
+use crate::model::{self, Model};
+use crate::options::RunOptions;
+use crate::progress::Meter;
+use crate::shell::{self, Shell, Style};
+use crate::{parallel, provenance, render, tables};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// The model; without one, the package's only model file
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// Run only this experiment
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+    /// The run folder, instead of `runs/MODEL-EXPERIMENT-N`
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Experiments that are run at the same time
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: u32,
+}
+
+/// What all experiments of a command share.
+struct Job<'a> {
+    shell: &'a Shell,
+    args: &'a RunArgs,
+    model: &'a Model,
+    checked: &'a Checked,
+    names: &'a [String],
+}
+
+/// What became of one experiment; all text is ready to be shown.
+struct Done {
+    exit: Exit,
+    out: String,
+    remarks: String,
+    /// Names given by `--set` that nothing asked for.
+    unused: Vec<String>,
+}
+
+pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
+    let path = match &args.file {
+        Some(path) => path.clone(),
+        None => model::of_package()?,
+    };
+    let model = Model::read(&path)?;
+    let host = CommandHost::new(&path, &args.options.data, Meter::silent());
+    let checked = model.check_aloud(shell, &host, &args.options.settings())?;
+    let names = chosen(&model, args.experiment.as_deref())?;
+    let job = Job { shell, args, model: &model, checked: &checked, names: &names };
+    let ended = AtomicBool::new(false);
+    let work = |k: usize| {
+        let done = run_experiment(&job, &names[k]);
+        let over = done.as_ref().map_or(true, |d| ends_all(d.exit));
+        ended.fetch_or(over, Ordering::Relaxed);
+        done
+    };
+    let mut all: Vec<Done> = vec![];
+    let mut stop = None;
+    let stopped = || ended.load(Ordering::Relaxed) || host::interrupted();
+    parallel::in_order(args.threads as usize, names.len(), stopped, work, |_, done| match done {
+        Some(Ok(done)) => {
+            say(shell, &done);
+            all.push(done);
+        }
+        Some(Err(error)) => stop = Some(error),
+        None => stop = Some(Stop::said(Exit::Bug)),
+    });
+    if let Some(stop) = stop {
+        return Err(stop);
+    }
+    for (name, _) in &args.options.set {
+        if all.iter().all(|done| done.unused.contains(name)) {
+            shell.warning(&format!("nothing in the model asks for `{name}`, given by `--set`"));
+        }
+    }
+    let worst = all.iter().map(|done| done.exit).max().unwrap_or(Exit::Good);
+    Ok(if host::interrupted() { Exit::Interrupted } else { worst })
+}
+
+fn say(shell: &Shell, done: &Done) {
+    if !done.out.is_empty() {
+        shell.out(&done.out);
+    }
+    if !done.remarks.is_empty() {
+        shell.say(&done.remarks);
+    }
+}
+
+/// The experiments to run.
+pub fn chosen(model: &Model, wanted: Option<&str>) -> Result<Vec<String>, Stop> {
+    let names = model.experiments();
+    let Some(wanted) = wanted else {
+        if names.is_empty() {
+            let name = model.name();
+            return Err(Stop::usage(format!("`{name}` has no experiment to run; `nnmc check {name}` checks it")));
+        }
+        return Ok(names);
+    };
+    if names.iter().any(|name| name == wanted) {
+        return Ok(vec![wanted.to_string()]);
+    }
+    let list: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let has = if list.is_empty() { "it has none".into() } else { format!("it has {}", list.join(", ")) };
+    Err(Stop::usage(format!("`{}` has no experiment `{wanted}`; {has}", model.name())))
+}
+
+/// Whether an exit ends the command before its other experiments.
+fn ends_all(exit: Exit) -> bool {
+    !matches!(exit, Exit::Good | Exit::Numeric)
+}
+
+fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
+    let (shell, options) = (job.shell, &job.args.options);
+    let folder = folder::place(job.args.out.as_ref(), &job.model.stem(), name, job.names.len() == 1)?;
+    let settings = Settings { experiment: Some(name.to_string()), ..options.settings() };
+    let meter = if job.args.threads > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
+    let host = CommandHost::new(&job.model.path, &options.data, meter);
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let run = job.checked.run(&host, &settings);
+    let seconds = clock.elapsed().as_secs_f64();
+    let seen = host.take_seen();
+    let news = news(job.checked, &run);
+    let ending = ending(&run, &news);
+    let partial = run.outcomes.is_empty();
+    let outcome = run.outcomes.first().cloned().unwrap_or_else(|| reached(name, &seen));
+    let failed = ending.exit == Exit::Good && outcome.expectations.iter().any(|e| !e.held);
+    let (exit, status) = if failed { (Exit::Numeric, "failed") } else { (ending.exit, ending.status) };
+    let mut out = result(shell, &outcome);
+    let mut remarks = String::new();
+    render::put(shell, &run.sources, &news, &mut out, &mut remarks);
+    if let Some(message) = &ending.message {
+        shell.put_error(message, &mut out, &mut remarks);
+    }
+    if partial && matches!(exit, Exit::Model | Exit::Data) && seen.reports.is_empty() {
+        // There is nothing to keep: only an empty folder goes.
+        let _ = std::fs::remove_dir(folder.path());
+        return Ok(Done { exit, out: if shell.json { out } else { String::new() }, remarks, unused: run.unused });
+    }
+    let ended = Ended {
+        model: &job.model.name(),
+        source: &job.model.text,
+        outcome: &outcome,
+        seed: if partial { options.seed } else { Some(outcome.seed) },
+        seen: &seen,
+        status,
+        manifest: manifest(job, &run, name, started, seconds),
+    };
+    folder::write(&folder, &ended)?;
+    put_place(shell, &folder, seconds, &mut out, &mut remarks);
+    Ok(Done { exit, out, remarks, unused: run.unused })
+}
+
+/// What the run found that checking had not.
+fn news(checked: &Checked, run: &Run) -> Vec<Diagnostic> {
+    let known = |d: &Diagnostic| checked.warnings.iter().any(|w| w.code == d.code && w.span == d.span);
+    let mut news: Vec<Diagnostic> = run.diagnostics.iter().filter(|d| !known(d)).cloned().collect();
+    if let Some(Failure::Numeric(d)) = &run.failure {
+        news.push((**d).clone());
+    }
+    news
+}
+
+/// How a run ended.
+pub struct Ending {
+    pub exit: Exit,
+    /// A word for the manifest.
+    pub status: &'static str,
+    /// What is to be said beside the findings.
+    pub message: Option<String>,
+}
+
+pub fn ending(run: &Run, news: &[Diagnostic]) -> Ending {
+    let ending = |exit, status, message| Ending { exit, status, message };
+    match &run.failure {
+        None if news.iter().any(|d| d.severity == Severity::Error) => {
+            ending(exit::of_findings(news), "the model has errors", None)
+        }
+        None => ending(Exit::Good, "held", None),
+        Some(Failure::Model) => ending(exit::of_findings(news).max(Exit::Model), "the model has errors", None),
+        Some(Failure::Numeric(_)) => ending(Exit::Numeric, "numeric failure", None),
+        Some(Failure::Limit(message)) => ending(Exit::Limit, "refused by a limit", Some(message.clone())),
+        Some(Failure::Bug(message)) => ending(Exit::Bug, "a bug of the compiler", Some(crate::crash::text(message))),
+        Some(Failure::Interrupted) => {
+            ending(Exit::Interrupted, "interrupted", Some("interrupted; what was reached is kept".into()))
+        }
+    }
+}
+
+/// What an experiment that did not come to its end had reported.
+fn reached(name: &str, seen: &Seen) -> Outcome {
+    let expectation = |(text, held, found): &(String, bool, String)| Expectation {
+        text: text.clone(),
+        held: *held,
+        found: found.clone(),
+        span: Span::default(),
+    };
+    Outcome {
+        name: name.to_string(),
+        reports: seen.reports.iter().map(|(n, v)| (n.clone(), Value::Num(v.clone()))).collect(),
+        expectations: seen.expectations.iter().map(expectation).collect(),
+        ..Outcome::default()
+    }
+}
+
+/// An outcome as it is shown on standard output.
+fn result(shell: &Shell, outcome: &Outcome) -> String {
+    if shell.json {
+        return result_json(outcome);
+    }
+    let mut lines = vec![shell.paint(Style::Bold, &outcome.name)];
+    for table in tables::of_reports(&outcome.reports, shell.unicode) {
+        lines.extend(table.lines());
+    }
+    for e in &outcome.expectations {
+        let found = if e.found.is_empty() { String::new() } else { format!("   ({})", e.found) };
+        lines.push(format!("  {} {}{}", shell.mark(e.held), e.text, shell.paint(Style::Dim, &found)));
+    }
+    if let Some((_, figure)) = outcome.figures.first()
+        && shell.unicode
+        && !shell.quiet
+    {
+        let ink = if shell.colour_out { Ink::Ansi } else { Ink::Plain };
+        lines.push(format!("\n{}\n", draw_in(figure, shell.width(), 18, ink)));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn result_json(outcome: &Outcome) -> String {
+    let mut out = String::new();
+    for (name, value) in &outcome.reports {
+        let mut fields = folder::value_json(value);
+        fields["name"] = json!(name);
+        fields["experiment"] = json!(outcome.name);
+        out.push_str(&shell::event_line("report", fields));
+    }
+    for e in &outcome.expectations {
+        let fields = json!({ "experiment": outcome.name, "text": e.text, "held": e.held, "found": e.found });
+        out.push_str(&shell::event_line("expectation", fields));
+    }
+    out
+}
+
+fn put_place(shell: &Shell, folder: &RunFolder, seconds: f64, out: &mut String, remarks: &mut String) {
+    let path = folder.path().display().to_string();
+    if shell.json {
+        out.push_str(&shell::event_line("run", json!({ "folder": path, "seconds": seconds })));
+    } else if !shell.quiet {
+        let text = format!("{path}/report.html   ({})", provenance::duration(seconds));
+        remarks.push_str(&shell.paint_err(Style::Dim, &text));
+        remarks.push('\n');
+    }
+}
+
+fn manifest(job: &Job, run: &Run, name: &str, started: SystemTime, seconds: f64) -> Json {
+    let sources: Vec<Json> = run
+        .sources
+        .files()
+        .map(|(_, source)| json!({ "name": source.name, "sha256": provenance::sha256(source.text.as_bytes()) }))
+        .collect();
+    json!({
+        "schema": 1,
+        "nnmc": crate::VERSION,
+        "model": job.model.name(),
+        "experiment": name,
+        "command": std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        "settings": job.args.options.as_json(),
+        "started": provenance::time(started),
+        "wall_seconds": seconds,
+        "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
+        "sources": sources,
+    })
+}
