@@ -209,6 +209,13 @@ impl Session<'_> {
                 };
             }
         }
+        if self.mode == crate::session::Mode::Check && matches!(wanted, Value::Num(_)) {
+            // While checking, only the first pass of a sweep over numbers is looked at.
+            return match values.first() {
+                Some(Value::Num(num)) => Value::Num(Num::unknown(num.unit.clone())),
+                _ => Value::Missing,
+            };
+        }
         let place = self.expr_span(scope, *first);
         let list: Vec<String> = keys.iter().map(|k| format!("`{}`", self.label(k))).collect();
         self.error("E0229", place, format!("the sweep has no pass for this; it went through {}", list.join(", ")))

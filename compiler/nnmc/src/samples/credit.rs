@@ -544,7 +544,11 @@ impl Session<'_> {
                 let Value::Num(num) = self.population_output(&whole, span) else { continue };
                 let Repr::Node(node) = num.repr else { continue };
                 // Without this output, does the objective still reach its port? Then it is read through others only.
-                let later: Vec<NodeId> = ports.iter().copied().filter(|p| nnm_graph::depends_on(&self.graph, *p, &|n, _| n == node)).collect();
+                let later: Vec<NodeId> = ports
+                    .iter()
+                    .copied()
+                    .filter(|p| *p != node && nnm_graph::depends_on(&self.graph, *p, &|n, _| n == node))
+                    .collect();
                 let mut zeros = std::collections::BTreeMap::new();
                 for port in later {
                     let shape = self.graph.shape(port).to_vec();
