@@ -130,17 +130,14 @@ fn lif_maps() {
 }
 
 /// Hodgkin and Huxley's equations: six exponentials, six rates, currents and four Euler steps.
-fn hodgkin_huxley(precision: &str, n: usize) -> Kernel {
-    let p = precision;
-    kernel(&format!(
-        "kernel hh {p}
-        buffer v: {p}[{n}]
-        buffer m: {p}[{n}]
-        buffer h: {p}[{n}]
-        buffer n: {p}[{n}]
-        buffer i: {p}[{n}]
-        body {{
-          map {n} {{
+const HODGKIN_HUXLEY: &str = "kernel hh PRECISION
+        buffer v: PRECISION[COUNT]
+        buffer m: PRECISION[COUNT]
+        buffer h: PRECISION[COUNT]
+        buffer n: PRECISION[COUNT]
+        buffer i: PRECISION[COUNT]
+        body {
+          map COUNT {
             %0 = load v[0] unit
             %1 = load m[0] unit
             %2 = load h[0] unit
@@ -154,7 +151,7 @@ fn hodgkin_huxley(precision: &str, n: usize) -> Kernel {
             %10 = const 1.0
             %11 = sub %9 %10
             %12 = div %8 %11
-            %13 = const -0.0555555555
+            %13 = const -0.055555556
             %14 = mul %0 %13
             %15 = exp %14
             %16 = const 4.0
@@ -223,9 +220,11 @@ fn hodgkin_huxley(precision: &str, n: usize) -> Kernel {
             %79 = sub %78 %77
             %80 = fma %79 %61 %3
             store n[0] unit = %80
-          }}
-        }}"
-    ))
+          }
+        }";
+
+fn hodgkin_huxley(precision: &str, n: usize) -> Kernel {
+    kernel(&HODGKIN_HUXLEY.replace("PRECISION", precision).replace("COUNT", &n.to_string()))
 }
 
 /// The same in Rust, array by array, with the runtime's `exp` on tiles.
@@ -240,7 +239,7 @@ macro_rules! hh_in_rust {
                 let (h, n, i) = (&mut h[start..start + T], &mut n[start..start + T], &i[start..start + T]);
                 for k in 0..T {
                     e[0][k] = (25.0 - v[k]) * 0.1;
-                    e[1][k] = v[k] * -0.0555555555;
+                    e[1][k] = v[k] * -0.055555556;
                     e[2][k] = v[k] * -0.05;
                     e[3][k] = (30.0 - v[k]) * 0.1;
                     e[4][k] = (10.0 - v[k]) * 0.1;
@@ -311,8 +310,8 @@ fn leak(precision: &str, n: usize) -> Kernel {
 /// Few neurons for many steps in one call.
 fn few_neurons() {
     let steps = 20_000;
-    let kernels: [(&str, fn(&str, usize) -> Kernel); 3] =
-        [("lif", lif), ("leak by parameter", leak), ("hodgkin-huxley", hodgkin_huxley)];
+    type Make = fn(&str, usize) -> Kernel;
+    let kernels: [(&str, Make); 3] = [("lif", lif), ("leak by parameter", leak), ("hodgkin-huxley", hodgkin_huxley)];
     for (name, make) in kernels {
         for (precision, n) in [("f32", 1), ("f64", 1), ("f64", 10), ("f64", 100)] {
             let mut kernel = make(precision, n);
@@ -344,23 +343,68 @@ fn delivery_kernel(precision: &str, cells: usize, fan_out: usize) -> Kernel {
     ))
 }
 
+/// All cells in any order, each with as many connections anywhere.
+fn connected(kernel: &Kernel, cells: usize, fan_out: usize) -> Vec<Aligned> {
+    let mut buffers = memory(kernel, 0.0);
+    let mut state = 1u64;
+    let mut random = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as u32
+    };
+    buffers[0].u32_mut().iter_mut().for_each(|cell| *cell = random() % cells as u32);
+    buffers[1].u32_mut().iter_mut().enumerate().for_each(|(cell, start)| *start = (cell * fan_out) as u32);
+    buffers[2].u32_mut().iter_mut().for_each(|other| *other = random() % cells as u32);
+    buffers
+}
+
 /// `to[other] += w`, 80 edges from each of 4096 cells, of which all fire.
 fn delivery() {
     let (cells, fan_out) = (4096usize, 80usize);
     let edges = cells * fan_out;
     for precision in ["f32", "f64"] {
         let kernel = delivery_kernel(precision, cells, fan_out);
-        let mut buffers = memory(&kernel, 0.0);
-        let mut state = 1u64;
-        let mut random = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 33) as u32
-        };
-        buffers[0].u32_mut().iter_mut().for_each(|cell| *cell = random() % cells as u32);
-        buffers[1].u32_mut().iter_mut().enumerate().for_each(|(cell, start)| *start = (cell * fan_out) as u32);
-        buffers[2].u32_mut().iter_mut().for_each(|other| *other = random() % cells as u32);
+        let mut buffers = connected(&kernel, cells, fan_out);
         let jit = time_kernel(&kernel, &mut buffers, 4);
         println!("{:<34} {:8.3} ns an event", format!("delivery {precision}, 4096 x 80"), jit / edges as f64);
+    }
+}
+
+/// A weight falls by a trace of the other end and is kept within bounds, 80 edges from each of 4096 cells.
+fn plasticity() {
+    let (cells, fan_out) = (4096usize, 80usize);
+    for precision in ["f32", "f64"] {
+        let mut kernel = delivery_kernel(precision, cells, fan_out);
+        let body = kernel_body(
+            "%0 = load w[0] edge
+            %1 = load g[0] other
+            %2 = const -0.01
+            %3 = fma %1 %2 %0
+            %4 = const 0.0
+            %5 = max %3 %4
+            %6 = const 1.0
+            %7 = min %5 %6
+            store w[0] edge = %7",
+        );
+        let nnm_kir::ir::Stmt::Rows(rows) = &mut kernel.body[0] else { continue };
+        rows.body = body;
+        let jit = time_kernel(&kernel, &mut connected(&kernel, cells, fan_out), 4);
+        println!(
+            "{:<34} {:8.3} ns an edge",
+            format!("plasticity {precision}, 4096 x 80"),
+            jit / (cells * fan_out) as f64
+        );
+    }
+}
+
+/// Instructions on the buffers of a delivery.
+fn kernel_body(insts: &str) -> nnm_kir::ir::Body {
+    let mut kernel = delivery_kernel("f32", 1, 1);
+    let text = nnm_kir::print::print(&kernel);
+    let (head, _) = text.split_once("{\n    %0").unwrap_or((&text, ""));
+    kernel = self::kernel(&format!("{head}{{\n{insts}\n}}\n}}"));
+    match kernel.body.remove(0) {
+        nnm_kir::ir::Stmt::Rows(rows) => rows.body,
+        _ => nnm_kir::ir::Body::default(),
     }
 }
 
@@ -386,5 +430,6 @@ fn main() {
     hodgkin_huxley_maps();
     few_neurons();
     delivery();
+    plasticity();
     compile_time();
 }

@@ -1,9 +1,11 @@
 //! The functions of the runtime that compiled kernels call: their names, addresses and signatures.
 
+use crate::CodegenError;
+use crate::jit::fetch::fetch_row;
 use cranelift_codegen::ir::{AbiParam, FuncRef, Function, Signature, types};
 use cranelift_codegen::isa::CallConv;
 use cranelift_jit::{JITBuilder, JITModule};
-use cranelift_module::{Linkage, Module, ModuleResult};
+use cranelift_module::{Linkage, Module};
 use nnm_kir::ir::{Draw, Kernel, Math, Precision, Stmt};
 use nnm_kir::names::Named;
 use nnm_kir::{Prims, runtime};
@@ -17,6 +19,8 @@ pub(crate) enum Callee<'a> {
     Math(Math),
     Draw(Draw),
     Prim(&'a str),
+    /// Prefetches a cell's connections.
+    FetchRow,
 }
 
 impl Callee<'_> {
@@ -26,6 +30,7 @@ impl Callee<'_> {
             Callee::Math(f) => format!("{}.{precision}", f.name()),
             Callee::Draw(draw) => format!("draw.{}.{precision}", draw.name()),
             Callee::Prim(name) => format!("prim.{name}.{precision}"),
+            Callee::FetchRow => String::from("fetch_row"),
         }
     }
 
@@ -35,6 +40,7 @@ impl Callee<'_> {
             Callee::Math(f) => 2 + f.arity(),
             Callee::Draw(draw) => 5 + draw.arity(),
             Callee::Prim(_) => 1,
+            Callee::FetchRow => 6,
         };
         signature.params = vec![AbiParam::new(types::I64); words];
         if let Callee::Prim(_) = self {
@@ -52,6 +58,7 @@ pub(crate) fn define_symbols(builder: &mut JITBuilder, kernel: &Kernel, prims: P
     for (draw, _) in Draw::TABLE {
         builder.symbol(Callee::Draw(*draw).symbol(kernel.precision), draw_address(*draw, kernel.precision));
     }
+    builder.symbol(Callee::FetchRow.symbol(kernel.precision), fetch_row as *const u8);
     let mut names = Vec::new();
     prims_of(&kernel.body, &mut names);
     for name in names {
@@ -113,7 +120,7 @@ impl<'a> Callees<'a> {
         Callees { module, precision, declared: BTreeMap::new() }
     }
 
-    pub fn reference(&mut self, callee: Callee<'_>, function: &mut Function) -> ModuleResult<FuncRef> {
+    pub fn reference(&mut self, callee: Callee<'_>, function: &mut Function) -> Result<FuncRef, CodegenError> {
         let symbol = callee.symbol(self.precision);
         if let Some(known) = self.declared.get(&symbol) {
             return Ok(*known);

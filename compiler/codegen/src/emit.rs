@@ -19,6 +19,7 @@ use nnm_kir::affine::padded;
 use nnm_kir::ir::{Inst, Int, Kernel, LoopId, Map, Ref, Stmt};
 use std::collections::{HashMap, VecDeque};
 
+mod abreast;
 mod arith;
 mod call;
 mod element;
@@ -55,26 +56,9 @@ pub(crate) fn emit(
     builder.append_block_params_for_function_params(entry);
     builder.switch_to_block(entry);
     builder.seal_block(entry);
-    let (buffers, slots) = (builder.block_params(entry)[0], builder.block_params(entry)[1]);
-    let exit = builder.create_block();
-    builder.append_block_param(exit, types::I32);
-    let mut emitter = Emitter {
-        builder,
-        kernel,
-        options,
-        callees,
-        shape: Shape::of(kernel.precision),
-        blend: has_blend(isa),
-        buffers,
-        exit,
-        slots: Vec::new(),
-        loops: Vec::new(),
-        plans: VecDeque::new(),
-        scratch: None,
-        words: None,
-        ints: HashMap::new(),
-        addresses: HashMap::new(),
-    };
+    let slots = builder.block_params(entry)[1];
+    let mut emitter = Emitter::new(kernel, options, callees, builder, entry);
+    emitter.blend = has_blend(isa);
     emitter.prepare(slots);
     if emitter.block(&kernel.body)? {
         let ok = emitter.builder.ins().iconst(types::I32, 0);
@@ -114,7 +98,36 @@ struct Emitter<'a> {
     addresses: HashMap<Ref, Value>,
 }
 
-impl Emitter<'_> {
+impl<'a> Emitter<'a> {
+    fn new(
+        kernel: &'a Kernel,
+        options: &'a Options<'a>,
+        callees: Callees<'a>,
+        mut builder: FunctionBuilder<'a>,
+        entry: Block,
+    ) -> Emitter<'a> {
+        let buffers = builder.block_params(entry)[0];
+        let exit = builder.create_block();
+        builder.append_block_param(exit, types::I32);
+        Emitter {
+            builder,
+            kernel,
+            options,
+            callees,
+            shape: Shape::of(kernel.precision),
+            blend: false,
+            buffers,
+            exit,
+            slots: Vec::new(),
+            loops: Vec::new(),
+            plans: VecDeque::new(),
+            scratch: None,
+            words: None,
+            ints: HashMap::new(),
+            addresses: HashMap::new(),
+        }
+    }
+
     /// Declares slots and stack memory.
     fn prepare(&mut self, slots: Value) {
         let mut uses = Uses { slots: vec![None; self.kernel.slots.len()], ..Uses::default() };
@@ -207,7 +220,7 @@ impl Emitter<'_> {
     }
 
     fn callee(&mut self, callee: Callee<'_>) -> Emitted<FuncRef> {
-        self.callees.reference(callee, self.builder.func).map_err(CodegenError::from)
+        self.callees.reference(callee, self.builder.func)
     }
 
     /// The address of the scratch memory.

@@ -21,6 +21,8 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+pub(crate) mod fetch;
+
 /// The code of one kernel; its memory is freed with it.
 pub struct JitCode {
     entry: KernelFn,

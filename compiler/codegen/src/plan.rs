@@ -338,3 +338,6 @@ impl Scheduler<'_> {
 pub(crate) fn elem_of(kernel: &Kernel, place: &Ref) -> Elem {
     kernel.buffers.get(place.buffer.0 as usize).map_or(Elem::F64, |buffer| buffer.elem)
 }
+
+#[cfg(test)]
+mod tests;

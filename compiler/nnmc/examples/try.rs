@@ -19,7 +19,9 @@ impl Host for Plain {
     fn progress(&self, event: &Event) {
         match event {
             Event::Reported { name, value } => println!("  {name} = {}", nnm_compiler::table::summary(value)),
-            Event::Expected { text, held, found } => println!("  {} {text} ({found})", if *held { "held" } else { "FAILED" }),
+            Event::Expected { text, held, found } => {
+                println!("  {} {text} ({found})", if *held { "held" } else { "FAILED" })
+            }
             _ => {}
         }
     }
@@ -54,7 +56,14 @@ fn main() {
         Err(rejected) => {
             for d in &rejected.diagnostics {
                 let (l, c) = rejected.sources.line_column(d.span);
-                println!("{}:{l}:{c}: {} {} | {:?} | {}", rejected.sources.get(d.span.file).name, d.code, d.message, d.help, rejected.sources.text(d.span));
+                println!(
+                    "{}:{l}:{c}: {} {} | {:?} | {}",
+                    rejected.sources.get(d.span.file).name,
+                    d.code,
+                    d.message,
+                    d.help,
+                    rejected.sources.text(d.span)
+                );
             }
             return;
         }

@@ -50,14 +50,23 @@ impl Engine {
         let lowered = lower(program).map_err(|e| EngineError::Bug(format!("lowering `{}`: {e}", program.name)))?;
         let code = match backend {
             Backend::Jit => {
-                let compiled = nnm_codegen::compile(&lowered.kernel, &nnm_codegen::Options { prims: &prims::find, ..Default::default() });
+                let compiled = nnm_codegen::compile(
+                    &lowered.kernel,
+                    &nnm_codegen::Options { prims: &prims::find, ..Default::default() },
+                );
                 Code::Jit(compiled.map_err(|e| EngineError::Bug(format!("compiling `{}`: {e}", program.name)))?)
             }
             Backend::Interpreter => Code::Interpreter,
         };
         let mut memory = allocate(&lowered.kernel)?;
         for (buffer, values) in &lowered.constants {
-            fill(&mut memory[buffer.0 as usize], lowered.kernel.buffers[buffer.0 as usize].elem, 0, values.len(), values.iter().copied());
+            fill(
+                &mut memory[buffer.0 as usize],
+                lowered.kernel.buffers[buffer.0 as usize].elem,
+                0,
+                values.len(),
+                values.iter().copied(),
+            );
         }
         let slots = vec![0; lowered.kernel.slots.len()];
         let (vars, batch) = (program.graph.vars.clone(), program.batch.max(1));
@@ -158,13 +167,27 @@ impl Engine {
         self.vars[var.0 as usize].elem != VarElem::Real
     }
 
-    /// Copies of all buffers, to go back to.
-    pub fn snapshot(&self) -> Result<Vec<Aligned>, EngineError> {
-        self.memory.iter().map(|m| m.duplicate().map_err(|_| EngineError::Memory { bytes: m.used_bytes() as u64 })).collect()
+    /// The first `n` entries of an index var.
+    pub fn indices(&self, var: VarId, n: usize) -> &[u32] {
+        &self.memory[self.buffer(var)].u32()[..n]
     }
 
-    pub fn restore(&mut self, memory: Vec<Aligned>) {
-        self.memory = memory;
+    /// Copies of the vars' buffers, to go back to.
+    pub fn snapshot(&self, vars: &[VarId]) -> Result<Vec<(usize, Aligned)>, EngineError> {
+        let mut out = vec![];
+        for var in vars {
+            let buffer = self.buffer(*var);
+            let memory = &self.memory[buffer];
+            let copy = memory.duplicate().map_err(|_| EngineError::Memory { bytes: memory.used_bytes() as u64 })?;
+            out.push((buffer, copy));
+        }
+        Ok(out)
+    }
+
+    pub fn restore(&mut self, kept: Vec<(usize, Aligned)>) {
+        for (buffer, memory) in kept {
+            self.memory[buffer] = memory;
+        }
     }
 }
 

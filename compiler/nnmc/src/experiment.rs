@@ -237,7 +237,14 @@ impl Session<'_> {
         self.train(&Training { scope, net, data, clauses, block, span })
     }
 
-    fn run_list(&mut self, scope: ScopeId, word: &Name, items: &[ast::ListItem], clauses: &[ast::Clause], outcome: &mut Outcome) {
+    fn run_list(
+        &mut self,
+        scope: ScopeId,
+        word: &Name,
+        items: &[ast::ListItem],
+        clauses: &[ast::Clause],
+        outcome: &mut Outcome,
+    ) {
         match word.text.as_str() {
             "seed" => {
                 if let Some(e) = items.first().map(|i| i.expr)
@@ -318,7 +325,8 @@ impl Session<'_> {
         let (value, file) = (self.eval(scope, item.expr), self.eval(scope, file));
         if let (Value::Network(id), Value::Text(file)) = (value, file) {
             let net = self.net(id);
-            let weights = net.store.iter().filter(|(n, _)| !n.starts_with('@')).map(|(n, a)| (n.clone(), a.clone())).collect();
+            let weights =
+                net.store.iter().filter(|(n, _)| !n.starts_with('@')).map(|(n, a)| (n.clone(), a.clone())).collect();
             outcome.saved.push((file.to_string(), weights));
         }
     }
@@ -356,7 +364,14 @@ impl Session<'_> {
     }
 
     /// `for x in LIST { … }`: passes, whose reports become tables by x.
-    fn run_sweep(&mut self, scope: ScopeId, name: &Name, list: ast::ExprId, block: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
+    fn run_sweep(
+        &mut self,
+        scope: ScopeId,
+        name: &Name,
+        list: ast::ExprId,
+        block: &[Stmt],
+        outcome: &mut Outcome,
+    ) -> Result<(), Failure> {
         let mut keys = self.loop_values(scope, list);
         let numbers = keys.iter().all(|k| matches!(k, Value::Num(_)));
         if self.mode == Mode::Check && numbers {

@@ -120,7 +120,8 @@ impl Checked {
                 }
             }
         }
-        let unused = settings.set.iter().map(|(n, _)| n.clone()).filter(|n| !session.settings.used.contains(n)).collect();
+        let unused =
+            settings.set.iter().map(|(n, _)| n.clone()).filter(|n| !session.settings.used.contains(n)).collect();
         Run {
             outcomes,
             failure,

@@ -1,7 +1,7 @@
 //! `plot` calls to figures: numbers in their units, names as the user wrote them.
 
-use nnm_figures::{Axis, Curve, Figure, Heatmap, Kind, Panel, Series, SpikeGroup};
 use nnm_figures::figure::Cloud;
+use nnm_figures::{Axis, Curve, Figure, Heatmap, Kind, Panel, Series, SpikeGroup};
 use nnm_syntax::ast::{Arg, Clause, ExprId, ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -178,7 +178,12 @@ fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         let (y, shape, unit) = s.plot_numbers(&cut)?;
         let cells = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
         let series = (0..cells.min(12))
-            .map(|k| Series::new(if cells > 1 { format!("{k}") } else { String::new() }, y.iter().skip(k).step_by(cells).copied().collect()))
+            .map(|k| {
+                Series::new(
+                    if cells > 1 { format!("{k}") } else { String::new() },
+                    y.iter().skip(k).step_by(cells).copied().collect(),
+                )
+            })
             .collect();
         panels.push(Panel { axis: axis_of(&item.name, &unit), series });
     }
@@ -195,7 +200,11 @@ fn raster(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         }
         let (values, shape, _) = s.plot_numbers(item)?;
         let cells = shape.last().copied().unwrap_or(1).max(1);
-        let points = values.iter().enumerate().filter(|(_, v)| **v != 0.0).map(|(k, _)| ((k / cells) as f64, (k % cells) as u32));
+        let points = values
+            .iter()
+            .enumerate()
+            .filter(|(_, v)| **v != 0.0)
+            .map(|(k, _)| ((k / cells) as f64, (k % cells) as u32));
         groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect() });
     }
     Some(Kind::Raster { groups, x_axis: Axis::new("time", "ms") })
@@ -227,14 +236,33 @@ fn heatmap(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     if let Some(times) = times {
         // Time runs to the right, cells upwards.
         let (t, name) = readable_times(&times);
-        let turned = (0..columns).flat_map(|c| (0..rows).map(|r| values[r * columns + c]).collect::<Vec<_>>()).collect();
+        let turned =
+            (0..columns).flat_map(|c| (0..rows).map(|r| values[r * columns + c]).collect::<Vec<_>>()).collect();
         let range = (t.first().copied().unwrap_or(0.0), t.last().copied().unwrap_or(1.0));
         let y_range = (0.0, columns as f64);
         let (x_axis, y_axis) = (Axis::new("time", name), Axis::new("cell", ""));
-        return Some(Kind::Heatmap(Heatmap { rows: columns, columns: rows, values: turned, x_axis, x_range: range, y_axis, y_range, value_axis }));
+        return Some(Kind::Heatmap(Heatmap {
+            rows: columns,
+            columns: rows,
+            values: turned,
+            x_axis,
+            x_range: range,
+            y_axis,
+            y_range,
+            value_axis,
+        }));
     }
     let (x_range, y_range) = ((0.0, columns as f64), (0.0, rows as f64));
-    Some(Kind::Heatmap(Heatmap { rows, columns, values, x_axis: Axis::default(), x_range, y_axis: Axis::default(), y_range, value_axis }))
+    Some(Kind::Heatmap(Heatmap {
+        rows,
+        columns,
+        values,
+        x_axis: Axis::default(),
+        x_range,
+        y_axis: Axis::default(),
+        y_range,
+        value_axis,
+    }))
 }
 
 fn bar(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
@@ -268,7 +296,9 @@ fn curves(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     for item in &shown {
         let parts: Vec<(String, Value)> = match (&item.value, sweep_parts(&item.value)) {
             (_, Some((keys, values))) => keys.iter().map(|k| s.label(k)).zip(values).collect(),
-            (Value::List(items), None) => items.iter().enumerate().map(|(k, v)| (format!("{} {k}", item.name), v.clone())).collect(),
+            (Value::List(items), None) => {
+                items.iter().enumerate().map(|(k, v)| (format!("{} {k}", item.name), v.clone())).collect()
+            }
             _ => vec![(item.name.clone(), item.value.clone())],
         };
         axis = Axis::new(item.name.rsplit('.').next().unwrap_or(""), "");

@@ -39,7 +39,9 @@ pub enum Purpose {
     Probe,
     Simulate,
     /// One presentation per sample: training and evaluation.
-    Samples { training: bool },
+    Samples {
+        training: bool,
+    },
 }
 
 #[derive(Debug)]

@@ -149,6 +149,12 @@ impl<'a> Session<'a> {
         if self.settings.emit_graph {
             self.dumps.push((program.name.clone(), nnm_graph::print::print(program)));
         }
+        if self.settings.emit_kernels
+            && self.mode == Mode::Check
+            && let Ok(lowered) = nnm_graph::lower::lower(program)
+        {
+            self.dump_kernel(&lowered.kernel);
+        }
         for (owner, choice) in choices {
             let states = choice.states.join(", ");
             self.solvers.push(format!("{owner}: {states} by {}: {}", choice.method.name(), choice.reason));

@@ -26,7 +26,10 @@ pub enum Unit {
     Zero,
     /// Not known (a generic parameter, or a part already reported): fits everything.
     Unknown,
-    Known { dim: Dim, shown: Option<Shown> },
+    Known {
+        dim: Dim,
+        shown: Option<Shown>,
+    },
 }
 
 impl Unit {
@@ -142,7 +145,11 @@ impl Unit {
             return Some(Unit::REAL);
         }
         let value = units::resolve(text).ok()?;
-        let name = if value.dims == NONE && matches!(text, "steps" | "step" | "epochs" | "episodes" | "updates") { "" } else { text };
+        let name = if value.dims == NONE && matches!(text, "steps" | "step" | "epochs" | "episodes" | "updates") {
+            ""
+        } else {
+            text
+        };
         let shown = Shown { name: name.into(), factor: value.factor, offset: value.offset };
         let shown = if name.is_empty() { None } else { Some(shown) };
         Some(Unit::Known { dim: value.dims, shown })
@@ -183,8 +190,8 @@ fn plain() -> Shown {
 /// The spelling that the field uses for a dimension when the user gave none.
 fn usual(dim: Dim) -> Shown {
     const NAMES: [&str; 22] = [
-        "ms", "mV", "nA", "nS", "Mohm", "pF", "Hz", "m", "m/s", "m/s^2", "kg", "K", "N", "J", "W", "uA/cm^2", "mS/cm^2",
-        "uF/cm^2", "mM", "C", "mV/ms", "ms^-0.5",
+        "ms", "mV", "nA", "nS", "Mohm", "pF", "Hz", "m", "m/s", "m/s^2", "kg", "K", "N", "J", "W", "uA/cm^2",
+        "mS/cm^2", "uF/cm^2", "mM", "C", "mV/ms", "ms^-0.5",
     ];
     if dim == NONE {
         return plain();

@@ -1,7 +1,7 @@
 //! Maps: one fused loop, or tiles with block calls between segments of arithmetic.
 
 use super::element::Place;
-use super::segment::{Count, Tile};
+use super::segment::{Count, Start, Tile};
 use super::uniform::Known;
 use super::{Emitted, Emitter, memory};
 use crate::plan::{Call, Home, Plan};
@@ -142,7 +142,7 @@ impl Emitter<'_> {
     }
 
     /// The addresses of the first elements: of what is loaded and stored one by one, and of gathers with their indices.
-    fn starts(&mut self, insts: &[Inst]) -> Emitted<Vec<Option<(Value, Option<Value>)>>> {
+    fn starts(&mut self, insts: &[Inst]) -> Emitted<Vec<Option<Start>>> {
         let mut starts = Vec::new();
         for inst in insts {
             starts.push(match (inst.read().or(inst.written()), inst) {
@@ -155,7 +155,7 @@ impl Emitter<'_> {
     }
 
     /// The same for the tile that begins at element `first`.
-    fn moved_starts(&mut self, whole: &Tile<'_>, first: Value) -> Vec<Option<(Value, Option<Value>)>> {
+    fn moved_starts(&mut self, whole: &Tile<'_>, first: Value) -> Vec<Option<Start>> {
         let mut known: BTreeMap<Value, Value> = BTreeMap::new();
         let mut moved = |emitter: &mut Self, start: Value, elem: Elem| {
             *known.entry(start).or_insert_with(|| emitter.indexed(start, first, elem))

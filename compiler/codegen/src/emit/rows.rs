@@ -2,26 +2,31 @@
 //!
 //! What does not depend on the edge is computed before its loop. Edges are taken four at a time where the body calls no
 //! block functions: first what depends on no buffer that the body writes, side by side; then the rest, edge after edge,
-//! so that the order of additions is that of the edges.
+//! so that the order of additions is that of the edges. Some deliveries can take a vector of edges at once, see `abreast`.
 
+use super::abreast::is_abreast;
 use super::element::Place;
 use super::uniform::Known;
 use super::{Emitted, Emitter, memory, misplaced};
+use crate::callees::Callee;
 use crate::shape::bytes;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use nnm_kir::insts::written_buffers;
-use nnm_kir::ir::{At, BufId, Elem, Inst, Int, Rows};
+use nnm_kir::ir::{At, BufId, Elem, Inst, Int, Ref, Rows};
 use std::collections::BTreeMap;
 
 /// Edges taken at a time.
 const EDGES: usize = 4;
 /// Bodies of more instructions take one edge at a time.
 const LONG: usize = 40;
+/// Connections are fetched so many list entries before their turn, where they are too many bytes for a near cache.
+const AHEAD: i64 = 2;
+const NEAR: u64 = 512 * 1024;
 
 /// What an instruction depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
+pub(super) enum Level {
     Uniform,
     /// The list entry.
     Own,
@@ -32,15 +37,15 @@ enum Level {
 }
 
 /// The addresses of a delivery, and its body.
-struct Delivery<'a> {
-    rows: &'a Rows,
+pub(super) struct Delivery<'a> {
+    pub rows: &'a Rows,
     levels: Vec<Level>,
     list: Value,
     ptr: Value,
-    other: Option<Value>,
+    pub other: Option<Value>,
     edge: Option<Value>,
     /// By instruction.
-    starts: Vec<Option<Value>>,
+    pub starts: Vec<Option<Value>>,
     line: Option<Place>,
 }
 
@@ -86,13 +91,65 @@ impl Emitter<'_> {
             }
         }
         let start = self.iconst(0);
+        let fetched = self.fetched(&delivery);
+        if !fetched.is_empty() {
+            let most = self.iconst(AHEAD);
+            let first = self.builder.ins().smin(count, most);
+            self.counted(start, first, 1, |emitter, entry| emitter.fetch(&delivery, &fetched, entry))?;
+        }
         self.counted(start, count, 1, |emitter, entry| {
+            if !fetched.is_empty() {
+                let later = emitter.builder.ins().iadd_imm_s(entry, AHEAD);
+                let left = emitter.builder.ins().isub(count, later);
+                emitter.if_positive(left, |emitter| emitter.fetch(&delivery, &fetched, later))?;
+            }
             let own = emitter.load_index(delivery.list, entry);
             let from = emitter.load_index(delivery.ptr, own);
             let next = emitter.builder.ins().iadd_imm_s(own, 1);
             let to = emitter.load_index(delivery.ptr, next);
             emitter.row(&delivery, &known, own, (from, to))
         })
+    }
+
+    /// The arrays by edge that are read in order, with the bytes of their elements; none if all are near.
+    fn fetched(&mut self, delivery: &Delivery<'_>) -> Vec<(Value, u32)> {
+        let mut arrays = Vec::new();
+        let mut bytes_of_all = 0;
+        let mut add = |emitter: &Self, place: &Ref, start: Option<Value>| {
+            let size = bytes(emitter.elem(place));
+            let len = emitter.kernel.buffers.get(place.buffer.0 as usize).map_or(0, |buffer| buffer.len);
+            if let Some(start) = start.filter(|start| !arrays.contains(&(*start, size))) {
+                arrays.push((start, size));
+                bytes_of_all += len * u64::from(size);
+            }
+        };
+        add(self, &delivery.rows.other, delivery.other);
+        if let Some(edge) = &delivery.rows.edge {
+            add(self, edge, delivery.edge);
+        } else {
+            for (inst, start) in delivery.rows.body.insts.iter().zip(&delivery.starts) {
+                if let Some((place, At::Edge)) = inst.read().or(inst.written()) {
+                    add(self, place, *start);
+                }
+            }
+        }
+        if bytes_of_all < NEAR { Vec::new() } else { arrays }
+    }
+
+    /// Prefetches the connections of a list entry, two arrays at a time.
+    fn fetch(&mut self, delivery: &Delivery<'_>, arrays: &[(Value, u32)], entry: Value) -> Emitted<()> {
+        let cell = self.load_index(delivery.list, entry);
+        for pair in arrays.chunks(2) {
+            let mut words = vec![cell, delivery.ptr];
+            for number in 0..2 {
+                let (start, size) = pair.get(number).copied().unwrap_or((delivery.ptr, 0));
+                let size = self.iconst(i64::from(size));
+                words.extend([start, size]);
+            }
+            let callee = self.callee(Callee::FetchRow)?;
+            self.builder.ins().call(callee, &words);
+        }
+        Ok(())
     }
 
     /// The edges of one list entry.
@@ -103,6 +160,13 @@ impl Emitter<'_> {
             known[number] = self.single(delivery, number, &known, site)?;
         }
         let insts = &delivery.rows.body.insts;
+        if is_abreast(delivery.rows, &delivery.levels) {
+            let wide = self.widened(&known);
+            return self.grouped(from, to, self.shape.lanes as usize, |emitter, k, count| match count {
+                1 => emitter.edges(delivery, &known, own, k, 1),
+                _ => emitter.edges_abreast(delivery, &wide, own, k),
+            });
+        }
         let edges = if insts.len() > LONG || insts.iter().any(Inst::is_block_call) { 1 } else { EDGES };
         if edges == 1 {
             return self.counted(from, to, 1, |emitter, k| emitter.edges(delivery, &known, own, k, 1));
@@ -215,7 +279,7 @@ impl Emitter<'_> {
 
 impl Delivery<'_> {
     /// The instructions of a level, in order.
-    fn at(&self, wanted: impl Fn(Level) -> bool) -> Vec<usize> {
+    pub fn at(&self, wanted: impl Fn(Level) -> bool) -> Vec<usize> {
         (0..self.levels.len()).filter(|number| wanted(self.levels[*number])).collect()
     }
 }

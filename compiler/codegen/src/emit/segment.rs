@@ -19,12 +19,15 @@ pub(super) enum Count {
     Given(Value),
 }
 
+/// The address of a load's or store's first element, for a gather of its base and of its first index.
+pub(super) type Start = (Value, Option<Value>);
+
 /// The elements at hand and where everything of them is.
 pub(super) struct Tile<'a> {
     pub insts: &'a [Inst],
     pub uniforms: Vec<Option<Uniform>>,
-    /// By instruction: the address of its first element, for a gather also of its first index.
-    pub starts: Vec<Option<(Value, Option<Value>)>>,
+    /// By instruction.
+    pub starts: Vec<Option<Start>>,
     pub scratch: Option<Value>,
     pub layout: Layout,
     pub count: Count,
@@ -137,7 +140,7 @@ impl Emitter<'_> {
             }
         }
         let mut uniforms = tile.uniforms.clone();
-        let is_used = |number: &usize| uses[*number] > 0 && matches!(uniforms[*number], Some(_));
+        let is_used = |number: &usize| uses[*number] > 0 && uniforms[*number].is_some();
         let mut order: Vec<usize> = (0..uses.len()).filter(is_used).collect();
         order.sort_by_key(|number| (std::cmp::Reverse(uses[*number]), *number));
         order.truncate(room);

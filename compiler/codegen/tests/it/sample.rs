@@ -343,25 +343,49 @@ impl Maker {
 
     fn rows(&mut self) -> Rows {
         let mut insts = Vec::new();
+        // some change weights alone, some add to the other end alone, the others do anything
+        let kind = self.dice.below(4);
         let count = 1 + self.dice.below(10);
         for _ in 0..count {
-            let inst = self.inst(&insts, Maker::rows_load);
+            let inst = match kind {
+                0 | 1 => self.inst_without_calls(&insts),
+                _ => self.inst(&insts, Maker::rows_load),
+            };
             insts.push(inst);
             let reals = of_kind(&insts, Gives::Real);
             if !reals.is_empty() && self.dice.chance(40) {
                 let value = self.dice.pick(&reals);
                 let value = bounded(&mut insts, value, 2.0);
-                let (to, at) = self.rows_place();
-                insts.push(match self.dice.chance(60) {
+                let (to, at) = match kind {
+                    0 => (Ref::new(WEIGHTS[0], 0), At::Edge),
+                    1 => (Ref::new(BufId(0), 0), self.dice.pick(&[&At::Other, &At::Own, &At::Splat]).clone()),
+                    _ => self.rows_place(),
+                };
+                insts.push(match kind == 1 || self.dice.chance(60) {
                     true => Inst::AddTo { to, at, value },
                     false => Inst::Store { to, at, value },
                 });
             }
         }
         let count = Int::Load(Box::new(Ref::new(COUNTS, self.dice.below(4) as i64)));
-        let edge = self.dice.chance(40).then(|| Ref::new(EDGE, 0));
+        let edge = (kind > 1 && self.dice.chance(40)).then(|| Ref::new(EDGE, 0));
         let (list, ptr, other) = (Ref::new(LIST, 0), Ref::new(PTR, 0), Ref::new(OTHER, 0));
         Rows { list, count, ptr, edge, other, body: self.body(insts) }
+    }
+
+    fn inst_without_calls(&mut self, insts: &[Inst]) -> Inst {
+        loop {
+            let inst = self.inst(insts, |maker| {
+                if maker.dice.chance(30) {
+                    return Inst::Load { from: Ref::new(WEIGHTS[0], 0), at: At::Edge };
+                }
+                maker.rows_load()
+            });
+            let takes_first = inst.read().is_some_and(|(place, _)| place.buffer == BufId(0));
+            if !inst.is_block_call() && !takes_first {
+                return inst;
+            }
+        }
     }
 
     fn rows_load(&mut self) -> Inst {

@@ -90,7 +90,8 @@ impl Session<'_> {
             states.insert(next.name.text.clone(), num);
         }
         let counted = self.counted_down(&holds, span);
-        let mut walk = Walk { frame, index, states, holds: counted, ports: self.port_values(scope, &population), scope };
+        let mut walk =
+            Walk { frame, index, states, holds: counted, ports: self.port_values(scope, &population), scope };
         walk.scope = self.walk_scope(&walk);
         let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
         let lumped_new = new[own..].to_vec();
@@ -98,7 +99,11 @@ impl Session<'_> {
     }
 
     fn state_shape(&self, population: &Population, name: &str) -> Vec<usize> {
-        population.states.iter().find(|s| s.name == name).map_or(population.shape.clone(), |s| s.initial.shape().to_vec())
+        population
+            .states
+            .iter()
+            .find(|s| s.name == name)
+            .map_or(population.shape.clone(), |s| s.initial.shape().to_vec())
     }
 
     /// A value spread over the cells, where an equation gave one number for all.
@@ -110,7 +115,14 @@ impl Session<'_> {
         self.apply(span, unit, &[&num], |g, n| g.broadcast_to(n[0], shape))
     }
 
-    fn unless_held(&mut self, holds: &IndexMap<String, Num>, name: &str, new: Num, frame: FrameId, index: usize) -> Num {
+    fn unless_held(
+        &mut self,
+        holds: &IndexMap<String, Num>,
+        name: &str,
+        new: Num,
+        frame: FrameId,
+        index: usize,
+    ) -> Num {
         let Some(counter) = holds.get(name).cloned() else { return new };
         let old = self.frame(frame).populations[index].states.get(name).cloned();
         let Some(old) = old else { return new };
@@ -199,7 +211,11 @@ impl Session<'_> {
         if found.is_none() {
             let names = Method::NAMES.map(|(n, _)| format!("`{n}`")).join(", ");
             let d = nnm_syntax::diag::Diagnostic::error("E0437", expr.span, format!("there is no method `{name}`"));
-            let d = crate::suggest::did_you_mean(d, expr.span, crate::suggest::nearest(name, Method::NAMES.iter().map(|(n, _)| *n)));
+            let d = crate::suggest::did_you_mean(
+                d,
+                expr.span,
+                crate::suggest::nearest(name, Method::NAMES.iter().map(|(n, _)| *n)),
+            );
             self.report(d.help(format!("the methods are {names}")));
         }
         found
@@ -250,7 +266,15 @@ impl Session<'_> {
         Some(self.operand(after, when.cond)?.num)
     }
 
-    fn crossing(&mut self, before: ScopeId, after: ScopeId, x: ExprId, level: ExprId, op: CmpOp, span: Span) -> Option<Num> {
+    fn crossing(
+        &mut self,
+        before: ScopeId,
+        after: ScopeId,
+        x: ExprId,
+        level: ExprId,
+        op: CmpOp,
+        span: Span,
+    ) -> Option<Num> {
         let (was, is) = if op == CmpOp::CrossesUp { (Binary::Lt, Binary::Ge) } else { (Binary::Gt, Binary::Le) };
         let (x0, l0) = (self.operand(before, x)?, self.operand(before, level)?);
         let (x1, l1) = (self.operand(after, x)?, self.operand(after, level)?);
@@ -323,7 +347,9 @@ impl Session<'_> {
     fn walk_block(&mut self, walk: &mut Walk, block: &[Stmt], mask: &Num, soft: &mut Option<Num>) -> Option<()> {
         for stmt in block {
             match &stmt.kind {
-                StmtKind::Assign { place, op, value } => self.walk_assign(walk, place, *op, *value, mask, soft, stmt.span)?,
+                StmtKind::Assign { place, op, value } => {
+                    self.walk_assign(walk, place, *op, *value, mask, soft, stmt.span)?
+                }
                 StmtKind::Hold { name, clauses } => self.walk_hold(walk, name, clauses, mask)?,
                 StmtKind::Let { name, value, .. } => {
                     let value = self.eval(walk.scope, *value);
@@ -383,7 +409,13 @@ impl Session<'_> {
         }
     }
 
-    fn walk_hold(&mut self, walk: &mut Walk, name: &Name, clauses: &[nnm_syntax::ast::Clause], mask: &Num) -> Option<()> {
+    fn walk_hold(
+        &mut self,
+        walk: &mut Walk,
+        name: &Name,
+        clauses: &[nnm_syntax::ast::Clause],
+        mask: &Num,
+    ) -> Option<()> {
         let time = self.operand(walk.scope, clause_of(clauses, "for")?)?;
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         let seconds = Unit::parse("s").unwrap_or(Unit::REAL);

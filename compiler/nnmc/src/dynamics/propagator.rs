@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn equal_time_constants_need_no_case() {
         let (tau, dt) = (0.005, 0.001);
-        let e = (-dt / tau as f64).exp();
+        let e = f64::exp(-dt / tau);
         check(&[&[-1.0 / tau, 1.0 / tau], &[0.0, -1.0 / tau]], dt, &[&[e, dt / tau * e], &[0.0, e]]);
     }
 
@@ -96,7 +96,7 @@ mod tests {
     fn zero_leak_and_rotation() {
         check(&[&[0.0]], 0.1, &[&[1.0]]);
         let (w, dt) = (40.0, 0.01);
-        let (s, c) = (w * dt as f64).sin_cos();
+        let (s, c) = f64::sin_cos(w * dt);
         check(&[&[0.0, w], &[-w, 0.0]], dt, &[&[c, s], &[-s, c]]);
     }
 

@@ -64,7 +64,12 @@ type Built<T> = Result<T, nnm_graph::ShapeError>;
 impl Session<'_> {
     /// New values of all states of the equations, in order, and what was chosen. `foreign` are nodes from elsewhere, which
     /// are held over the step.
-    pub fn advance(&mut self, equations: &[Equation], foreign: &[NodeId], dt: f64) -> Built<(Vec<NodeId>, Vec<Choice>)> {
+    pub fn advance(
+        &mut self,
+        equations: &[Equation],
+        foreign: &[NodeId],
+        dt: f64,
+    ) -> Built<(Vec<NodeId>, Vec<Choice>)> {
         let system = System::new(self, equations, foreign)?;
         let mut out: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
         let mut choices = vec![];
@@ -140,7 +145,8 @@ impl<'e> System<'e> {
         }
         let noisy = part.iter().any(|k| depends(s, self.rates[*k], &|op| matches!(op, Op::Draw { .. })));
         let entries = || part.iter().flat_map(|i| part.iter().filter_map(move |j| self.jacobian[*i][*j]));
-        let constant = entries().all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })));
+        let constant =
+            entries().all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })));
         if noisy && constant && part.len() == 1 {
             return (Method::Exact, "an Ornstein-Uhlenbeck process: linear, with white noise");
         }
@@ -221,7 +227,14 @@ impl<'e> System<'e> {
         part.iter().map(|i| part.iter().map(|j| value(*i, *j)).collect()).collect()
     }
 
-    fn propagated(&self, s: &mut Session, part: &[usize], a: &[Vec<Array>], dt: f64, held: Option<usize>) -> Built<Vec<NodeId>> {
+    fn propagated(
+        &self,
+        s: &mut Session,
+        part: &[usize],
+        a: &[Vec<Array>],
+        dt: f64,
+        held: Option<usize>,
+    ) -> Built<Vec<NodeId>> {
         let p = propagator(a, dt);
         let mut inputs = vec![];
         for k in part {
@@ -261,7 +274,9 @@ impl<'e> System<'e> {
             let shape = s.graph.shape(draw).to_vec();
             zeros.insert(draw, s.graph.filled(0.0, &shape));
         }
-        let rate = nnm_graph::substitute(&mut s.graph, self.rates[k], &|_, n| self.kept(n).or_else(|| zeros.get(&n).copied()))?;
+        let rate = nnm_graph::substitute(&mut s.graph, self.rates[k], &|_, n| {
+            self.kept(n).or_else(|| zeros.get(&n).copied())
+        })?;
         self.restored(s, rate)
     }
 

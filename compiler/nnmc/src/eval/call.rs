@@ -68,7 +68,15 @@ impl Call {
 }
 
 impl Session<'_> {
-    pub fn call(&mut self, scope: ScopeId, id: ExprId, callee: ExprId, args: &[Arg], clauses: &[Clause], span: Span) -> Value {
+    pub fn call(
+        &mut self,
+        scope: ScopeId,
+        id: ExprId,
+        callee: ExprId,
+        args: &[Arg],
+        clauses: &[Clause],
+        span: Span,
+    ) -> Value {
         let (_, callee_expr) = self.bare_expr(scope, callee);
         if let ExprKind::Field { base, name } = &callee_expr.kind {
             return self.call_method(scope, *base, name, args, clauses, span);
@@ -120,7 +128,9 @@ impl Session<'_> {
                 self.call_function(&function, call)
             }
             Value::Kind(kind) => self.apply_kind(scope, &kind, args, span, text),
-            Value::Network(_) | Value::Frame(_) | Value::Many(_) => self.call_network(scope, callee, receiver, args, span),
+            Value::Network(_) | Value::Frame(_) | Value::Many(_) => {
+                self.call_network(scope, callee, receiver, args, span)
+            }
             Value::Num(num) if matches!(num.unit, crate::unit::Unit::Unknown) => {
                 Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown))
             }
@@ -146,7 +156,8 @@ impl Session<'_> {
     pub fn call_user(&mut self, item: ItemId, call: &Call) -> Value {
         let declared = self.modules.item(item).clone();
         if self.depth >= DEPTH {
-            let message = format!("`{}` calls itself more than {DEPTH} times: functions do not recur", declared.name.text);
+            let message =
+                format!("`{}` calls itself more than {DEPTH} times: functions do not recur", declared.name.text);
             return self.error("E0221", call.span, message);
         }
         // Fewer arguments than parameters without default: the function itself, with what was given bound.
@@ -339,7 +350,14 @@ impl Session<'_> {
 
 impl Session<'_> {
     /// A network or a part used as a function: `net(x)`, `x |> enc`; of an array of parts, one after the other.
-    fn call_network(&mut self, scope: ScopeId, callee: Value, receiver: Option<Value>, args: &[Arg], span: Span) -> Value {
+    fn call_network(
+        &mut self,
+        scope: ScopeId,
+        callee: Value,
+        receiver: Option<Value>,
+        args: &[Arg],
+        span: Span,
+    ) -> Value {
         let mut operands = vec![];
         if let Some(value) = receiver {
             let Some(num) = self.number(value, span) else { return Value::Missing };
@@ -373,10 +391,13 @@ impl Session<'_> {
 
 /// The names that may be given in a call of a kind, in order.
 pub fn parameter_names(item: &hir::Item) -> Vec<String> {
-    let decls = |lists: &[&[hir::Decl]]| lists.iter().flat_map(|l| l.iter()).map(|d| d.name.text.clone()).collect::<Vec<_>>();
+    let decls =
+        |lists: &[&[hir::Decl]]| lists.iter().flat_map(|l| l.iter()).map(|d| d.name.text.clone()).collect::<Vec<_>>();
     let mut names: Vec<String> = item.params.iter().map(|p| p.name.text.clone()).collect();
     names.extend(match &item.kind {
-        ItemKind::Neuron(n) => decls(&[&n.dynamics.params, &n.dynamics.states, &n.dynamics.weights, &n.dynamics.running]),
+        ItemKind::Neuron(n) => {
+            decls(&[&n.dynamics.params, &n.dynamics.states, &n.dynamics.weights, &n.dynamics.running])
+        }
         ItemKind::Synapse(s) => {
             let mut names = decls(&[&s.dynamics.params, &s.dynamics.weights, &s.dynamics.states]);
             names.push("delay".into());

@@ -192,7 +192,7 @@ impl Session<'_> {
     fn range(&mut self, scope: ScopeId, from: Option<ExprId>, to: Option<ExprId>) -> Value {
         let mut end = |id: Option<ExprId>| match id {
             None => Some(None),
-            Some(id) => self.operand(scope, id).map(|o| Some(o)),
+            Some(id) => self.operand(scope, id).map(Some),
         };
         let (Some(from), Some(to)) = (end(from), end(to)) else { return Value::Missing };
         if let (Some(a), Some(b)) = (&from, &to) {
@@ -227,7 +227,14 @@ impl Session<'_> {
     }
 
     /// While checking, the branch that is not taken is looked at too.
-    fn hold_to_other_branch(&mut self, scope: ScopeId, value: Value, taken: ExprId, other: ExprId, span: Span) -> Value {
+    fn hold_to_other_branch(
+        &mut self,
+        scope: ScopeId,
+        value: Value,
+        taken: ExprId,
+        other: ExprId,
+        span: Span,
+    ) -> Value {
         if self.mode != crate::session::Mode::Check {
             return value;
         }

@@ -98,7 +98,10 @@ impl Session<'_> {
             return array.map_or(Value::Missing, |a| Value::Num(Num::array(unit, a)));
         }
         if net.member_names().contains(&name.text) {
-            let message = format!("`{}.{}` has a value only while data are given: use it in `evaluate(… on DATA)`", net.path, name.text);
+            let message = format!(
+                "`{}.{}` has a value only while data are given: use it in `evaluate(… on DATA)`",
+                net.path, name.text
+            );
             return self.error("E0440", name.span, message);
         }
         self.no_member(id, name)
@@ -199,7 +202,13 @@ impl Session<'_> {
     }
 
     /// `net.syn[0, 1 .. 5].w`: the weights between the senders and targets chosen.
-    fn selected_weights(&mut self, num: Num, p: &ProjectionRef, projection: &crate::network::Projection, span: Span) -> Value {
+    fn selected_weights(
+        &mut self,
+        num: Num,
+        p: &ProjectionRef,
+        projection: &crate::network::Projection,
+        span: Span,
+    ) -> Value {
         let Some([pre, post]) = p.select else { return Value::Num(num) };
         let Some(shape) = self.shape(&num) else { return Value::Num(num) };
         let chosen: Vec<f64> = match &projection.edges {
@@ -230,7 +239,8 @@ impl Session<'_> {
         if let Some(value) = self.local(scope, &name.text, name.span) {
             return value;
         }
-        let names: Vec<String> = self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
+        let names: Vec<String> =
+            self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
         self.no_field(name, &names)
     }
 
@@ -246,7 +256,15 @@ impl Session<'_> {
     }
 
     /// `value.f(…)`: a member that is called, else the library's function with the value in front.
-    pub fn call_method(&mut self, scope: ScopeId, base: ExprId, name: &Name, args: &[Arg], clauses: &[Clause], span: Span) -> Value {
+    pub fn call_method(
+        &mut self,
+        scope: ScopeId,
+        base: ExprId,
+        name: &Name,
+        args: &[Arg],
+        clauses: &[Clause],
+        span: Span,
+    ) -> Value {
         let receiver = self.eval(scope, base);
         if matches!(receiver, Value::Missing) {
             return Value::Missing;
@@ -276,7 +294,11 @@ impl Session<'_> {
         match builtins::find(&name.text) {
             Some(builtin) => (builtin.run)(self, &call),
             None => {
-                let d = Diagnostic::error("E0226", name.span, format!("{} has no method `{}`", receiver.describe(), name.text));
+                let d = Diagnostic::error(
+                    "E0226",
+                    name.span,
+                    format!("{} has no method `{}`", receiver.describe(), name.text),
+                );
                 let names: Vec<&str> = builtins::all().map(|b| b.name).collect();
                 let near = suggest::nearest(&name.text, names.into_iter());
                 self.fail(suggest::did_you_mean(d, name.span, near))

@@ -15,7 +15,9 @@ impl Session<'_> {
             Value::Num(num) => self.index_number(scope, num, indices, span).map_or(Value::Missing, Value::Num),
             Value::List(items) | Value::Many(items) => self.index_list(scope, &items, indices, span),
             Value::Data(data) => self.index_data(scope, &data, indices, span),
-            Value::Record(record) if record.contains_key("sweep keys") => self.index_sweep(scope, &record, indices, span),
+            Value::Record(record) if record.contains_key("sweep keys") => {
+                self.index_sweep(scope, &record, indices, span)
+            }
             Value::Population(mut p) => {
                 let size = self.population_length(&p.owner, p.index);
                 let Some(first) = indices.first() else { return Value::Missing };
@@ -158,7 +160,9 @@ impl Session<'_> {
         let Some(first) = indices.first() else { return Value::Missing };
         let (_, expr) = self.bare_expr(scope, *first);
         match self.index_range(scope, *first, items.len()) {
-            Some((from, to)) if matches!(expr.kind, ExprKind::Range { .. }) => Value::List(items[from..to].to_vec().into()),
+            Some((from, to)) if matches!(expr.kind, ExprKind::Range { .. }) => {
+                Value::List(items[from..to].to_vec().into())
+            }
             Some((from, _)) => items[from].clone(),
             None => {
                 let _ = span;
@@ -186,7 +190,9 @@ impl Session<'_> {
         indices: &[ExprId],
         span: Span,
     ) -> Value {
-        let (Some(Value::List(keys)), Some(Value::List(values))) = (record.get("sweep keys"), record.get("sweep values")) else {
+        let (Some(Value::List(keys)), Some(Value::List(values))) =
+            (record.get("sweep keys"), record.get("sweep values"))
+        else {
             return Value::Missing;
         };
         let (keys, values) = (keys.clone(), values.clone());
@@ -200,9 +206,9 @@ impl Session<'_> {
                 return match indices.len() {
                     1 => value.clone(),
                     _ => match value {
-                        Value::Num(num) => {
-                            self.index_number(scope, num.clone(), &indices[1..], span).map_or(Value::Missing, Value::Num)
-                        }
+                        Value::Num(num) => self
+                            .index_number(scope, num.clone(), &indices[1..], span)
+                            .map_or(Value::Missing, Value::Num),
                         Value::Record(inner) => self.index_sweep(scope, inner, &indices[1..], span),
                         _ => Value::Missing,
                     },

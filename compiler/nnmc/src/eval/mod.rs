@@ -14,7 +14,9 @@ pub mod tensor;
 pub mod types;
 mod walk;
 
-pub use builtins::{Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of};
+pub use builtins::{
+    Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
+};
 pub use call::{Call, parameter_names};
 pub use walk::{children, names_in};
 

@@ -88,7 +88,8 @@ impl Session<'_> {
                 None if matches!(a.num.unit, Unit::Unknown) => Unit::Unknown,
                 None => {
                     let what = a.num.unit.describe();
-                    let message = format!("{what} can be raised to whole and half powers that are known now, not to this one");
+                    let message =
+                        format!("{what} can be raised to whole and half powers that are known now, not to this one");
                     self.error("E0303", b.span, message);
                     return None;
                 }
@@ -122,7 +123,14 @@ impl Session<'_> {
         all.map_or(Value::Missing, Value::Num)
     }
 
-    fn compare_one(&mut self, scope: ScopeId, left: &Operand, op: CmpOp, right: ExprId, span: Span) -> Option<(Num, Operand)> {
+    fn compare_one(
+        &mut self,
+        scope: ScopeId,
+        left: &Operand,
+        op: CmpOp,
+        right: ExprId,
+        span: Span,
+    ) -> Option<(Num, Operand)> {
         let op = match op {
             CmpOp::Eq => Binary::Eq,
             CmpOp::Ne => Binary::Ne,
@@ -167,8 +175,12 @@ impl Session<'_> {
     fn same_value(&self, a: &Value, b: &Value) -> bool {
         match (a, b) {
             (Value::Text(a), Value::Text(b)) => a == b,
-            (Value::Kind(a), Value::Kind(b)) => a.item == b.item && (a.text == b.text || a.args.is_empty() || b.args.is_empty()),
-            (Value::List(a), Value::List(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| self.same_value(a, b)),
+            (Value::Kind(a), Value::Kind(b)) => {
+                a.item == b.item && (a.text == b.text || a.args.is_empty() || b.args.is_empty())
+            }
+            (Value::List(a), Value::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| self.same_value(a, b))
+            }
             (Value::Num(a), Value::Num(b)) => match (a.as_const(), b.as_const()) {
                 (Some(a), Some(b)) => a == b,
                 _ => false,

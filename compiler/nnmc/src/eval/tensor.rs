@@ -1,7 +1,7 @@
 //! Tensor operations on numbers: known ones are computed at once, others become nodes of the program being built.
 
-use nnm_graph::ir::{Binary, Graph, NodeId, Op, Unary};
 use nnm_graph::ShapeError;
+use nnm_graph::ir::{Binary, Graph, NodeId, Op, Unary};
 use nnm_runtime::array::Array;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -39,7 +39,8 @@ impl Session<'_> {
         }
         if args.iter().all(|a| matches!(a.repr, Repr::Const(_))) {
             let mut graph = Graph::default();
-            let nodes: Vec<NodeId> = args.iter().filter_map(|a| a.as_const()).map(|a| graph.tensor(a.clone())).collect();
+            let nodes: Vec<NodeId> =
+                args.iter().filter_map(|a| a.as_const()).map(|a| graph.tensor(a.clone())).collect();
             let node = op(&mut graph, &nodes)?;
             return Ok(Repr::Const(nnm_graph::eval(&graph, node, &|_, _| unreachable_array())));
         }

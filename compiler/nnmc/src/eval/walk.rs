@@ -40,7 +40,9 @@ fn call_children(callee: ExprId, args: &[Arg], clauses: &[Clause]) -> Vec<ExprId
         Init::Value(e) | Init::Draw(e) => e,
     }));
     out.extend(clauses.iter().filter_map(|c| match &c.value {
-        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => Some(*e),
+        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => {
+            Some(*e)
+        }
         ClauseValue::None => None,
     }));
     out

@@ -1,6 +1,8 @@
 //! From statements as written to declarations with their parts sorted; what stands in the wrong place is reported.
 
-use nnm_syntax::ast::{self, Body, Clause, ClauseValue, ExprId, ExprKind, Init, ItemKind as AstItem, Name, Stmt, StmtKind};
+use nnm_syntax::ast::{
+    self, Body, Clause, ClauseValue, ExprId, ExprKind, Init, ItemKind as AstItem, Name, Stmt, StmtKind,
+};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -270,7 +272,8 @@ impl Build<'_> {
         block: &[Stmt],
     ) -> Trace {
         let post = side.text == "post";
-        let mut trace = Trace { post, name: name.clone(), ty, init, equation: None, next: None, on_spike: vec![], span };
+        let mut trace =
+            Trace { post, name: name.clone(), ty, init, equation: None, next: None, on_spike: vec![], span };
         for stmt in block {
             match &stmt.kind {
                 StmtKind::Equation { place, value } => {
@@ -293,7 +296,8 @@ impl Build<'_> {
     fn trace_equation(&mut self, trace: &Name, place: &[Name], value: ExprId, span: Span) -> Option<Equation> {
         let name = self.single(place, "a derivative")?;
         if name.text != trace.text {
-            let message = format!("the trace `{}` has an equation for itself alone, not for `{}`", trace.text, name.text);
+            let message =
+                format!("the trace `{}` has an equation for itself alone, not for `{}`", trace.text, name.text);
             self.out.push(Diagnostic::error("E0215", name.span, message));
             return None;
         }
@@ -345,7 +349,15 @@ impl Build<'_> {
             StmtKind::Connect { from, to, name, pattern, clauses } => {
                 let plastic = clauses.iter().any(|c| c.word.text == "plastic");
                 let (via, name) = (clause(clauses, "via"), name.clone());
-                Some(super::Build::Connect(Connect { from: *from, to: *to, name, pattern: *pattern, via, plastic, span }))
+                Some(super::Build::Connect(Connect {
+                    from: *from,
+                    to: *to,
+                    name,
+                    pattern: *pattern,
+                    via,
+                    plastic,
+                    span,
+                }))
             }
             StmtKind::For { name, list, block } => {
                 let mut body = vec![];
@@ -369,10 +381,16 @@ impl Build<'_> {
         let mut world = Environment::default();
         for stmt in stmts {
             match &stmt.kind {
-                StmtKind::List { word, items, .. } if word.text == "observe" => world.observe = items.first().map(|i| i.expr),
-                StmtKind::List { word, items, .. } if word.text == "reward" => world.reward = items.first().map(|i| i.expr),
+                StmtKind::List { word, items, .. } if word.text == "observe" => {
+                    world.observe = items.first().map(|i| i.expr)
+                }
+                StmtKind::List { word, items, .. } if word.text == "reward" => {
+                    world.reward = items.first().map(|i| i.expr)
+                }
                 StmtKind::CondWhen { word, cond } if word.text == "done" => world.done = Some(*cond),
-                StmtKind::Decl { word, .. } if word.text == "action" => world.actions.extend(decl(stmt).map(|(_, d)| d)),
+                StmtKind::Decl { word, .. } if word.text == "action" => {
+                    world.actions.extend(decl(stmt).map(|(_, d)| d))
+                }
                 _ if self.dynamic(stmt, &mut world.dynamics) => {}
                 _ => self.misplaced(stmt),
             }
@@ -405,7 +423,9 @@ fn split(stmts: &[Stmt], word: &str) -> (Vec<Decl>, Vec<Stmt>) {
 /// The expression of a clause.
 pub fn clause(clauses: &[Clause], word: &str) -> Option<ExprId> {
     clauses.iter().find(|c| c.word.text == word).and_then(|c| match &c.value {
-        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => Some(*e),
+        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => {
+            Some(*e)
+        }
         ClauseValue::None => None,
     })
 }

@@ -64,7 +64,12 @@ impl Modules {
         let parsed = nnm_syntax::parse(file, &text);
         self.diagnostics.extend(parsed.diagnostics);
         let id = ModuleId(self.modules.len() as u32);
-        self.modules.push(Module { path: "--set".into(), file: parsed.file, own: IndexMap::new(), seen: IndexMap::new() });
+        self.modules.push(Module {
+            path: "--set".into(),
+            file: parsed.file,
+            own: IndexMap::new(),
+            seen: IndexMap::new(),
+        });
         id
     }
 

@@ -13,6 +13,9 @@ use crate::session::{Lazy, ScopeId, Session};
 use crate::suggest;
 use crate::value::{Argument, Value};
 
+/// A connection's target: the population, which of its cells, the port named.
+type TargetEnd = (usize, Option<(usize, usize)>, Option<Name>);
+
 impl Session<'_> {
     /// Builds the network that an architecture with its arguments declares; `path` is how the experiment calls it.
     pub fn build_network(&mut self, kind: &Kind, path: &str) -> Option<NetId> {
@@ -53,8 +56,12 @@ impl Session<'_> {
                     continue;
                 }
                 (None, None) => {
-                    let d = Diagnostic::error("E0222", kind.span, format!("`{}` needs `{}`", item.name.text, param.name.text))
-                        .label(at, "declared here");
+                    let d = Diagnostic::error(
+                        "E0222",
+                        kind.span,
+                        format!("`{}` needs `{}`", item.name.text, param.name.text),
+                    )
+                    .label(at, "declared here");
                     self.fail(d)
                 }
             };
@@ -69,8 +76,12 @@ impl Session<'_> {
                 (Some(arg), _) => self.argument_value(arg),
                 (None, Some(Init::Value(id) | Init::Draw(id))) => self.eval(scope, id),
                 (None, None) => {
-                    let d = Diagnostic::error("E0222", kind.span, format!("`{}` needs `{}`", item.name.text, param.name.text))
-                        .label(param.span, "declared here");
+                    let d = Diagnostic::error(
+                        "E0222",
+                        kind.span,
+                        format!("`{}` needs `{}`", item.name.text, param.name.text),
+                    )
+                    .label(param.span, "declared here");
                     self.fail(d)
                 }
             };
@@ -172,7 +183,11 @@ impl Session<'_> {
             Value::Missing => return None,
             Value::Num(n) if matches!(n.unit, Unit::Unknown) => return None,
             other => {
-                self.error("E0403", span, format!("expected a declared kind such as `LIF`, found {}", other.describe()));
+                self.error(
+                    "E0403",
+                    span,
+                    format!("expected a declared kind such as `LIF`, found {}", other.describe()),
+                );
                 return None;
             }
         };
@@ -188,7 +203,11 @@ impl Session<'_> {
         let item = self.modules.item(kind.item).clone();
         let ItemKind::Neuron(neuron) = &item.kind else {
             let word = item.kind.word();
-            self.error("E0404", member.span, format!("a population is made of neurons; `{}` is a `{word}`", item.name.text));
+            self.error(
+                "E0404",
+                member.span,
+                format!("a population is made of neurons; `{}` is a `{word}`", item.name.text),
+            );
             return;
         };
         let taken = self.net(id).member_names().contains(&member.name.text);
@@ -233,7 +252,8 @@ impl Session<'_> {
         for decl in &neuron.inputs {
             let Some(q) = self.quantity_of_cell(decl, scope) else { continue };
             if matches!(decl.name.text.as_str(), "t" | "dt" | "index" | "n" | "training") {
-                let message = format!("a port cannot be called `{}`: every neuron has that name already", decl.name.text);
+                let message =
+                    format!("a port cannot be called `{}`: every neuron has that name already", decl.name.text);
                 self.error("E0405", decl.name.span, message);
             }
             let event = decl.ty.as_ref().is_some_and(|t| matches!(t.kind, nnm_syntax::ast::TypeKind::Event { .. }));
@@ -266,7 +286,14 @@ impl Session<'_> {
         self.quantity_of(decl, scope)
     }
 
-    fn state_of(&mut self, scope: ScopeId, decl: &Decl, running: bool, population: &Population, path: &str) -> Option<State> {
+    fn state_of(
+        &mut self,
+        scope: ScopeId,
+        decl: &Decl,
+        running: bool,
+        population: &Population,
+        path: &str,
+    ) -> Option<State> {
         let q = self.quantity_of_cell(decl, scope)?;
         let mut shape = population.shape.clone();
         shape.extend(&q.shape);
@@ -513,7 +540,7 @@ impl Session<'_> {
         id: NetId,
         scope: ScopeId,
         target: &(ExprId, Option<Name>),
-    ) -> Option<(usize, Option<(usize, usize)>, Option<Name>)> {
+    ) -> Option<TargetEnd> {
         let (at, expr) = self.bare_expr(scope, target.0);
         let span = expr.span;
         match expr.kind {

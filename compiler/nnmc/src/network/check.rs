@@ -87,7 +87,11 @@ impl Session<'_> {
         let name = &equation.name;
         let Some(declared) = dynamics.states.iter().chain(&dynamics.running).find(|s| s.name.text == name.text) else {
             let form = if rate { format!("{}' = …", name.text) } else { format!("next {} = …", name.text) };
-            let d = Diagnostic::error("E0431", name.span, format!("`{form}` is an equation for a state, and there is no `state {}`", name.text));
+            let d = Diagnostic::error(
+                "E0431",
+                name.span,
+                format!("`{form}` is an equation for a state, and there is no `state {}`", name.text),
+            );
             let names: Vec<&str> = dynamics.states.iter().map(|s| s.name.text.as_str()).collect();
             let d = crate::suggest::did_you_mean(d, name.span, crate::suggest::nearest(&name.text, names.into_iter()));
             self.report(d.help(format!("declare it: `state {}: UNIT = VALUE`", name.text)));
@@ -191,13 +195,17 @@ impl Session<'_> {
                 }
                 let (found, wanted) = (right.num.unit.describe(), left.num.unit.describe());
                 let name = place.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".");
-                let d = Diagnostic::error("E0436", right.span, format!("`{name}` is in {wanted}, but this is in {found}"))
-                    .label(first, format!("this is in {wanted}"));
+                let d =
+                    Diagnostic::error("E0436", right.span, format!("`{name}` is in {wanted}, but this is in {found}"))
+                        .label(first, format!("this is in {wanted}"));
                 self.report(d);
             }
             AssignOp::Mul | AssignOp::Div => {
                 if !right.num.unit.is_real() {
-                    let message = format!("a factor of a quantity that keeps its unit is a plain number, not {}", right.num.unit.describe());
+                    let message = format!(
+                        "a factor of a quantity that keeps its unit is a plain number, not {}",
+                        right.num.unit.describe()
+                    );
                     self.error("E0436", right.span, message);
                 }
             }
@@ -224,7 +232,9 @@ impl Session<'_> {
 pub fn clause_of(clauses: &[nnm_syntax::ast::Clause], word: &str) -> Option<ExprId> {
     use nnm_syntax::ast::ClauseValue;
     clauses.iter().find(|c| c.word.text == word).and_then(|c| match &c.value {
-        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => Some(*e),
+        ClauseValue::Expr(e) | ClauseValue::Counted(e, _) | ClauseValue::Named(_, e) | ClauseValue::Given(_, e) => {
+            Some(*e)
+        }
         ClauseValue::None => None,
     })
 }

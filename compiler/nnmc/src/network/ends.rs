@@ -97,7 +97,8 @@ impl Session<'_> {
                 return Some(wide.to_owned().into_shared());
             }
         }
-        let message = format!("expected one value for each of {}, found {}", shape_text(shape), shape_text(array.shape()));
+        let message =
+            format!("expected one value for each of {}, found {}", shape_text(shape), shape_text(array.shape()));
         self.error("E0313", span, message);
         None
     }
@@ -157,7 +158,11 @@ impl Session<'_> {
             sizes.push(self.known_int(call.scope, call.positional(k)?, "a grid's size", 1)? as usize);
         }
         if sizes.iter().product::<usize>() != n {
-            let message = format!("a grid of {} has {} places for {n} cells", shape_text(&sizes), sizes.iter().product::<usize>());
+            let message = format!(
+                "a grid of {} has {} places for {n} cells",
+                shape_text(&sizes),
+                sizes.iter().product::<usize>()
+            );
             self.error("E0414", call.span, message);
             return None;
         }
@@ -201,7 +206,14 @@ impl Session<'_> {
 
     /// The names that an expression over a pair sees: `i`, `j`, `pre.…`, `post.…`. With edges, one value an edge; without,
     /// `pre` varies along the last axis and `post` along the first.
-    pub fn pair_scope(&mut self, outer: ScopeId, pre: Option<&Population>, post: &Population, shape: [usize; 2], edges: Option<&Edges>) -> ScopeId {
+    pub fn pair_scope(
+        &mut self,
+        outer: ScopeId,
+        pre: Option<&Population>,
+        post: &Population,
+        shape: [usize; 2],
+        edges: Option<&Edges>,
+    ) -> ScopeId {
         let scope = self.inner(outer);
         let as_real = |list: &[u32]| list.iter().map(|k| f64::from(*k)).collect::<Vec<f64>>();
         let (i, j) = match edges {

@@ -45,8 +45,14 @@ impl Session<'_> {
             self.probe_population(frame, p);
         }
         let scope = self.frame(frame).scope;
-        let names: Vec<(String, Span)> =
-            self.net(id).lets.iter().map(|l| &l.decl).chain(&self.net(id).outputs).map(|d| (d.name.text.clone(), d.span)).collect();
+        let names: Vec<(String, Span)> = self
+            .net(id)
+            .lets
+            .iter()
+            .map(|l| &l.decl)
+            .chain(&self.net(id).outputs)
+            .map(|d| (d.name.text.clone(), d.span))
+            .collect();
         for (name, span) in names {
             self.local(scope, &name, span);
         }
@@ -130,7 +136,14 @@ impl Session<'_> {
     fn net_weight(&mut self, id: NetId, path: &str, q: &Quantity) -> Num {
         let full = format!("{path}.{}", q.name);
         let home = Some((id, q.name.clone()));
-        self.leaf(NewLeaf { path: &full, role: Role::Weight, unit: q.unit.clone(), shape: &q.shape, batched: false, home })
+        self.leaf(NewLeaf {
+            path: &full,
+            role: Role::Weight,
+            unit: q.unit.clone(),
+            shape: &q.shape,
+            batched: false,
+            home,
+        })
     }
 
     fn population_frame(&mut self, frame: FrameId, index: usize) -> PopulationFrame {
@@ -181,7 +194,14 @@ impl Session<'_> {
         let path = format!("{}.{}", population.name, q.name);
         let full = format!("{}.{path}", self.net(id).path);
         let home = Some((id, path));
-        self.leaf(NewLeaf { path: &full, role: Role::Weight, unit: q.unit.clone(), shape: &q.shape, batched: false, home })
+        self.leaf(NewLeaf {
+            path: &full,
+            role: Role::Weight,
+            unit: q.unit.clone(),
+            shape: &q.shape,
+            batched: false,
+            home,
+        })
     }
 
     /// `t`, `dt`, `training` of the program being built.
@@ -288,7 +308,8 @@ impl Session<'_> {
         }
         let (found, wanted) = (num.unit.describe(), port.unit.describe());
         let message = format!("`{}` brings {found} to the port `{}`, which takes {wanted}", projection.name, port.name);
-        let d = Diagnostic::error("E0415", projection.span, message).label(port.span, format!("the port takes {wanted}"));
+        let d =
+            Diagnostic::error("E0415", projection.span, message).label(port.span, format!("the port takes {wanted}"));
         self.report(d);
         None
     }
@@ -351,7 +372,14 @@ impl Session<'_> {
         if q.shape.is_empty() && self.mode == Mode::Check {
             return Num::unknown(q.unit.clone());
         }
-        self.leaf(NewLeaf { path: &path, role: Role::Weight, unit: q.unit.clone(), shape: &q.shape, batched: false, home })
+        self.leaf(NewLeaf {
+            path: &path,
+            role: Role::Weight,
+            unit: q.unit.clone(),
+            shape: &q.shape,
+            batched: false,
+            home,
+        })
     }
 
     fn shaped_bias(&mut self, projection: &Projection, target: &Population, b: &Num, span: Span) -> Num {
@@ -376,7 +404,11 @@ impl Session<'_> {
         if let Some((from, to)) = projection.target_cells
             && (from, to) != (0, shape[0])
         {
-            self.error("E0416", span, "a connection to some of a population's cells takes a pattern of single synapses");
+            self.error(
+                "E0416",
+                span,
+                "a connection to some of a population's cells takes a pattern of single synapses",
+            );
             return None;
         }
         let out = match (&projection.pattern, w) {
@@ -414,7 +446,8 @@ impl Session<'_> {
         {
             let (found, wanted) = (crate::eval::types::shape_text(&found), crate::eval::types::shape_text(&shape));
             let message = format!("`{}` gives the shape {found}, `{}` has {wanted}", projection.name, target.name);
-            let d = Diagnostic::error("E0315", projection.pattern_span, message).label(target.span, format!("this has {wanted}"));
+            let d = Diagnostic::error("E0315", projection.pattern_span, message)
+                .label(target.span, format!("this has {wanted}"));
             self.report(d);
             return None;
         }
@@ -469,7 +502,8 @@ impl Session<'_> {
         let Some(q) = net.inputs.iter().find(|q| q.name == name).cloned() else { return Value::Missing };
         let path = format!("{}.{name}", net.path);
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
-        let leaf = NewLeaf { path: &path, role: Role::Input, unit: q.unit.clone(), shape: &q.shape, batched, home: None };
+        let leaf =
+            NewLeaf { path: &path, role: Role::Input, unit: q.unit.clone(), shape: &q.shape, batched, home: None };
         let num = self.leaf(leaf);
         Value::Num(Num { class: q.class, ..num })
     }
@@ -607,7 +641,10 @@ impl Session<'_> {
                 self.field(Value::Population(p.clone()), &Name { text: name, span })
             }
             _ => {
-                let message = format!("`{}` has a value only while data are given: use it in `evaluate(… on DATA)`", population.name);
+                let message = format!(
+                    "`{}` has a value only while data are given: use it in `evaluate(… on DATA)`",
+                    population.name
+                );
                 self.error("E0440", span, message)
             }
         }

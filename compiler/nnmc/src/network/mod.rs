@@ -8,9 +8,9 @@ mod pattern;
 mod synapse;
 mod weights;
 
+pub use check::clause_of;
 pub use ends::Drawing;
 pub use frame::{Frame, PopulationFrame};
-pub use check::clause_of;
 pub use pattern::Pattern;
 pub use synapse::SynapseView;
 

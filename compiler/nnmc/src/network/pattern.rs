@@ -12,26 +12,60 @@ use crate::unit::Unit;
 
 #[derive(Clone, Debug)]
 pub enum Pattern {
-    Dense { bias: bool },
-    All { autapses: bool },
+    Dense {
+        bias: bool,
+    },
+    All {
+        autapses: bool,
+    },
     OneToOne,
     /// Each ordered pair with this probability.
-    Random { p: f64, autapses: bool },
-    FanIn { k: usize, autapses: bool, multapses: bool },
-    FanOut { k: usize, autapses: bool, multapses: bool },
-    Total { n: usize, autapses: bool, multapses: bool },
+    Random {
+        p: f64,
+        autapses: bool,
+    },
+    FanIn {
+        k: usize,
+        autapses: bool,
+        multapses: bool,
+    },
+    FanOut {
+        k: usize,
+        autapses: bool,
+        multapses: bool,
+    },
+    Total {
+        n: usize,
+        autapses: bool,
+        multapses: bool,
+    },
     /// Where a condition over the pair holds / with a probability over the pair.
     Where(Closure),
     Probability(Closure),
     /// Pairs from a table of a file.
     From(String, Span),
-    Conv { size: [usize; 2], conv: Conv, bias: bool },
+    Conv {
+        size: [usize; 2],
+        conv: Conv,
+        bias: bool,
+    },
     MaxPool(Pool),
     AvgPool(Pool),
 }
 
 const NAMES: [&str; 13] = [
-    "dense", "all", "one_to_one", "random", "fan_in", "fan_out", "total", "where", "probability", "from", "conv", "max_pool",
+    "dense",
+    "all",
+    "one_to_one",
+    "random",
+    "fan_in",
+    "fan_out",
+    "total",
+    "where",
+    "probability",
+    "from",
+    "conv",
+    "max_pool",
     "avg_pool",
 ];
 

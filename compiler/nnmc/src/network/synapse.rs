@@ -49,7 +49,9 @@ impl Session<'_> {
                     (self.pair_argument(id, &p, &argument, &shape, senders, &path)?, at)
                 }
                 (None, Some(Init::Value(e))) => (self.operand(scope, e)?.num, decl.span),
-                (None, Some(Init::Draw(e))) => (self.draw_values(self.closure(scope, e), scope, &shape, &path)?, decl.span),
+                (None, Some(Init::Draw(e))) => {
+                    (self.draw_values(self.closure(scope, e), scope, &shape, &path)?, decl.span)
+                }
                 (None, None) => {
                     self.error("E0222", p.span, format!("the synapse needs `{}`", decl.name.text));
                     return None;
@@ -96,7 +98,13 @@ impl Session<'_> {
     }
 
     /// The units of a synapse's states.
-    pub fn synapse_state_units(&mut self, id: NetId, k: usize, item: ItemId, synapse: &Synapse) -> Option<Vec<(String, Unit)>> {
+    pub fn synapse_state_units(
+        &mut self,
+        id: NetId,
+        k: usize,
+        item: ItemId,
+        synapse: &Synapse,
+    ) -> Option<Vec<(String, Unit)>> {
         let scope = self.scope(self.modules.item(item).module, None);
         let p = &self.net(id).projections[k];
         if let Some(port) = p.port {
@@ -136,11 +144,19 @@ impl Session<'_> {
         self.dense_synapse(frame, k, item, &synapse, sender)
     }
 
-    fn probe_synapse(&mut self, frame: FrameId, k: usize, item: ItemId, synapse: &Synapse, p: &Projection) -> Option<Num> {
+    fn probe_synapse(
+        &mut self,
+        frame: FrameId,
+        k: usize,
+        item: ItemId,
+        synapse: &Synapse,
+        p: &Projection,
+    ) -> Option<Num> {
         let id = self.frame(frame).net;
         let params = self.synapse_params(id, k, synapse)?;
         let params = params.into_iter().map(|(n, v)| (n, Num::unknown(v.unit))).collect();
-        let states = self.synapse_state_units(id, k, item, synapse)?.into_iter().map(|(n, u)| (n, Num::unknown(u))).collect();
+        let states =
+            self.synapse_state_units(id, k, item, synapse)?.into_iter().map(|(n, u)| (n, Num::unknown(u))).collect();
         let weight = Num::unknown(p.weight.as_ref().map_or(Unit::REAL, |w| w.unit.clone()));
         let post = Value::Names(self.unit_scope(frame, p.target));
         let pre = p.source.map(|(s, _)| Value::Names(self.unit_scope(frame, s)));
@@ -175,7 +191,14 @@ impl Session<'_> {
     }
 
     /// The synapse's formula for every pair at once, summed over the senders.
-    fn dense_synapse(&mut self, frame: FrameId, k: usize, item: ItemId, synapse: &Synapse, sender: &Num) -> Option<Num> {
+    fn dense_synapse(
+        &mut self,
+        frame: FrameId,
+        k: usize,
+        item: ItemId,
+        synapse: &Synapse,
+        sender: &Num,
+    ) -> Option<Num> {
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
         let span = p.span;
@@ -189,7 +212,13 @@ impl Session<'_> {
         });
         self.bind(pre, "y", Value::Num(row));
         let post = self.column_scope(frame, p.target, span);
-        let view = SynapseView { weight, params, states: IndexMap::new(), pre: Some(Value::Names(pre)), post: Value::Names(post) };
+        let view = SynapseView {
+            weight,
+            params,
+            states: IndexMap::new(),
+            pre: Some(Value::Names(pre)),
+            post: Value::Names(post),
+        };
         let scope = self.synapse_scope(item, synapse, &view);
         let output = synapse.dynamics.outputs.first()?;
         let value = self.local(scope, &output.name.text, output.span)?;

@@ -70,14 +70,24 @@ impl Session<'_> {
         }
     }
 
-    fn weight_shape(&mut self, id: NetId, k: usize, p: &Projection, target: &Population, from: &[usize]) -> Option<Vec<usize>> {
+    fn weight_shape(
+        &mut self,
+        id: NetId,
+        k: usize,
+        p: &Projection,
+        target: &Population,
+        from: &[usize],
+    ) -> Option<Vec<usize>> {
         let senders: usize = from.iter().product();
         match &p.pattern {
-            Pattern::Dense { .. } | Pattern::All { autapses: true } => Some(vec![self.target_count(p, target), senders]),
+            Pattern::Dense { .. } | Pattern::All { autapses: true } => {
+                Some(vec![self.target_count(p, target), senders])
+            }
             Pattern::OneToOne => {
                 let targets = self.target_count(p, target);
                 if senders != targets {
-                    let message = format!("`one_to_one` joins {senders} senders to {targets} cells: the numbers differ");
+                    let message =
+                        format!("`one_to_one` joins {senders} senders to {targets} cells: the numbers differ");
                     self.error("E0420", p.pattern_span, message);
                     return None;
                 }
@@ -87,8 +97,12 @@ impl Session<'_> {
             Pattern::Conv { size, conv, .. } => {
                 let (Some(channels), Some(out)) = (from.first(), target.shape.first()) else { return None };
                 if from.len() != 3 || target.shape.len() != 3 {
-                    let d = Diagnostic::error("E0421", p.pattern_span, "`conv` joins [channels, height, width] to the same")
-                        .label(target.span, format!("this has {}", crate::eval::types::shape_text(&target.shape)));
+                    let d = Diagnostic::error(
+                        "E0421",
+                        p.pattern_span,
+                        "`conv` joins [channels, height, width] to the same",
+                    )
+                    .label(target.span, format!("this has {}", crate::eval::types::shape_text(&target.shape)));
                     self.report(d);
                     return None;
                 }
@@ -148,7 +162,14 @@ impl Session<'_> {
         Some(edges)
     }
 
-    fn pairs_where(&mut self, id: NetId, p: &Projection, closure: Closure, shape: [usize; 2], key: Option<u64>) -> Option<Csr> {
+    fn pairs_where(
+        &mut self,
+        id: NetId,
+        p: &Projection,
+        closure: Closure,
+        shape: [usize; 2],
+        key: Option<u64>,
+    ) -> Option<Csr> {
         let (pre, post) = self.end_populations(id, p);
         let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, shape, None);
         let num = self.operand(scope, closure.expr.id)?.num;
@@ -232,8 +253,12 @@ impl Session<'_> {
                     Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, shape, &path)?,
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
                     None => {
-                        let d = Diagnostic::error("E0423", p.span, "the synapse's `w` has no value: give one, `via …(w = …)`")
-                            .label(decl.span, "declared here without one");
+                        let d = Diagnostic::error(
+                            "E0423",
+                            p.span,
+                            "the synapse's `w` has no value: give one, `via …(w = …)`",
+                        )
+                        .label(decl.span, "declared here without one");
                         self.report(d);
                         return None;
                     }
@@ -269,16 +294,23 @@ impl Session<'_> {
             Argument::Value(value) => self.number(value.clone(), p.span),
             Argument::Draw(closure) => self.draw_values(*closure, closure.scope, shape, path),
             Argument::Expr(closure) => {
+                let file = &self.modules.get(closure.expr.module).file;
+                let names = crate::eval::names_in(file, closure.expr.id);
+                let paired = names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j"));
+                let span = self.expr_span(closure.scope, closure.expr.id);
+                if !paired {
+                    return match self.eval(closure.scope, closure.expr.id) {
+                        Value::Text(file) => self.weights_from(&file, span),
+                        value => self.number(value, span),
+                    };
+                }
                 let (pre, post) = self.end_populations(id, p);
                 let full = [self.target_count(p, &post), senders];
                 let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
                 let edges = if p.pattern.is_full() { None } else { edges };
                 let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, full, edges.as_deref());
-                let span = self.expr_span(closure.scope, closure.expr.id);
-                match self.eval(scope, closure.expr.id) {
-                    Value::Text(file) => self.weights_from(&file, span),
-                    value => self.number(value, span),
-                }
+                let value = self.eval(scope, closure.expr.id);
+                self.number(value, span)
             }
         }
     }
@@ -299,7 +331,8 @@ impl Session<'_> {
         let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
         let key = nnm_runtime::random::key(self.seed, path);
         let size: usize = shape.iter().product();
-        let values = (0..size).map(|k| (2.0 * nnm_runtime::random::uniform_f64(key, 0, k as u64) - 1.0) * bound).collect();
+        let values =
+            (0..size).map(|k| (2.0 * nnm_runtime::random::uniform_f64(key, 0, k as u64) - 1.0) * bound).collect();
         Num { unit: Unit::Zero, ..Num::array(Unit::REAL, crate::value::shaped(shape, values)) }
     }
 

@@ -107,7 +107,8 @@ impl Session<'_> {
     fn projection_targets(&mut self, frame: FrameId, k: usize, out: &mut Vec<Target>) {
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
-        let parts = [(&p.weight, What::Weight { frame, projection: k }), (&p.bias, What::Bias { frame, projection: k })];
+        let parts =
+            [(&p.weight, What::Weight { frame, projection: k }), (&p.bias, What::Bias { frame, projection: k })];
         for (q, what) in parts {
             let Some(q) = q else { continue };
             let num = self.projection_weight(id, &p.name, q);
@@ -164,7 +165,11 @@ impl Session<'_> {
             }
             Value::Missing => return None,
             other => {
-                self.error("E0514", span, format!("{} is nothing to train: name a connection or a weight", other.describe()));
+                self.error(
+                    "E0514",
+                    span,
+                    format!("{} is nothing to train: name a connection or a weight", other.describe()),
+                );
                 return None;
             }
         }
@@ -196,7 +201,8 @@ impl Session<'_> {
                 let found = self.shape(&x.num).unwrap_or_default();
                 if w.len() == 2 && found != wanted {
                     let (a, b) = (crate::eval::types::shape_text(&wanted), crate::eval::types::shape_text(&found));
-                    let message = format!("feedback over `{}` has the shape {a} (sender, target), this has {b}", p.name);
+                    let message =
+                        format!("feedback over `{}` has the shape {a} (sender, target), this has {b}", p.name);
                     self.error("E0515", span, message);
                     return None;
                 }
@@ -230,8 +236,12 @@ impl Session<'_> {
                 (None, Some(Init::Value(e))) => self.operand(scope, e)?.num,
                 _ => {
                     let name = &decl.name.text;
-                    let d = Diagnostic::error("E0222", credit.span, format!("the rule `{}` needs `{name}`", credit.kind.text))
-                        .label(decl.span, "declared here");
+                    let d = Diagnostic::error(
+                        "E0222",
+                        credit.span,
+                        format!("the rule `{}` needs `{name}`", credit.kind.text),
+                    )
+                    .label(decl.span, "declared here");
                     self.report(d);
                     return None;
                 }
@@ -283,7 +293,14 @@ impl Session<'_> {
                 let array = self.spread(&num, &shape, decl.span)?;
                 self.net_mut(id).store.insert(local.clone(), array);
             }
-            let leaf = NewLeaf { path: &path, role: Role::Weight, unit, shape: &shape, batched: false, home: Some((id, local)) };
+            let leaf = NewLeaf {
+                path: &path,
+                role: Role::Weight,
+                unit,
+                shape: &shape,
+                batched: false,
+                home: Some((id, local)),
+            };
             let num = self.leaf(leaf);
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
         }
@@ -314,7 +331,8 @@ impl Session<'_> {
         match made {
             Ok(node) => Some(node),
             Err(error) => {
-                let message = format!("`dw` of `{}` does not fit the weights {}: {error}", credit.kind.text, target.path);
+                let message =
+                    format!("`dw` of `{}` does not fit the weights {}: {error}", credit.kind.text, target.path);
                 self.error("E0517", change.span, message);
                 None
             }
@@ -327,7 +345,8 @@ impl Session<'_> {
             return Some(());
         }
         let (found, expected) = (num.unit.describe(), wanted.describe());
-        let message = format!("`dw` of `{}` is in {found}, but for `{}` it is in {expected}", credit.kind.text, target.path);
+        let message =
+            format!("`dw` of `{}` is in {found}, but for `{}` it is in {expected}", credit.kind.text, target.path);
         self.error("E0518", span, message);
         None
     }
@@ -393,7 +412,14 @@ impl Session<'_> {
     }
 
     /// `gradient`: the objective's derivative by this weight, of one sample.
-    fn bind_gradient(&mut self, scope: ScopeId, credit: &Credit, target: &Target, pre: ScopeId, post: ScopeId) -> Option<()> {
+    fn bind_gradient(
+        &mut self,
+        scope: ScopeId,
+        credit: &Credit,
+        target: &Target,
+        pre: ScopeId,
+        post: ScopeId,
+    ) -> Option<()> {
         if credit.objective.is_none() {
             return Some(());
         }
@@ -404,7 +430,9 @@ impl Session<'_> {
                 Some(Value::Num(true_error))
             }
         };
-        let (Some(Value::Num(error)), Some(Value::Num(y))) = (error, self.local(pre, "y", credit.span)) else { return Some(()) };
+        let (Some(Value::Num(error)), Some(Value::Num(y))) = (error, self.local(pre, "y", credit.span)) else {
+            return Some(());
+        };
         let product = self.mul(&error, &y, credit.span);
         let minus = self.unary(Unary::Neg, &product, product.unit.clone(), credit.span);
         self.bind(scope, "gradient", Value::Num(minus));
@@ -535,7 +563,8 @@ impl Session<'_> {
         let Some(objective) = credit.objective else { return vec![] };
         let frames: Vec<(NetId, FrameId)> =
             self.program.as_ref().map(|p| p.frames.iter().map(|(a, b)| (*a, *b)).collect()).unwrap_or_default();
-        let ports: Vec<NodeId> = self.program.as_ref().map(|p| p.port_nodes.values().copied().collect()).unwrap_or_default();
+        let ports: Vec<NodeId> =
+            self.program.as_ref().map(|p| p.port_nodes.values().copied().collect()).unwrap_or_default();
         let mut out = vec![];
         for (id, frame) in frames {
             for index in 0..self.net(id).populations.len() {
@@ -585,7 +614,15 @@ impl Session<'_> {
         self.bind_rule_params(scope, credit)?;
         let cells = self.net(id).populations[p.target].size();
         let weights = p.weight.clone()?;
-        self.bind_rule_tensors(scope, credit, id, &p.name, &[cells, weights.shape.get(1).copied().unwrap_or(1)], &Unit::REAL, size)?;
+        self.bind_rule_tensors(
+            scope,
+            credit,
+            id,
+            &p.name,
+            &[cells, weights.shape.get(1).copied().unwrap_or(1)],
+            &Unit::REAL,
+            size,
+        )?;
         let b = self.operand(scope, expr)?;
         let b = self.lift(&b.num);
         let mut errors = vec![];
@@ -642,9 +679,13 @@ impl Session<'_> {
         for decl in &credit.rule.modulators {
             let given = credit.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let Some(Argument::Expr(c) | Argument::Draw(c)) = given else {
-                let d = Diagnostic::error("E0520", credit.span, format!("`{}` needs its modulator `{}`", credit.kind.text, decl.name.text))
-                    .label(decl.span, "declared here")
-                    .help(format!("`by {}({} = …)`", credit.kind.text, decl.name.text));
+                let d = Diagnostic::error(
+                    "E0520",
+                    credit.span,
+                    format!("`{}` needs its modulator `{}`", credit.kind.text, decl.name.text),
+                )
+                .label(decl.span, "declared here")
+                .help(format!("`by {}({} = …)`", credit.kind.text, decl.name.text));
                 self.report(d);
                 return None;
             };
@@ -656,7 +697,8 @@ impl Session<'_> {
                 Some(shape) if like_post && shape.iter().product::<usize>() == cells => self.column(&x.num, x.span),
                 Some(shape) if like_post && !shape.is_empty() => {
                     let found = crate::eval::types::shape_text(&shape);
-                    let message = format!("`{}` is one number for each of {cells} targets, this has {found}", decl.name.text);
+                    let message =
+                        format!("`{}` is one number for each of {cells} targets, this has {found}", decl.name.text);
                     self.error("E0521", x.span, message);
                     return None;
                 }

@@ -65,7 +65,14 @@ impl Session<'_> {
         self.over_samples(scope, e, data, vec![], span)
     }
 
-    fn over_samples(&mut self, scope: ScopeId, e: ExprId, data: &Dataset, given: Vec<Given>, span: Span) -> Option<Num> {
+    fn over_samples(
+        &mut self,
+        scope: ScopeId,
+        e: ExprId,
+        data: &Dataset,
+        given: Vec<Given>,
+        span: Span,
+    ) -> Option<Num> {
         let nets = self.networks_in(scope, e, &given);
         // What a call of the network runs on needs no input of its own.
         let nets: Vec<(NetId, Vec<Given>)> = nets.into_iter().collect();
@@ -75,7 +82,11 @@ impl Session<'_> {
         let result = self.begin_samples(scope, Some(data), &nets, batch, false, span).and_then(|mut p| {
             let x = self.operand(p.scope, e)?;
             if x.num.stepwise && !self.keeps_series {
-                self.error("E0527", x.span, "this differs from step to step: reduce it over time (`mean_t`, `last`, `sum_t`)");
+                self.error(
+                    "E0527",
+                    x.span,
+                    "this differs from step to step: reduce it over time (`mean_t`, `last`, `sum_t`)",
+                );
                 return None;
             }
             let num = x.num;

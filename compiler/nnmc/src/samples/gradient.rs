@@ -5,8 +5,8 @@ use nnm_kir::ir::Int;
 use nnm_syntax::span::Span;
 
 use super::{OverTime, Presentation, Reduction, TIME};
-use crate::failure::Noted;
 use crate::eval::Call;
+use crate::failure::Noted;
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Repr, Value};
@@ -79,7 +79,10 @@ pub struct Sum {
     pub step: NodeId,
 }
 
-impl Session<'_> {
+/// Given the seeds of a step, what is to be added up over the steps.
+pub type Sums<'f, 's> = dyn FnMut(&mut Session<'s>, &[(NodeId, NodeId)]) -> Option<Vec<Sum>> + 'f;
+
+impl<'s> Session<'s> {
     /// A var of the program's own.
     pub fn work_var(&mut self, name: &str, shape: &[usize], batched: bool, times: Option<usize>) -> VarId {
         self.graph.add_var(Var { name: name.into(), elem: VarElem::Real, shape: shape.to_vec(), batched, times })
@@ -106,7 +109,7 @@ impl Session<'_> {
         p: &Presentation,
         states: &[Assign],
         reductions: &[(Reduction, NodeId)],
-        sums: &mut dyn FnMut(&mut Self, &[(NodeId, NodeId)]) -> Option<Vec<Sum>>,
+        sums: &mut Sums<'_, 's>,
         span: Span,
     ) -> Option<Backward> {
         let kept = self.kept_states(p, states);
@@ -180,7 +183,14 @@ impl Session<'_> {
     }
 
     /// What a reduction hands back to each step.
-    fn reduction_seed(&mut self, p: &Presentation, k: usize, r: &Reduction, by: NodeId, begin: &mut Vec<Assign>) -> Option<NodeId> {
+    fn reduction_seed(
+        &mut self,
+        p: &Presentation,
+        k: usize,
+        r: &Reduction,
+        by: NodeId,
+        begin: &mut Vec<Assign>,
+    ) -> Option<NodeId> {
         let shape = self.graph.shape(r.step).to_vec();
         let var = self.work_var(&format!("over time {k}@back"), &shape, true, None);
         begin.push(Assign { to: var, place: Place::Whole, add: false, value: by });

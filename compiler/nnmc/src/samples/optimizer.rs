@@ -56,8 +56,9 @@ impl Session<'_> {
                 }
                 (None, Some(Init::Value(e))) => self.operand(inner, e)?.num,
                 _ => {
-                    let d = Diagnostic::error("E0222", kind.span, format!("`{}` needs `{}`", kind.text, decl.name.text))
-                        .label(decl.span, "declared here");
+                    let d =
+                        Diagnostic::error("E0222", kind.span, format!("`{}` needs `{}`", kind.text, decl.name.text))
+                            .label(decl.span, "declared here");
                     self.report(d);
                     return None;
                 }
@@ -95,11 +96,23 @@ impl Session<'_> {
         format!("{}@{number}.{name}", target.path)
     }
 
-    fn bind_optimizer_states(&mut self, inner: ScopeId, optimizer: &Optimizer, target: &Target, number: usize) -> Option<()> {
+    fn bind_optimizer_states(
+        &mut self,
+        inner: ScopeId,
+        optimizer: &Optimizer,
+        target: &Target,
+        number: usize,
+    ) -> Option<()> {
         for decl in &optimizer.dynamics.states {
             let path = Self::state_path(target, number, &decl.name.text);
-            let leaf =
-                NewLeaf { path: &path, role: Role::Work, unit: Unit::REAL, shape: &target.shape, batched: false, home: None };
+            let leaf = NewLeaf {
+                path: &path,
+                role: Role::Work,
+                unit: Unit::REAL,
+                shape: &target.shape,
+                batched: false,
+                home: None,
+            };
             let num = self.leaf(leaf);
             self.bind(inner, decl.name.text.clone(), Value::Num(num));
         }

@@ -9,8 +9,8 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{OverTime, ROUND, Reduction, TIME, slot};
-use crate::failure::Noted;
 use crate::eval::Closure;
+use crate::failure::Noted;
 use crate::hir::clause;
 use crate::network::{FrameId, Given, NetId};
 use crate::program::{Leaf, NewLeaf, Program, Purpose, Role};
@@ -61,7 +61,13 @@ impl Session<'_> {
         found.collect()
     }
 
-    fn given(&self, scope: ScopeId, name: &nnm_syntax::ast::Name, value: nnm_syntax::ast::ExprId, clauses: &[Clause]) -> Given {
+    fn given(
+        &self,
+        scope: ScopeId,
+        name: &nnm_syntax::ast::Name,
+        value: nnm_syntax::ast::ExprId,
+        clauses: &[Clause],
+    ) -> Given {
         let over_time = clauses.iter().any(|c| {
             c.word.text == "over"
                 && matches!(&c.value, ClauseValue::Expr(e) if self.text(self.expr_span(scope, *e)).trim() == "time")
@@ -124,7 +130,13 @@ impl Session<'_> {
                 continue;
             };
             let shape = array.shape()[1..].to_vec();
-            let var = |name: String, shape: Vec<usize>, batched| Var { name, elem: VarElem::Real, shape, batched, times: None };
+            let var = |name: String, shape: Vec<usize>, batched| Var {
+                name,
+                elem: VarElem::Real,
+                shape,
+                batched,
+                times: None,
+            };
             let stored = self.graph.add_var(var(format!("data.{name}"), array.shape().to_vec(), false));
             let here = self.graph.add_var(var(name.clone(), shape, true));
             let node = self.read_whole(here);
@@ -178,8 +190,12 @@ impl Session<'_> {
             let steps = self.shape(&value.num).and_then(|s| s.first().copied()).unwrap_or(1);
             p.steps = steps as i64;
         } else if p.steps == 0 && self.has_time(net) {
-            let d = Diagnostic::error("E0510", given.name.span, "this network has equations in time: say how long it is shown each sample")
-                .help("`given x = image for 25 ms step 1 ms`, or `given x = rows over time`");
+            let d = Diagnostic::error(
+                "E0510",
+                given.name.span,
+                "this network has equations in time: say how long it is shown each sample",
+            )
+            .help("`given x = image for 25 ms step 1 ms`, or `given x = rows over time`");
             self.report(d);
             return None;
         }
@@ -192,14 +208,22 @@ impl Session<'_> {
         net.populations.iter().any(|p| p.spiking || p.states.iter().any(|s| !s.running))
     }
 
-    fn give(&mut self, p: &mut Presentation, frame: FrameId, givens: &[Given], data: Option<&Dataset>, _span: Span) -> Option<()> {
+    fn give(
+        &mut self,
+        p: &mut Presentation,
+        frame: FrameId,
+        givens: &[Given],
+        data: Option<&Dataset>,
+        _span: Span,
+    ) -> Option<()> {
         let id = self.frame(frame).net;
         let inputs = self.net(id).inputs.clone();
         for given in givens {
             let Some(input) = inputs.iter().find(|q| q.name == given.name.text).cloned() else {
                 let net = self.net(id).path.clone();
                 let names: Vec<String> = inputs.iter().map(|q| q.name.clone()).collect();
-                let d = Diagnostic::error("E0511", given.name.span, format!("`{net}` has no input `{}`", given.name.text));
+                let d =
+                    Diagnostic::error("E0511", given.name.span, format!("`{net}` has no input `{}`", given.name.text));
                 let near = crate::suggest::nearest(&given.name.text, names.iter().map(String::as_str));
                 self.report(crate::suggest::did_you_mean(d, given.name.span, near));
                 return None;
@@ -221,7 +245,9 @@ impl Session<'_> {
         }
         // A field of an input's name is given to it.
         for input in &inputs {
-            if self.frame(frame).inputs.contains_key(&input.name) || !data.is_some_and(|d| d.fields.contains_key(&input.name)) {
+            if self.frame(frame).inputs.contains_key(&input.name)
+                || !data.is_some_and(|d| d.fields.contains_key(&input.name))
+            {
                 continue;
             }
             if let Some(value) = self.local(p.scope, &input.name, input.span) {
@@ -419,8 +445,14 @@ impl Session<'_> {
             if self.program.as_ref().is_some_and(|p| !p.leaves.contains_key(&path)) {
                 fresh.push(k);
             }
-            let leaf =
-                NewLeaf { path: &path, role: Role::State, unit: unit.clone(), shape: &population.shape, batched, home: None };
+            let leaf = NewLeaf {
+                path: &path,
+                role: Role::State,
+                unit: unit.clone(),
+                shape: &population.shape,
+                batched,
+                home: None,
+            };
             last = Some(self.leaf(leaf));
         }
         for k in fresh {
@@ -441,7 +473,11 @@ impl Session<'_> {
             let base = format!("{}.{}.before", self.net(id).path, population.name);
             let to = self.program.as_ref()?.leaves.get(&format!("{base}@{k}"))?.var;
             let value = if k == 1 {
-                let whole = crate::value::PopulationRef { owner: crate::value::Owner::Frame(frame), index: source, cells: None };
+                let whole = crate::value::PopulationRef {
+                    owner: crate::value::Owner::Frame(frame),
+                    index: source,
+                    cells: None,
+                };
                 let value = self.population_output(&whole, population.span);
                 let num = self.number(value, population.span)?;
                 self.lift(&num)

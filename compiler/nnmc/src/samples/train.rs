@@ -13,11 +13,11 @@ use super::credit::{Credit, Target, What};
 use super::evaluate::rounds_loop;
 use super::gradient::Sum;
 use super::{Presentation, ROUND, slot};
-use crate::failure::Noted;
 use crate::engine::Engine;
 use crate::eval::Call;
 use crate::events::Event;
 use crate::failure::Failure;
+use crate::failure::Noted;
 use crate::hir::{Optimizer, Rule, clause};
 use crate::network::{FrameId, NetId};
 use crate::session::{Mode, ScopeId, Session};
@@ -93,7 +93,9 @@ impl Session<'_> {
         let presented = self.begin_samples(t.scope, data.as_deref(), &[(t.net, given)], batch, true, t.span);
         let result = match presented {
             Some(mut p) => match self.build_update(t, &plan, &mut p, per_epoch, updates) {
-                Some(built) if self.error_count() == errors => self.run_training(t, &plan, &p, built, per_epoch, updates),
+                Some(built) if self.error_count() == errors => {
+                    self.run_training(t, &plan, &p, built, per_epoch, updates)
+                }
                 _ => self.nothing_built("train", errors),
             },
             None => self.nothing_built("train", errors),
@@ -108,7 +110,10 @@ impl Session<'_> {
         if self.error_count() > errors || self.has_errors() {
             return Ok(Value::Missing);
         }
-        Err(self.failure.take().unwrap_or_else(|| Failure::bug(format!("`{what}` could not be built, and nothing said why"))))
+        Err(self
+            .failure
+            .take()
+            .unwrap_or_else(|| Failure::bug(format!("`{what}` could not be built, and nothing said why"))))
     }
 
     fn training_plan(&mut self, t: &Training) -> Option<Plan> {
@@ -130,8 +135,12 @@ impl Session<'_> {
             self.plan_stmt(t, stmt, &mut plan)?;
         }
         if plan.aims.is_empty() {
-            let d = Diagnostic::error("E0528", t.span, "nothing is trained here: say what is to be minimized, or which rule acts")
-                .help("`minimize CrossEntropy(net.y, label) by Backprop with Adam()`, `learn net.x_y by Oja()`");
+            let d = Diagnostic::error(
+                "E0528",
+                t.span,
+                "nothing is trained here: say what is to be minimized, or which rule acts",
+            )
+            .help("`minimize CrossEntropy(net.y, label) by Backprop with Adam()`, `learn net.x_y by Oja()`");
             self.report(d);
             return None;
         }
@@ -184,13 +193,21 @@ impl Session<'_> {
     }
 
     fn not_in_train(&mut self, word: &str, span: Span) -> Option<()> {
-        let words = "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze";
-        let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`")).help(format!("there go {words}"));
+        let words =
+            "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze";
+        let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`"))
+            .help(format!("there go {words}"));
         self.report(d);
         None
     }
 
-    fn plan_record(&mut self, t: &Training, items: &[ast::ListItem], clauses: &[ast::Clause], plan: &mut Plan) -> Option<()> {
+    fn plan_record(
+        &mut self,
+        t: &Training,
+        items: &[ast::ListItem],
+        clauses: &[ast::Clause],
+        plan: &mut Plan,
+    ) -> Option<()> {
         let every = match clause(clauses, "every") {
             Some(e) => self.known_int(t.scope, e, "`every`", 1)?,
             None => 1,
@@ -236,7 +253,8 @@ impl Session<'_> {
         let reads = credit.reads_credit(self);
         if reads && optimizer.is_none() {
             let message = format!("`{}` gives a direction: an optimizer must say how far to go", rule.0.text);
-            let d = Diagnostic::error("E0532", at, message).help(format!("`by {} with Adam(rate = 1e-3)`", rule.0.text));
+            let d =
+                Diagnostic::error("E0532", at, message).help(format!("`by {} with Adam(rate = 1e-3)`", rule.0.text));
             self.report(d);
             return None;
         }
@@ -263,7 +281,8 @@ impl Session<'_> {
             _ => return Some(()),
         };
         let message = format!("`{name}` uses `{what}`, which `train` does not carry out");
-        let d = Diagnostic::error("E0555", span, message).help("rules of errors and of activity act: `Backprop`, `FeedbackAlignment`, `Oja` …");
+        let d = Diagnostic::error("E0555", span, message)
+            .help("rules of errors and of activity act: `Backprop`, `FeedbackAlignment`, `Oja` …");
         self.report(d);
         None
     }
@@ -303,7 +322,14 @@ impl Session<'_> {
     }
 
     /// The program of one update.
-    fn build_update(&mut self, t: &Training, plan: &Plan, p: &mut Presentation, per_epoch: usize, updates: usize) -> Option<Built> {
+    fn build_update(
+        &mut self,
+        t: &Training,
+        plan: &Plan,
+        p: &mut Presentation,
+        per_epoch: usize,
+        updates: usize,
+    ) -> Option<Built> {
         self.bind_schedule(p.scope, per_epoch, updates);
         let mut losses = vec![];
         let mut changes: IndexMap<VarId, (Target, Vec<NodeId>)> = IndexMap::new();
@@ -312,7 +338,8 @@ impl Session<'_> {
         let mut before: Vec<Stmt> = vec![];
         for (number, aim) in plan.aims.iter().enumerate() {
             let frame = self.aim_frame(t, p, number)?;
-            let loss = self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut forward, &mut before)?;
+            let loss =
+                self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut forward, &mut before)?;
             losses.extend(loss);
         }
         for (target, change) in changes.values() {
@@ -388,7 +415,8 @@ impl Session<'_> {
         forward: &mut Option<(Vec<Assign>, Vec<Assign>)>,
         before: &mut Vec<Stmt>,
     ) -> Option<Option<NodeId>> {
-        let mut credit = Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
+        let mut credit =
+            Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
         self.set_feedback(frame, &credit)?;
         let objective = match aim.objective {
             Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
@@ -400,15 +428,16 @@ impl Session<'_> {
             *forward = Some(self.step_assigns(p)?);
         }
         credit.objective = objective;
-        let over = match &aim.over {
-            Some(list) => Some(list.iter().map(|e| self.eval(t.scope, *e)).collect::<Vec<_>>()),
-            None => None,
-        };
+        let over = aim.over.as_ref().map(|list| list.iter().map(|e| self.eval(t.scope, *e)).collect::<Vec<_>>());
         let mut targets = self.targets(frame, over.as_deref(), aim.span)?;
         self.without_frozen(t, plan, frame, &mut targets)?;
         if targets.is_empty() {
-            let d = Diagnostic::error("E0536", aim.span, "there is nothing to train: the network has no trained weights here")
-                .help("`dense` and `conv` connections and `weight`s are trained; others when `over` or `learn` names them");
+            let d = Diagnostic::error(
+                "E0536",
+                aim.span,
+                "there is nothing to train: the network has no trained weights here",
+            )
+            .help("`dense` and `conv` connections and `weight`s are trained; others when `over` or `learn` names them");
             self.report(d);
             return None;
         }
@@ -418,7 +447,11 @@ impl Session<'_> {
                 self.directions_over_time(p, &credit, objective, &targets, &new, &initial, before)?
             }
             (true, None) => {
-                self.error("E0537", aim.span, "in a presentation over time a rule needs an objective; without one it acts in `simulate`");
+                self.error(
+                    "E0537",
+                    aim.span,
+                    "in a presentation over time a rule needs an objective; without one it acts in `simulate`",
+                );
                 return None;
             }
             (false, _) => targets.iter().map(|target| self.proposed(&credit, target)).collect::<Option<Vec<_>>>()?,
@@ -430,7 +463,9 @@ impl Session<'_> {
         for (target, direction) in targets.iter().zip(directions) {
             let mut own = vec![];
             let change = match &aim.optimizer {
-                Some((kind, optimizer)) => self.optimized(kind, optimizer, target, direction, number, p.scope, &mut own)?,
+                Some((kind, optimizer)) => {
+                    self.optimized(kind, optimizer, target, direction, number, p.scope, &mut own)?
+                }
                 None => direction,
             };
             let change = self.gated(aim, p, change, &mut own)?;
@@ -476,8 +511,12 @@ impl Session<'_> {
         let shape = self.shape(&x.num)?;
         if !shape.is_empty() {
             let found = crate::eval::types::shape_text(&shape);
-            let d = Diagnostic::error("E0538", x.span, format!("an objective is one number for each sample, this is {found}"))
-                .help("reduce it: `sum(…)` or `mean(…)`");
+            let d = Diagnostic::error(
+                "E0538",
+                x.span,
+                format!("an objective is one number for each sample, this is {found}"),
+            )
+            .help("reduce it: `sum(…)` or `mean(…)`");
             self.report(d);
             return None;
         }
@@ -519,7 +558,7 @@ impl Session<'_> {
         for target in targets {
             totals.push(self.work_var(&format!("{}@direction", target.path), &target.shape, false, None));
         }
-        let mut sums = |s: &mut Self, seeds: &[(NodeId, NodeId)]| -> Option<Vec<Sum>> {
+        let mut sums = |s: &mut Session, seeds: &[(NodeId, NodeId)]| -> Option<Vec<Sum>> {
             s.program.as_mut()?.seeds = Some(seeds.to_vec());
             let mut out = vec![];
             for (target, total) in targets.iter().zip(&totals) {
@@ -606,7 +645,13 @@ impl Session<'_> {
         Some(())
     }
 
-    fn after_update(&mut self, _t: &Training, plan: &Plan, p: &Presentation, body: &mut Vec<Stmt>) -> Option<Option<VarId>> {
+    fn after_update(
+        &mut self,
+        _t: &Training,
+        plan: &Plan,
+        p: &Presentation,
+        body: &mut Vec<Stmt>,
+    ) -> Option<Option<VarId>> {
         let Some(cond) = plan.stop else { return Some(None) };
         let x = self.operand(p.scope, cond)?;
         let node = self.lift(&x.num);
@@ -616,7 +661,13 @@ impl Session<'_> {
         Some(Some(var))
     }
 
-    fn train_records(&mut self, plan: &Plan, p: &Presentation, updates: usize, body: &mut Vec<Stmt>) -> Option<Vec<TrainRecord>> {
+    fn train_records(
+        &mut self,
+        plan: &Plan,
+        p: &Presentation,
+        updates: usize,
+        body: &mut Vec<Stmt>,
+    ) -> Option<Vec<TrainRecord>> {
         let mut out = vec![];
         for (name, e, every) in &plan.records {
             let x = self.operand(p.scope, *e)?;
@@ -661,7 +712,8 @@ impl Session<'_> {
         for epoch in 0..epochs {
             let order = random::permutation(key, epoch as u64, p.rows as u32);
             engine.write_index(p.index, &order);
-            let stopped = self.run_epoch(t, &built, p, &mut engine, epoch, per_epoch, updates, &mut history, &mut done)?;
+            let stopped =
+                self.run_epoch(t, &built, p, &mut engine, epoch, per_epoch, updates, &mut history, &mut done)?;
             let loss = history.first().and_then(|h| h.last()).copied().unwrap_or(f64::NAN);
             let what = self.net(t.net).path.clone();
             let fraction = (epoch + 1) as f64 / epochs as f64;
@@ -743,8 +795,12 @@ impl Session<'_> {
 
     fn diverged(&mut self, t: &Training, engine: &Engine, from: usize) -> Failure {
         self.keep_weights(engine);
-        let d = Diagnostic::error("E0702", t.span, format!("the loss is no longer finite, at an update from {} on", from + 1))
-            .help("a smaller `rate`, `clip norm 1.0`, or a look at the data");
+        let d = Diagnostic::error(
+            "E0702",
+            t.span,
+            format!("the loss is no longer finite, at an update from {} on", from + 1),
+        )
+        .help("a smaller `rate`, `clip norm 1.0`, or a look at the data");
         Failure::Numeric(Box::new(d))
     }
 
@@ -782,7 +838,14 @@ impl Session<'_> {
         Value::Record(run.into())
     }
 
-    fn training_run(&mut self, engine: &Engine, built: &Built, history: Vec<Vec<f64>>, validation: Vec<f64>, done: usize) -> Value {
+    fn training_run(
+        &mut self,
+        engine: &Engine,
+        built: &Built,
+        history: Vec<Vec<f64>>,
+        validation: Vec<f64>,
+        done: usize,
+    ) -> Value {
         let mut run = IndexMap::new();
         let series = |values: Vec<f64>| Value::Num(Num::array(Unit::REAL, vector(values)));
         let epochs = history.first().map_or(0, Vec::len);
@@ -809,7 +872,11 @@ impl Session<'_> {
             Value::Network(id) => id,
             Value::Missing => return None,
             other => {
-                self.error("E0540", call.span, format!("`{}` takes a network first, found {}", call.name, other.describe()));
+                self.error(
+                    "E0540",
+                    call.span,
+                    format!("`{}` takes a network first, found {}", call.name, other.describe()),
+                );
                 return None;
             }
         };

@@ -7,8 +7,8 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
-use crate::failure::Noted;
 use crate::dynamics::{Equation, EventArrival};
+use crate::failure::Noted;
 use crate::hir::clause;
 use crate::network::FrameId;
 use crate::program::{NewLeaf, Program, Purpose, Role};
@@ -45,7 +45,11 @@ impl Session<'_> {
                 let step = step?;
                 let at = self.expr_span(scope, e);
                 if !step.unit.fits(&ms) || !length.unit.fits(&ms) {
-                    let message = format!("`for` and `step` are times, not {} and {}", length.unit.describe(), step.unit.describe());
+                    let message = format!(
+                        "`for` and `step` are times, not {} and {}",
+                        length.unit.describe(),
+                        step.unit.describe()
+                    );
                     self.error("E0309", at, message);
                     return None;
                 }
@@ -56,7 +60,11 @@ impl Session<'_> {
                 }
                 let steps = total / dt;
                 if (steps - steps.round()).abs() > 1e-6 * steps.max(1.0) {
-                    self.error("E0504", at, format!("the duration is no whole number of steps: it is {steps:.3} of them"));
+                    self.error(
+                        "E0504",
+                        at,
+                        format!("the duration is no whole number of steps: it is {steps:.3} of them"),
+                    );
                     return None;
                 }
                 Some(Duration { steps: steps.round() as i64, dt, timed: true })
@@ -122,7 +130,15 @@ impl Session<'_> {
         Some(())
     }
 
-    fn stimulate(&mut self, b: &mut Build, scope: ScopeId, target: ExprId, value: ExprId, window: &Window, span: Span) -> Option<()> {
+    fn stimulate(
+        &mut self,
+        b: &mut Build,
+        scope: ScopeId,
+        target: ExprId,
+        value: ExprId,
+        window: &Window,
+        span: Span,
+    ) -> Option<()> {
         let (population, port) = self.port_named(b.frame, scope, target)?;
         let declared = self.net(b.net).populations[population].ports[port].clone();
         let inner = self.inner(scope);
@@ -268,7 +284,14 @@ impl Session<'_> {
         let lumped: Vec<Lumped> = b.lumped[index].clone();
         let equations: Vec<Equation> = lumped
             .iter()
-            .map(|l| Equation { name: l.name.clone(), state: l.state, rate: l.rate, held: None, method: None, span: l.span })
+            .map(|l| Equation {
+                name: l.name.clone(),
+                state: l.state,
+                rate: l.rate,
+                held: None,
+                method: None,
+                span: l.span,
+            })
             .collect();
         let (done, lumped_new) = self.advance_population(b.frame, index, &equations)?;
         b.choices.extend(done.choices.iter().map(|c| (population.name.clone(), c.clone())));
@@ -371,7 +394,8 @@ impl Session<'_> {
             let phase = Int::Rem(Box::new(Int::Loop(STEP)), Box::new(read_slot("check_every")));
             step.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: checks });
         }
-        let mut body = vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
+        let mut body =
+            vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
         let records = self.record_statements(b);
         if !records.is_empty() {
             let end = Int::Add(Box::new(read_slot("to")), Box::new(read_slot("final")));
@@ -386,7 +410,9 @@ impl Session<'_> {
             .leaves
             .iter()
             .enumerate()
-            .filter(|(_, (path, leaf))| leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike"))
+            .filter(|(_, (path, leaf))| {
+                leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
+            })
             .map(|(k, (_, leaf))| Stmt::CheckFinite { var: leaf.var, place: Place::Whole, code: k as i64 })
             .collect()
     }

@@ -105,15 +105,23 @@ impl Session<'_> {
         for learn in learns {
             let p = self.net(b.net).projections[learn.projection].clone();
             let Some(path) = paths.iter().find(|x| x.projection == learn.projection) else {
-                let d = Diagnostic::error("E0548", learn.span, format!("`{}` carries no spikes, so nothing happens at them", p.name))
-                    .label(p.span, "this connection")
-                    .help("rules act in `simulate` on connections of spiking senders; rate networks learn in `train`");
+                let d = Diagnostic::error(
+                    "E0548",
+                    learn.span,
+                    format!("`{}` carries no spikes, so nothing happens at them", p.name),
+                )
+                .label(p.span, "this connection")
+                .help("rules act in `simulate` on connections of spiking senders; rate networks learn in `train`");
                 self.report(d);
                 return None;
             };
             if learn.rule.change.is_some() || learn.rule.matrix_change.is_some() {
-                let d = Diagnostic::error("E0549", learn.span, format!("`{}` has a `dw`: that is a change per update of a training", learn.kind.text))
-                    .help("in `simulate` act `w' = …`, `next w = …`, `on pre { … }` and `on post { … }`");
+                let d = Diagnostic::error(
+                    "E0549",
+                    learn.span,
+                    format!("`{}` has a `dw`: that is a change per update of a training", learn.kind.text),
+                )
+                .help("in `simulate` act `w' = …`, `next w = …`, `on pre { … }` and `on post { … }`");
                 self.report(d);
                 return None;
             }
@@ -122,17 +130,17 @@ impl Session<'_> {
         Some(())
     }
 
-    fn add_rule(&mut self, b: &mut Build, sim: &Simulation, learn: &Learn, p: Projection, path: &EventPath) -> Option<()> {
+    fn add_rule(
+        &mut self,
+        b: &mut Build,
+        sim: &Simulation,
+        learn: &Learn,
+        p: Projection,
+        path: &EventPath,
+    ) -> Option<()> {
         let Weight::ByEdge { var, unit } = &path.weight else { return Some(()) };
-        let mut site = Site {
-            learn,
-            p,
-            path,
-            w: *var,
-            w_unit: unit.clone(),
-            traces: IndexMap::new(),
-            states: IndexMap::new(),
-        };
+        let mut site =
+            Site { learn, p, path, w: *var, w_unit: unit.clone(), traces: IndexMap::new(), states: IndexMap::new() };
         self.rule_traces(b, &mut site)?;
         self.rule_states(b, &mut site)?;
         self.rule_events(b, sim, &site, false)?;
@@ -153,7 +161,13 @@ impl Session<'_> {
         self.bind_time(scope);
         self.bind(scope, "w", Value::Num(Num::unknown(site.w_unit.clone())));
         let outer = sim.map_or(scope, |s| s.scope);
-        let credit = Credit { kind: &site.learn.kind, rule: &site.learn.rule, objective: None, scope: outer, span: site.learn.span };
+        let credit = Credit {
+            kind: &site.learn.kind,
+            rule: &site.learn.rule,
+            objective: None,
+            scope: outer,
+            span: site.learn.span,
+        };
         self.bind_rule_params(scope, &credit)?;
         Some(scope)
     }
@@ -165,7 +179,8 @@ impl Session<'_> {
             let shape = self.net(b.net).populations[population].shape.clone();
             let (full, local) = self.site_path(b, site, &trace.name.text);
             let home = Some((b.net, local));
-            let leaf = NewLeaf { path: &full, role: Role::State, unit: Unit::REAL, shape: &shape, batched: false, home };
+            let leaf =
+                NewLeaf { path: &full, role: Role::State, unit: Unit::REAL, shape: &shape, batched: false, home };
             let var = self.leaf_var(&leaf);
             site.traces.insert(trace.name.text.clone(), (var, trace.post, Unit::REAL));
             self.trace_equation_step(b, site, trace, var, &shape)?;
@@ -173,7 +188,14 @@ impl Session<'_> {
         Some(())
     }
 
-    fn trace_equation_step(&mut self, b: &mut Build, site: &Site, trace: &Trace, var: VarId, shape: &[usize]) -> Option<()> {
+    fn trace_equation_step(
+        &mut self,
+        b: &mut Build,
+        site: &Site,
+        trace: &Trace,
+        var: VarId,
+        shape: &[usize],
+    ) -> Option<()> {
         let Some(equation) = trace.equation.as_ref().or(trace.next.as_ref()) else { return Some(()) };
         let scope = self.rule_names(None, site)?;
         let node = self.read_whole(var);
@@ -204,7 +226,8 @@ impl Session<'_> {
             };
             let (full, local) = self.site_path(b, site, &decl.name.text);
             let home = Some((b.net, local));
-            let leaf = NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &[edges], batched: false, home };
+            let leaf =
+                NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &[edges], batched: false, home };
             let var = self.leaf_var(&leaf);
             if let Some(ast::Init::Value(e)) = decl.init {
                 let first = self.operand(scope, e)?.num.as_f64().unwrap_or(0.0);
@@ -218,7 +241,14 @@ impl Session<'_> {
     }
 
     /// The names of a rule's formula at one edge, or over all edges.
-    fn edge_names(&mut self, b: &mut Build, sim: &Simulation, site: &Site, seen: Seen, here: &IndexMap<String, Num>) -> Option<ScopeId> {
+    fn edge_names(
+        &mut self,
+        b: &mut Build,
+        sim: &Simulation,
+        site: &Site,
+        seen: Seen,
+        here: &IndexMap<String, Num>,
+    ) -> Option<ScopeId> {
         let scope = self.rule_names(Some(sim), site)?;
         for (name, num) in here {
             self.bind(scope, name.clone(), Value::Num(num.clone()));
@@ -237,13 +267,24 @@ impl Session<'_> {
         Some(scope)
     }
 
-    fn bind_rule_modulators(&mut self, b: &mut Build, sim: &Simulation, site: &Site, seen: Seen, scope: ScopeId) -> Option<()> {
+    fn bind_rule_modulators(
+        &mut self,
+        b: &mut Build,
+        sim: &Simulation,
+        site: &Site,
+        seen: Seen,
+        scope: ScopeId,
+    ) -> Option<()> {
         for decl in &site.learn.rule.modulators {
             let given = site.learn.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let Some(Argument::Expr(c) | Argument::Draw(c)) = given else {
-                let d = Diagnostic::error("E0520", site.learn.span, format!("`{}` needs its modulator `{}`", site.learn.kind.text, decl.name.text))
-                    .label(decl.span, "declared here")
-                    .help(format!("`by {}({} = …)`", site.learn.kind.text, decl.name.text));
+                let d = Diagnostic::error(
+                    "E0520",
+                    site.learn.span,
+                    format!("`{}` needs its modulator `{}`", site.learn.kind.text, decl.name.text),
+                )
+                .label(decl.span, "declared here")
+                .help(format!("`by {}({} = …)`", site.learn.kind.text, decl.name.text));
                 self.report(d);
                 return None;
             };
@@ -258,7 +299,9 @@ impl Session<'_> {
                 self.signal_at(b, site, &decl.name.text, &x.num, seen, x.span)?
             };
             let num = match (&num.repr, seen) {
-                (crate::value::Repr::Node(_), Seen::FromPre | Seen::FromPost) => self.held_signal(b, site, &decl.name.text, &num)?,
+                (crate::value::Repr::Node(_), Seen::FromPre | Seen::FromPost) => {
+                    self.held_signal(b, site, &decl.name.text, &num)?
+                }
                 _ => num,
             };
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
@@ -273,7 +316,11 @@ impl Session<'_> {
         let shape = self.shape(num).unwrap_or_default();
         if shape.iter().product::<usize>() != cells {
             let found = crate::eval::types::shape_text(&shape);
-            self.error("E0521", span, format!("`{name}` is one number, or one for each of {cells} targets; this has {found}"));
+            self.error(
+                "E0521",
+                span,
+                format!("`{name}` is one number, or one for each of {cells} targets; this has {found}"),
+            );
             return None;
         }
         let Seen::All { .. } = seen else { return Some(num.clone()) };
@@ -289,7 +336,14 @@ impl Session<'_> {
     fn held_signal(&mut self, b: &mut Build, site: &Site, name: &str, num: &Num) -> Option<Num> {
         let (full, _) = self.site_path(b, site, &format!("{name}@now"));
         let shape = self.shape(num).unwrap_or_default();
-        let leaf = NewLeaf { path: &full, role: Role::Work, unit: num.unit.clone(), shape: &shape, batched: false, home: None };
+        let leaf = NewLeaf {
+            path: &full,
+            role: Role::Work,
+            unit: num.unit.clone(),
+            shape: &shape,
+            batched: false,
+            home: None,
+        };
         let var = self.leaf_var(&leaf);
         let value = self.lift(num);
         let assigns = vec![Assign { to: var, place: Place::Whole, add: false, value }];
@@ -342,7 +396,11 @@ impl Session<'_> {
             return None;
         };
         let Some(old) = here.get(&name.text).cloned() else {
-            let d = Diagnostic::error("E0439", name.span, format!("`{}` is neither `w` nor a state of this rule", name.text));
+            let d = Diagnostic::error(
+                "E0439",
+                name.span,
+                format!("`{}` is neither `w` nor a state of this rule", name.text),
+            );
             self.report(d.help("traces change in their own `on spike { … }`"));
             return None;
         };
@@ -390,7 +448,12 @@ impl Session<'_> {
         Some(out)
     }
 
-    fn edge_changes(&mut self, site: &Site, before: &IndexMap<String, Num>, here: &IndexMap<String, Num>) -> Option<Vec<Assign>> {
+    fn edge_changes(
+        &mut self,
+        site: &Site,
+        before: &IndexMap<String, Num>,
+        here: &IndexMap<String, Num>,
+    ) -> Option<Vec<Assign>> {
         let mut body = vec![];
         for (name, num) in here {
             let (old, new) = (self.lift(before.get(name)?), self.lift(num));
@@ -458,7 +521,11 @@ impl Session<'_> {
                 false => (source, site.path.rows.iter().map(|(d, _)| *d).max().unwrap_or(0)),
             };
             if !post && site.path.rows.len() > 1 {
-                self.error("E0554", site.learn.span, "a rule with a `pre trace` needs one axonal delay for all synapses");
+                self.error(
+                    "E0554",
+                    site.learn.span,
+                    "a rule with a `pre trace` needs one axonal delay for all synapses",
+                );
                 return None;
             }
             let fired = self.fired_before(b, population, delay)?;
@@ -499,7 +566,13 @@ impl Session<'_> {
         let p = self.net(b.net).populations[population].clone();
         let name = format!("{}.{}.spike@{delay}", self.net(b.net).path, p.name);
         let ring = delay + 1;
-        let var = self.graph.add_var(Var { name, elem: VarElem::Real, shape: p.shape, batched: false, times: Some(ring as usize) });
+        let var = self.graph.add_var(Var {
+            name,
+            elem: VarElem::Real,
+            shape: p.shape,
+            batched: false,
+            times: Some(ring as usize),
+        });
         let value = self.lift(&flags);
         let now = rem(Int::Loop(STEP), ring);
         b.deliveries.push(Stmt::Stage {

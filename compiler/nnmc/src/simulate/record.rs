@@ -56,7 +56,15 @@ impl Session<'_> {
         Some(rounded as i64)
     }
 
-    fn record_item(&mut self, b: &mut Build, scope: ScopeId, item: &ListItem, every: i64, d: Duration, span: Span) -> Option<()> {
+    fn record_item(
+        &mut self,
+        b: &mut Build,
+        scope: ScopeId,
+        item: &ListItem,
+        every: i64,
+        d: Duration,
+        span: Span,
+    ) -> Option<()> {
         let (_, expr) = self.bare_expr(scope, item.expr);
         if let ExprKind::Field { base, name } = &expr.kind
             && name.text == "spikes"
@@ -141,7 +149,13 @@ impl Session<'_> {
 
     /// A recorded name in check mode: its unit and shape, with a time axis in front.
     pub fn unknown_shape(&mut self, unit: Unit, shape: &[usize]) -> Num {
-        let var = self.graph.add_var(Var { name: "unknown".into(), elem: VarElem::Real, shape: shape.to_vec(), batched: false, times: None });
+        let var = self.graph.add_var(Var {
+            name: "unknown".into(),
+            elem: VarElem::Real,
+            shape: shape.to_vec(),
+            batched: false,
+            times: None,
+        });
         let node = self.read_whole(var);
         Num::node(unit, node)
     }

@@ -170,21 +170,21 @@ impl Session<'_> {
         engine.set_slot("batch", 1);
         engine.set_slot("start", first);
         engine.set_slot("check_every", CHECK);
-        let piece = (d.steps / 200).clamp(1, 20_000);
+        let piece = (d.steps / 100).clamp(1, 20_000);
+        let moving = self.moving_vars(b);
         let mut at = first;
         loop {
             let to = (at + piece).min(last);
             engine.set_slot("from", at);
             engine.set_slot("to", to);
             engine.set_slot("final", i64::from(to == last));
-            let before = if at == first { None } else { Some(()) };
-            let _ = before;
-            let kept = engine.snapshot().map_err(|e| self.engine_failure(e))?;
+            let kept = engine.snapshot(&moving).map_err(|e| self.engine_failure(e))?;
             match engine.run().map_err(|e| self.engine_failure(e))? {
                 status::OK => {}
                 status::LOG_FULL => {
                     // Drain and repeat the piece in halves: a piece never holds more than the log.
                     engine.restore(kept);
+                    b.logs.iter().for_each(|l| engine.write(l.count, 0, &[0.0]));
                     self.drain_in_steps(engine, b, logs, at, to, last)?;
                     at = to;
                     if at >= last {
@@ -210,6 +210,14 @@ impl Session<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// The vars that a piece of a simulation changes and that it needs as they were to be repeated.
+    fn moving_vars(&self, b: &Build) -> Vec<nnm_graph::ir::VarId> {
+        let fixed: Vec<_> =
+            b.indices.iter().map(|(v, _)| *v).chain(b.logs.iter().flat_map(|l| [l.cell, l.step, l.count])).collect();
+        let leaves = self.program.iter().flat_map(|p| p.leaves.values());
+        leaves.map(|l| l.var).filter(|v| !fixed.contains(v)).collect()
     }
 
     fn drain_in_steps(
@@ -258,7 +266,7 @@ impl Session<'_> {
             low += 1;
         }
         let span = self.state_span(sim, &name);
-        let when = if d.timed { format!("t = {} ms", step as f64 * d.dt * 1e3) } else { format!("step {step}") };
+        let when = if d.timed { format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3)) } else { format!("step {step}") };
         let message = format!("`{name}`, index {index}, is no longer finite at {when}");
         let d = Diagnostic::error("E0701", span.0, message)
             .at("by this equation")
@@ -354,7 +362,8 @@ impl Session<'_> {
         let steps = engine.slot("to") - b.start;
         for record in &b.records {
             let array = engine.read_times(record.var, record.samples as usize);
-            let times: Vec<f64> = (0..record.samples).map(|k| (b.start + (k * record.every).min(steps)) as f64 * b.dt).collect();
+            let times: Vec<f64> =
+                (0..record.samples).map(|k| (b.start + (k * record.every).min(steps)) as f64 * b.dt).collect();
             let num = Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) };
             Self::put(&mut out, &record.key, Value::Num(num));
         }
@@ -399,9 +408,8 @@ fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {
         if count == 0 {
             continue;
         }
-        let (c, s) = (engine.read(log.cell, 0), engine.read(log.step, 0));
-        cells.extend(c[..count].iter().map(|x| *x as u32));
-        steps.extend(s[..count].iter().map(|x| *x as u32));
+        cells.extend_from_slice(engine.indices(log.cell, count));
+        steps.extend_from_slice(engine.indices(log.step, count));
         engine.write(log.count, 0, &[0.0]);
     }
 }

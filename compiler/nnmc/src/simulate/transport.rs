@@ -47,7 +47,11 @@ impl Session<'_> {
             if !spiking {
                 let on_pre = p.synapse.and_then(|i| self.synapse_item(i)).is_some_and(|s| !s.dynamics.ons.is_empty());
                 if on_pre {
-                    self.error("E0429", p.span, format!("the synapse of `{}` waits for spikes, but its sender has none", p.name));
+                    self.error(
+                        "E0429",
+                        p.span,
+                        format!("the synapse of `{}` waits for spikes, but its sender has none", p.name),
+                    );
                     return None;
                 }
                 continue;
@@ -87,7 +91,8 @@ impl Session<'_> {
                 self.graph.vars[c.0 as usize].shape = vec![r];
             }
             None => {
-                let list = self.index_var(format!("{name}.spikes@list"), vec![n * 4], Some(ring as usize), VarElem::Index);
+                let list =
+                    self.index_var(format!("{name}.spikes@list"), vec![n * 4], Some(ring as usize), VarElem::Index);
                 let count = self.index_var(format!("{name}.spikes@count"), vec![ring as usize], None, VarElem::Count);
                 b.lists[population] = Some(SpikeList { list, count, ring });
             }
@@ -167,7 +172,14 @@ impl Session<'_> {
         }
         let leaf_path = format!("{path}.w@edges");
         let size = [edges.sender.len().max(1)];
-        let leaf = NewLeaf { path: &leaf_path, role: Role::Work, unit: q.unit.clone(), shape: &size, batched: false, home: None };
+        let leaf = NewLeaf {
+            path: &leaf_path,
+            role: Role::Work,
+            unit: q.unit.clone(),
+            shape: &size,
+            batched: false,
+            home: None,
+        };
         let var = self.leaf_var(&leaf);
         b.tables.push((var, values));
         Some(Weight::ByEdge { var, unit: q.unit })
@@ -198,7 +210,11 @@ impl Session<'_> {
                     (false, _) => "its states differ between connections",
                 };
                 b.placements.push((p.name.clone(), place, reason));
-                if lumps { self.lumped_events(b, path, &p, item, &synapse) } else { self.edge_events(b, path, &p, item, &synapse) }
+                if lumps {
+                    self.lumped_events(b, path, &p, item, &synapse)
+                } else {
+                    self.edge_events(b, path, &p, item, &synapse)
+                }
             }
         }
     }
@@ -255,7 +271,14 @@ impl Session<'_> {
     }
 
     /// States that all senders share: one value a target, equations with the target's own.
-    fn lumped_events(&mut self, b: &mut Build, path: &EventPath, p: &Projection, item: crate::hir::ItemId, synapse: &Synapse) -> Option<()> {
+    fn lumped_events(
+        &mut self,
+        b: &mut Build,
+        path: &EventPath,
+        p: &Projection,
+        item: crate::hir::ItemId,
+        synapse: &Synapse,
+    ) -> Option<()> {
         let id = b.net;
         let target = self.net(id).populations[p.target].clone();
         let name = format!("{}.{}", self.net(id).path, p.name);
@@ -267,7 +290,14 @@ impl Session<'_> {
             let local = format!("{}.{state}", p.name);
             let full = format!("{name}.{state}");
             let home = Some((id, local));
-            let leaf = NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &target.shape, batched: false, home };
+            let leaf = NewLeaf {
+                path: &full,
+                role: Role::State,
+                unit: unit.clone(),
+                shape: &target.shape,
+                batched: false,
+                home,
+            };
             let var = self.leaf_var(&leaf);
             let node = self.read_whole(var);
             vars.insert(state.clone(), var);
@@ -294,7 +324,14 @@ impl Session<'_> {
         self.synapse_contribution(b, path.projection, p, synapse, scope)
     }
 
-    fn synapse_contribution(&mut self, b: &mut Build, k: usize, p: &Projection, synapse: &Synapse, scope: ScopeId) -> Option<()> {
+    fn synapse_contribution(
+        &mut self,
+        b: &mut Build,
+        k: usize,
+        p: &Projection,
+        synapse: &Synapse,
+        scope: ScopeId,
+    ) -> Option<()> {
         let Some(output) = synapse.dynamics.outputs.first() else { return Some(()) };
         let value = self.local(scope, &output.name.text, output.span)?;
         let num = self.number(value, output.span)?;
@@ -318,11 +355,16 @@ impl Session<'_> {
         let states = vars
             .iter()
             .map(|(n, v)| {
-                let unit = self.program.as_ref().and_then(|p| p.leaves.values().find(|l| l.var == *v)).map_or(Unit::Unknown, |l| l.unit.clone());
+                let unit = self
+                    .program
+                    .as_ref()
+                    .and_then(|p| p.leaves.values().find(|l| l.var == *v))
+                    .map_or(Unit::Unknown, |l| l.unit.clone());
                 (n.clone(), *v, unit)
             })
             .collect::<Vec<_>>();
-        let here = states.iter().map(|(n, v, u)| (n.clone(), Num::node(u.clone(), self.read_at(*v, Place::Other)))).collect();
+        let here =
+            states.iter().map(|(n, v, u)| (n.clone(), Num::node(u.clone(), self.read_at(*v, Place::Other)))).collect();
         let view = SynapseView {
             weight: self.weight_here(&path.weight),
             params: params.clone(),
@@ -403,7 +445,14 @@ impl Session<'_> {
     }
 
     /// States of each connection: stages over all edges, and deliveries that act on one.
-    fn edge_events(&mut self, b: &mut Build, path: &EventPath, p: &Projection, item: crate::hir::ItemId, synapse: &Synapse) -> Option<()> {
+    fn edge_events(
+        &mut self,
+        b: &mut Build,
+        path: &EventPath,
+        p: &Projection,
+        item: crate::hir::ItemId,
+        synapse: &Synapse,
+    ) -> Option<()> {
         let id = b.net;
         let name = format!("{}.{}", self.net(id).path, p.name);
         let edges = path.edges.sender.len().max(1);
@@ -413,7 +462,8 @@ impl Session<'_> {
         for (state, unit) in &units {
             let full = format!("{name}.{state}");
             let home = Some((id, format!("{}.{state}", p.name)));
-            let leaf = NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &[edges], batched: false, home };
+            let leaf =
+                NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &[edges], batched: false, home };
             vars.insert(state.clone(), self.leaf_var(&leaf));
         }
         let initial = self.synapse_initials(item, synapse)?;
@@ -452,7 +502,8 @@ impl Session<'_> {
         vars: &IndexMap<String, VarId>,
     ) -> Option<()> {
         let n = path.edges.sender.len().max(1);
-        let target = self.index_var(format!("{}.{}.post@edges", self.net(b.net).path, p.name), vec![n], None, VarElem::Index);
+        let target =
+            self.index_var(format!("{}.{}.post@edges", self.net(b.net).path, p.name), vec![n], None, VarElem::Index);
         b.indices.push((target, path.edges.target.clone()));
         let mut states = IndexMap::new();
         for (name, unit) in units {
@@ -569,7 +620,8 @@ impl Session<'_> {
         let Some(array) = num.as_const().filter(|a| a.len() > 1) else { return num.clone() };
         let path = format!("{}.{}.{name}@edges", self.net(b.net).path, p.name);
         let size = [array.len()];
-        let leaf = NewLeaf { path: &path, role: Role::Work, unit: num.unit.clone(), shape: &size, batched: false, home: None };
+        let leaf =
+            NewLeaf { path: &path, role: Role::Work, unit: num.unit.clone(), shape: &size, batched: false, home: None };
         let var = self.leaf_var(&leaf);
         b.tables.push((var, array.iter().copied().collect()));
         let node = self.read_at(var, Place::Edge);
@@ -622,17 +674,20 @@ fn by_edge(stored: &Array, p: &Projection, edges: &Edges) -> Vec<f64> {
 impl Session<'_> {
     /// Whether a synapse's states are the same for all its senders: linear in what arrives, with common parameters.
     fn is_lumped(&self, item: crate::hir::ItemId, synapse: &Synapse, p: &Projection) -> bool {
-        let drawn = p.args.iter().any(|(n, a)| n != "w" && n != "delay" && matches!(a, crate::value::Argument::Draw(_)));
+        let drawn =
+            p.args.iter().any(|(n, a)| n != "w" && n != "delay" && matches!(a, crate::value::Argument::Draw(_)));
         if drawn || !synapse.dynamics.nexts.is_empty() {
             return false;
         }
         let file = &self.modules.get(self.modules.item(item).module).file;
         let states: Vec<&str> = synapse.dynamics.states.iter().map(|s| s.name.text.as_str()).collect();
-        synapse.dynamics.ons.iter().filter(|o| o.event.text == "pre").flat_map(|o| &o.block).all(|stmt| match &stmt.kind {
-            StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => {
-                !crate::eval::names_in(file, *value).iter().any(|n| states.contains(&n.as_str()))
+        synapse.dynamics.ons.iter().filter(|o| o.event.text == "pre").flat_map(|o| &o.block).all(|stmt| {
+            match &stmt.kind {
+                StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => {
+                    !crate::eval::names_in(file, *value).iter().any(|n| states.contains(&n.as_str()))
+                }
+                _ => false,
             }
-            _ => false,
         })
     }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use nnm_compiler::failure::Failure;
 use nnm_compiler::settings::Settings;
 use nnm_runtime::prims;
 use nnm_syntax::span::{FileId, SourceMap};
@@ -14,7 +13,6 @@ use crate::model::Model;
 use crate::options::RunOptions;
 use crate::progress::Meter;
 use crate::render;
-use crate::run;
 use crate::shell::Shell;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,21 +87,14 @@ fn emit_checked(shell: &Shell, args: &EmitArgs, model: &Model) -> Result<Exit, S
     Ok(Exit::Good)
 }
 
-/// Builds the programs of each experiment; none of them is run to its end.
+/// The kernels of all programs of the experiments, which are built but not run.
 fn emit_kernels(shell: &Shell, args: &EmitArgs, model: &Model) -> Result<Exit, Stop> {
-    let base = Settings { emit_kernels: true, ..args.options.settings() };
-    let host = CommandHost::new(&model.path, &args.options.data, Meter::silent()).building_only();
-    let checked = model.check_aloud(shell, &host, &args.options.settings())?;
-    for name in run::chosen(model, args.experiment.as_deref())? {
-        let run = checked.run(&host, &Settings { experiment: Some(name), ..base.clone() });
-        for (name, kernel) in &run.dumps {
-            show(shell, name, &lowered(args.stage, kernel)?);
-        }
-        if !matches!(run.failure, None | Some(Failure::Interrupted)) {
-            render::show(shell, &run.sources, &run.diagnostics);
-            let ending = run::ending(&run, &run.diagnostics);
-            return Err(Stop { exit: ending.exit, message: ending.message.unwrap_or_default() });
-        }
+    let settings =
+        Settings { emit_kernels: true, experiment: args.experiment.clone(), ..args.options.settings() };
+    let host = CommandHost::new(&model.path, &args.options.data, Meter::silent());
+    let checked = model.check_aloud(shell, &host, &settings)?;
+    for (name, kernel) in &checked.dumps {
+        show(shell, name, &lowered(args.stage, kernel)?);
     }
     Ok(Exit::Good)
 }

@@ -44,7 +44,6 @@ pub struct CommandHost {
     meter: RefCell<Meter>,
     seen: RefCell<Seen>,
     /// Programs are built, but not run to their end.
-    build_only: bool,
 }
 
 impl CommandHost {
@@ -64,13 +63,7 @@ impl CommandHost {
             folders,
             meter: RefCell::new(meter),
             seen: RefCell::default(),
-            build_only: false,
         }
-    }
-
-    /// Ends every program as soon as it is built.
-    pub fn building_only(self) -> CommandHost {
-        CommandHost { build_only: true, ..self }
     }
 
     /// Takes what has been said so far.
@@ -101,7 +94,7 @@ impl Host for CommandHost {
     }
 
     fn interrupted(&self) -> bool {
-        self.build_only || interrupted()
+        interrupted()
     }
 }
 

@@ -17,21 +17,45 @@ use crate::unit::Unit;
 use crate::value::{Dataset, Num, Value, shaped, vector};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "csv", about: "`csv(\"file.csv\", x = columns(0 .. 4), label = column(\"label\"))`: fields from a table with a header", run: csv },
+    Builtin {
+        name: "csv",
+        about: "`csv(\"file.csv\", x = columns(0 .. 4), label = column(\"label\"))`: fields from a table with a header",
+        run: csv,
+    },
     Builtin { name: "column", about: "`column(\"name\")` inside `csv`: one column", run: column },
     Builtin { name: "table", about: "`table(x = [[0, 1], [1, 0]], y = [1, 0])`: rows written out", run: table },
-    Builtin { name: "idx", about: "`idx(images = \"a-idx3-ubyte.gz\", labels = \"b-idx1-ubyte.gz\")`: fields `image` and `label`", run: idx },
+    Builtin {
+        name: "idx",
+        about: "`idx(images = \"a-idx3-ubyte.gz\", labels = \"b-idx1-ubyte.gz\")`: fields `image` and `label`",
+        run: idx,
+    },
     Builtin { name: "npy", about: "`npy(\"file.npy\")`: one array", run: npy },
     Builtin { name: "npz", about: "`npz(\"file.npz\")`: named arrays as fields", run: npz },
-    Builtin { name: "gaussian", about: "`gaussian(x = covariance(spectrum = [4, 1]), samples = n)`: samples of mean 0, of the covariance's eigenvalues along random directions", run: gaussian },
-    Builtin { name: "covariance", about: "`covariance(spectrum = […])` inside `gaussian`: its eigenvalues", run: covariance },
-    Builtin { name: "pca", about: "`pca(x)`: `.components` (one a row) and `.variances` of samples, largest first", run: pca },
+    Builtin {
+        name: "gaussian",
+        about: "`gaussian(x = covariance(spectrum = [4, 1]), samples = n)`: samples of mean 0, of the covariance's eigenvalues along random directions",
+        run: gaussian,
+    },
+    Builtin {
+        name: "covariance",
+        about: "`covariance(spectrum = […])` inside `gaussian`: its eigenvalues",
+        run: covariance,
+    },
+    Builtin {
+        name: "pca",
+        about: "`pca(x)`: `.components` (one a row) and `.variances` of samples, largest first",
+        run: pca,
+    },
     Builtin { name: "permute", about: "`permute(x, seed = k)`: the elements in one fixed random order", run: permute },
     Builtin { name: "sample", about: "`sample(DIST, [n, d])`: a tensor of draws", run: sample },
 ];
 
 pub const METHODS: &[Builtin] = &[
-    Builtin { name: "split", about: "`data.split(test = every(5))`, `data.split(80 %)`: `.train` and `.test`", run: split },
+    Builtin {
+        name: "split",
+        about: "`data.split(test = every(5))`, `data.split(80 %)`: `.train` and `.test`",
+        run: split,
+    },
     Builtin { name: "map", about: "`data.map(image = f(image))`: fields changed or added", run: map },
     Builtin { name: "sample", about: "`data.sample(n)`: n rows drawn without repetition", run: sample_rows },
 ];
@@ -193,7 +217,8 @@ fn covariance(s: &mut Session, call: &Call) -> Value {
 
 fn gaussian(s: &mut Session, call: &Call) -> Value {
     let Some(n) = s.int_arg(call, 1, "samples", 1) else { return Value::Missing };
-    let named: Vec<_> = call.named_args().filter(|(n, ..)| *n != "samples").map(|(n, _, id)| (n.to_string(), id)).collect();
+    let named: Vec<_> =
+        call.named_args().filter(|(n, ..)| *n != "samples").map(|(n, _, id)| (n.to_string(), id)).collect();
     let mut fields = IndexMap::new();
     for (name, id) in named {
         let Some(spectrum) = s.operand(call.scope, id) else { return Value::Missing };
@@ -252,7 +277,8 @@ fn pca(s: &mut Session, call: &Call) -> Value {
     let eigen = nalgebra::SymmetricEigen::new(covariance);
     let mut order: Vec<usize> = (0..d).collect();
     order.sort_by(|a, b| eigen.eigenvalues[*b].total_cmp(&eigen.eigenvalues[*a]));
-    let components = order.iter().flat_map(|k| (0..d).map(|j| eigen.eigenvectors[(j, *k)]).collect::<Vec<_>>()).collect();
+    let components =
+        order.iter().flat_map(|k| (0..d).map(|j| eigen.eigenvectors[(j, *k)]).collect::<Vec<_>>()).collect();
     let variances = order.iter().map(|k| eigen.eigenvalues[*k]).collect();
     record.insert("components".into(), Value::Num(Num::array(Unit::REAL, shaped(&[d, d], components))));
     let unit = x.num.unit.power(2.0).unwrap_or(Unit::REAL);
@@ -325,7 +351,11 @@ fn split(s: &mut Session, call: &Call) -> Value {
     let test: Vec<bool> = match call.named("test") {
         Some(id) => {
             let text = s.text(s.expr_span(call.scope, id)).to_string();
-            let every = text.trim().strip_prefix("every(").and_then(|t| t.strip_suffix(')')).and_then(|t| t.trim().parse::<usize>().ok());
+            let every = text
+                .trim()
+                .strip_prefix("every(")
+                .and_then(|t| t.strip_suffix(')'))
+                .and_then(|t| t.trim().parse::<usize>().ok());
             let Some(every) = every.filter(|k| *k > 1) else {
                 return s.error("E0607", call.span, "a split without chance is `split(test = every(k))`, k from 2 on");
             };

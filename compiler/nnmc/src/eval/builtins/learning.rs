@@ -10,17 +10,41 @@ use crate::unit::Unit;
 use crate::value::{Num, Repr, Value, scalar};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "accuracy", about: "`accuracy(y, label)`: whether the largest of y is at the label", run: accuracy },
+    Builtin {
+        name: "accuracy",
+        about: "`accuracy(y, label)`: whether the largest of y is at the label",
+        run: accuracy,
+    },
     Builtin { name: "evaluate", about: "`evaluate(E on DATA)`: the mean of E over the samples", run: evaluate },
-    Builtin { name: "collect", about: "`collect(E on DATA)`: E of each sample, with a leading axis `sample`", run: collect },
-    Builtin { name: "gradient", about: "`gradient(E, x)`: the derivative of the number E by x", run: |s, c| s.gradient_call(c) },
-    Builtin { name: "stop_gradient", about: "`stop_gradient(x)`: x, through which nothing is differentiated", run: stop_gradient },
+    Builtin {
+        name: "collect",
+        about: "`collect(E on DATA)`: E of each sample, with a leading axis `sample`",
+        run: collect,
+    },
+    Builtin {
+        name: "gradient",
+        about: "`gradient(E, x)`: the derivative of the number E by x",
+        run: |s, c| s.gradient_call(c),
+    },
+    Builtin {
+        name: "stop_gradient",
+        about: "`stop_gradient(x)`: x, through which nothing is differentiated",
+        run: stop_gradient,
+    },
     Builtin { name: "surrogate", about: "`surrogate(x, y)`: the value of x with the derivative of y", run: surrogate },
     Builtin { name: "step", about: "`step(x)`: 1 where x > 0, else 0", run: step },
     Builtin { name: "batch_mean", about: "`batch_mean(x)`: the mean over the samples of a batch", run: batch_mean },
-    Builtin { name: "update", about: "`update(net, rule, objective on DATA)`: the change that a rule would make", run: |s, c| s.update_call(c) },
+    Builtin {
+        name: "update",
+        about: "`update(net, rule, objective on DATA)`: the change that a rule would make",
+        run: |s, c| s.update_call(c),
+    },
     Builtin { name: "angle", about: "`angle(a, b)`: between two changes or tensors, in deg", run: angle },
-    Builtin { name: "angle_to_backprop", about: "`angle_to_backprop(net, rule, objective on DATA)`: between a rule's change and the gradient's", run: |s, c| s.angle_to_backprop(c) },
+    Builtin {
+        name: "angle_to_backprop",
+        about: "`angle_to_backprop(net, rule, objective on DATA)`: between a rule's change and the gradient's",
+        run: |s, c| s.angle_to_backprop(c),
+    },
 ];
 
 pub const NETWORK_METHODS: &[Builtin] =
@@ -121,13 +145,7 @@ pub fn angle_between(a: &[f64], b: &[f64]) -> f64 {
     let (na, nb): (f64, f64) = (a.iter().map(|x| x * x).sum(), b.iter().map(|x| x * x).sum());
     let cosine = (dot / (na.sqrt() * nb.sqrt())).clamp(-1.0, 1.0);
     // Near 0 the arc cosine loses half of the digits; the distance of the directions does not.
-    let half: f64 = a
-        .iter()
-        .zip(b)
-        .map(|(x, y)| (x / na.sqrt() - y / nb.sqrt()).powi(2))
-        .sum::<f64>()
-        .sqrt()
-        / 2.0;
+    let half: f64 = a.iter().zip(b).map(|(x, y)| (x / na.sqrt() - y / nb.sqrt()).powi(2)).sum::<f64>().sqrt() / 2.0;
     if cosine > 0.9 { 2.0 * nnm_runtime::math::asin(half.min(1.0)) } else { nnm_runtime::math::acos(cosine) }
 }
 
@@ -137,7 +155,8 @@ fn angle(s: &mut Session, call: &Call) -> Value {
     match (flat(&a), flat(&b)) {
         (Some(a), Some(b)) if a.len() == b.len() => Value::Num(Num::array(unit, scalar(angle_between(&a, &b)))),
         (Some(a), Some(b)) => {
-            let message = format!("an angle is between tensors of one shape, here are {} and {} numbers", a.len(), b.len());
+            let message =
+                format!("an angle is between tensors of one shape, here are {} and {} numbers", a.len(), b.len());
             s.error("E0320", call.span, message)
         }
         _ => Value::Num(Num::unknown(unit)),

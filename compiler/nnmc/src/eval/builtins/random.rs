@@ -12,11 +12,23 @@ use crate::value::{Num, Value, shaped};
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "uniform", about: "`uniform(a, b)`: between a and b, all equally likely", run: uniform },
     Builtin { name: "normal", about: "`normal(m, s)`: Gaussian of mean m and standard deviation s", run: normal },
-    Builtin { name: "bernoulli", about: "`bernoulli(p)`: 1 with probability p, else 0; of a frequency, p = frequency * dt", run: bernoulli },
-    Builtin { name: "poisson", about: "`poisson(m)`: a Poisson number of mean m; of a frequency, m = frequency * dt", run: poisson },
+    Builtin {
+        name: "bernoulli",
+        about: "`bernoulli(p)`: 1 with probability p, else 0; of a frequency, p = frequency * dt",
+        run: bernoulli,
+    },
+    Builtin {
+        name: "poisson",
+        about: "`poisson(m)`: a Poisson number of mean m; of a frequency, m = frequency * dt",
+        run: poisson,
+    },
     Builtin { name: "exponential", about: "`exponential(m)`: exponential of mean m", run: exponential },
     Builtin { name: "lognormal", about: "`lognormal(m, s)`: exp(normal(m, s))", run: lognormal },
-    Builtin { name: "glorot", about: "`glorot()`: uniform on ± sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)", run: glorot },
+    Builtin {
+        name: "glorot",
+        about: "`glorot()`: uniform on ± sqrt(6 / (fan in + fan out)) (Glorot and Bengio 2010)",
+        run: glorot,
+    },
     Builtin { name: "he", about: "`he()`: normal of standard deviation sqrt(2 / fan in) (He et al. 2015)", run: he },
     Builtin { name: "xi", about: "`xi()`: Gaussian white noise, of dimension time^-1/2", run: xi },
 ];
@@ -42,7 +54,11 @@ fn standard(s: &mut Session, call: &Call, draw: Draw, like: &[&Num]) -> Option<N
 /// A draw of each step for every cell that the equation is about.
 fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&Num>) -> Option<Num> {
     let Some(program) = &mut s.program else {
-        s.error("E0231", call.span, format!("`{}` draws where something is drawn: after `~`, or in a neuron's equations", call.name));
+        s.error(
+            "E0231",
+            call.span,
+            format!("`{}` draws where something is drawn: after `~`, or in a neuron's equations", call.name),
+        );
         return None;
     };
     program.draws += 1;

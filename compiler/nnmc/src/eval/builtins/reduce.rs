@@ -1,7 +1,7 @@
 //! Reductions: over all elements, or along `axis`.
 
-use nnm_graph::ir::{Binary, Graph, NodeId, Reduce, Unary};
 use nnm_graph::ShapeError;
+use nnm_graph::ir::{Binary, Graph, NodeId, Reduce, Unary};
 
 use super::{Builtin, done};
 use crate::eval::Call;
@@ -14,18 +14,50 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "sum", about: "`sum(x)`, `sum(x, axis = k)`: the sum of the elements", run: sum },
     Builtin { name: "mean", about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements", run: mean },
     Builtin { name: "prod", about: "`prod(x)`: the product of plain numbers", run: prod },
-    Builtin { name: "var", about: "`var(x)`, `var(x, axis = k)`: the mean squared distance from the mean", run: |s, c| spread(s, c, false) },
-    Builtin { name: "std", about: "`std(x)`, `std(x, axis = k)`: the square root of `var`", run: |s, c| spread(s, c, true) },
+    Builtin {
+        name: "var",
+        about: "`var(x)`, `var(x, axis = k)`: the mean squared distance from the mean",
+        run: |s, c| spread(s, c, false),
+    },
+    Builtin {
+        name: "std",
+        about: "`std(x)`, `std(x, axis = k)`: the square root of `var`",
+        run: |s, c| spread(s, c, true),
+    },
     Builtin { name: "fraction", about: "`fraction(c)`: how many of the conditions hold, 0 to 1", run: fraction },
-    Builtin { name: "any", about: "`any(c)`: whether at least one condition holds", run: |s, c| logical(s, c, Reduce::Max) },
-    Builtin { name: "every_one", about: "`every_one(c)`: whether all conditions hold", run: |s, c| logical(s, c, Reduce::Min) },
+    Builtin {
+        name: "any",
+        about: "`any(c)`: whether at least one condition holds",
+        run: |s, c| logical(s, c, Reduce::Max),
+    },
+    Builtin {
+        name: "every_one",
+        about: "`every_one(c)`: whether all conditions hold",
+        run: |s, c| logical(s, c, Reduce::Min),
+    },
     Builtin { name: "norm", about: "`norm(x)`: sqrt(sum(x^2))", run: norm },
-    Builtin { name: "argmax", about: "`argmax(x)`, `argmax(x, axis = k)`: the place of the largest element", run: argmax },
+    Builtin {
+        name: "argmax",
+        about: "`argmax(x)`, `argmax(x, axis = k)`: the place of the largest element",
+        run: argmax,
+    },
     Builtin { name: "dot", about: "`dot(a, b)`: sum(a * b)", run: dot },
     Builtin { name: "cosine", about: "`cosine(a, b)`: dot(a, b) / (norm(a) norm(b))", run: cosine },
-    Builtin { name: "softmax", about: "`softmax(x)`: exp(x) / sum(exp(x)) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.softmax(n, a)) },
-    Builtin { name: "log_softmax", about: "`log_softmax(x)`: x - log(sum(exp(x))) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.log_softmax(n, a)) },
-    Builtin { name: "logsumexp", about: "`logsumexp(x)`: log(sum(exp(x))) along the last axis", run: |s, c| along_last(s, c, |g, n, a| g.logsumexp(n, a)) },
+    Builtin {
+        name: "softmax",
+        about: "`softmax(x)`: exp(x) / sum(exp(x)) along the last axis",
+        run: |s, c| along_last(s, c, |g, n, a| g.softmax(n, a)),
+    },
+    Builtin {
+        name: "log_softmax",
+        about: "`log_softmax(x)`: x - log(sum(exp(x))) along the last axis",
+        run: |s, c| along_last(s, c, |g, n, a| g.log_softmax(n, a)),
+    },
+    Builtin {
+        name: "logsumexp",
+        about: "`logsumexp(x)`: log(sum(exp(x))) along the last axis",
+        run: |s, c| along_last(s, c, |g, n, a| g.logsumexp(n, a)),
+    },
     Builtin { name: "cumsum", about: "`cumsum(x)`: running sums along the last axis (or `axis = k`)", run: cumsum },
 ];
 

@@ -12,12 +12,28 @@ use crate::unit::{FREQUENCY, Unit};
 use crate::value::{Num, Owner, Spikes, Value, scalar, vector};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "mean_rate", about: "`mean_rate(run.E, from =, to =)`: spikes per time of each cell", run: mean_rate },
+    Builtin {
+        name: "mean_rate",
+        about: "`mean_rate(run.E, from =, to =)`: spikes per time of each cell",
+        run: mean_rate,
+    },
     Builtin { name: "count", about: "`count(run.E)`: how many spikes each cell fired", run: count },
-    Builtin { name: "cv_isi", about: "`cv_isi(run.E, from =, to =)`: standard deviation over mean of the inter-spike intervals, of each cell with at least three", run: cv_isi },
-    Builtin { name: "fano", about: "`fano(run.E, window = 100 ms)`: variance over mean of the spike counts in windows, of each cell", run: fano },
+    Builtin {
+        name: "cv_isi",
+        about: "`cv_isi(run.E, from =, to =)`: standard deviation over mean of the inter-spike intervals, of each cell with at least three",
+        run: cv_isi,
+    },
+    Builtin {
+        name: "fano",
+        about: "`fano(run.E, window = 100 ms)`: variance over mean of the spike counts in windows, of each cell",
+        run: fano,
+    },
     Builtin { name: "psth", about: "`psth(run.E, bin = 1 ms)`: the population's rate over time", run: psth },
-    Builtin { name: "population_vector", about: "`population_vector(r, at = t)`: direction and length of the activity of cells on a ring", run: population_vector },
+    Builtin {
+        name: "population_vector",
+        about: "`population_vector(r, at = t)`: direction and length of the activity of cells on a ring",
+        run: population_vector,
+    },
     Builtin { name: "spike_times", about: "`spike_times(run.E)`: all spike times in order", run: spike_times },
 ];
 
@@ -58,7 +74,11 @@ fn train(s: &mut Session, call: &Call) -> Option<Train> {
 }
 
 fn not_recorded(s: &mut Session, call: &Call) -> Value {
-    s.error("E0441", call.span, format!("`{}` takes recorded spikes: `record net.E.spikes` in the simulation", call.name))
+    s.error(
+        "E0441",
+        call.span,
+        format!("`{}` takes recorded spikes: `record net.E.spikes` in the simulation", call.name),
+    )
 }
 
 fn mean_rate(s: &mut Session, call: &Call) -> Value {
@@ -92,7 +112,8 @@ fn mean_rate(s: &mut Session, call: &Call) -> Value {
 fn counts(spikes: &Spikes, from: f64, to: f64) -> Vec<f64> {
     let mut counts = vec![0.0; spikes.n];
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if *time >= from - 1e-12 && *time < to - 1e-12
+        if *time >= from - 1e-12
+            && *time < to - 1e-12
             && let Some(c) = counts.get_mut(*cell as usize)
         {
             *c += 1.0;
@@ -112,7 +133,8 @@ fn count(s: &mut Session, call: &Call) -> Value {
 fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
     let mut cells = vec![vec![]; spikes.n];
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if *time >= from && *time < to
+        if *time >= from
+            && *time < to
             && let Some(c) = cells.get_mut(*cell as usize)
         {
             c.push(*time);

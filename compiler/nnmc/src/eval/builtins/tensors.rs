@@ -7,7 +7,11 @@ use crate::unit::Unit;
 use crate::value::{Num, Value, vector};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "linspace", about: "`linspace(a, b, n)`: n equally spaced numbers from a to b, both included; inside a population n is its size", run: linspace },
+    Builtin {
+        name: "linspace",
+        about: "`linspace(a, b, n)`: n equally spaced numbers from a to b, both included; inside a population n is its size",
+        run: linspace,
+    },
     Builtin { name: "zeros", about: "`zeros(n, …)`: a tensor of zeros", run: |s, c| filled(s, c, 0.0) },
     Builtin { name: "ones", about: "`ones(n, …)`: a tensor of ones", run: |s, c| filled(s, c, 1.0) },
     Builtin { name: "range", about: "`range(n)`: 0, 1, … n - 1", run: range },
@@ -17,7 +21,11 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "flatten", about: "`flatten(x)`: all elements along one axis", run: flatten },
     Builtin { name: "split", about: "`split(x, heads)`: [T, d] to [heads, T, d / heads]", run: split },
     Builtin { name: "join", about: "`join(x)`: [heads, T, k] to [T, heads * k]; the reverse of `split`", run: join },
-    Builtin { name: "columns", about: "`columns(W)`: the columns of a matrix along a new first axis; `columns(a .. b)` inside `csv`: columns side by side", run: columns },
+    Builtin {
+        name: "columns",
+        about: "`columns(W)`: the columns of a matrix along a new first axis; `columns(a .. b)` inside `csv`: columns side by side",
+        run: columns,
+    },
     Builtin { name: "concat", about: "`concat(a, b, axis = 0)`: one after the other; of data, all rows", run: concat },
     Builtin { name: "one_hot", about: "`one_hot(label)`: 1 at the label's place, else 0", run: one_hot },
     Builtin { name: "identity", about: "`identity(n)`: the unit matrix", run: identity },
@@ -130,7 +138,9 @@ fn split(s: &mut Session, call: &Call) -> Value {
         let Some(heads) = heads.map(|h| h as usize) else { return Some(Num::unknown(x.num.unit)) };
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
             let shape = g.shape(n[0]).to_vec();
-            let (Some(t), Some(d)) = (shape.first().copied(), shape.get(1).copied()) else { return g.reshape(n[0], &[heads]) };
+            let (Some(t), Some(d)) = (shape.first().copied(), shape.get(1).copied()) else {
+                return g.reshape(n[0], &[heads]);
+            };
             let parts = g.reshape(n[0], &[t, heads, d / heads.max(1)])?;
             g.permute(parts, &[1, 0, 2])
         }))

@@ -12,9 +12,21 @@ use crate::unit::Unit;
 use crate::value::{Num, Value};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "mean_t", about: "`mean_t(x)`: the mean over time of a series (`from =`, `to =`)", run: |s, c| over_time(s, c, OverTime::Mean) },
-    Builtin { name: "sum_t", about: "`sum_t(x)`: the sum over the steps of a series", run: |s, c| over_time(s, c, OverTime::Sum) },
-    Builtin { name: "max_t", about: "`max_t(x)`: the largest value over time of a series", run: |s, c| over_time(s, c, OverTime::Max) },
+    Builtin {
+        name: "mean_t",
+        about: "`mean_t(x)`: the mean over time of a series (`from =`, `to =`)",
+        run: |s, c| over_time(s, c, OverTime::Mean),
+    },
+    Builtin {
+        name: "sum_t",
+        about: "`sum_t(x)`: the sum over the steps of a series",
+        run: |s, c| over_time(s, c, OverTime::Sum),
+    },
+    Builtin {
+        name: "max_t",
+        about: "`max_t(x)`: the largest value over time of a series",
+        run: |s, c| over_time(s, c, OverTime::Max),
+    },
     Builtin { name: "last", about: "`last(x)`: a series' last value", run: |s, c| over_time(s, c, OverTime::Last) },
     Builtin { name: "window", about: "`window(x, from = a, to = b)`: the part of a series in [a, b)", run: window },
 ];
@@ -60,7 +72,8 @@ pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
     }
     let tiny = 1e-9;
     if let Some(at) = at {
-        let k = times.iter().enumerate().min_by(|a, b| (a.1 - at).abs().total_cmp(&(b.1 - at).abs())).map_or(0, |(k, _)| k);
+        let k =
+            times.iter().enumerate().min_by(|a, b| (a.1 - at).abs().total_cmp(&(b.1 - at).abs())).map_or(0, |(k, _)| k);
         let num = s.apply(x.span, x.num.unit.clone(), &[&x.num], |g, n| g.at(n[0], 0, k));
         return Some(Operand { num, span: x.span });
     }

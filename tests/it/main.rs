@@ -1,0 +1,11 @@
+//! Tests of the language as a whole: messages, models, back ends, documentation, robustness, and the order of the crates.
+
+mod backends;
+mod determinism;
+mod docs;
+mod layers;
+mod library;
+mod models;
+mod robust;
+mod support;
+mod ui;

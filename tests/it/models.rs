@@ -1,0 +1,69 @@
+//! Every model of `models/` keeps its expectations.
+//!
+//! Those that take long run where `NNM_LONG` is set; those that read data from elsewhere where `NNM_DATA` is.
+
+use std::path::Path;
+
+use nnm_compiler::settings::Settings;
+
+use crate::support::{files_below, name, outcomes, read, root};
+
+/// Models that take more than a few seconds.
+const LONG: [&str; 0] = [];
+
+/// The lines that read data which is not in the repository say so.
+fn needs_data(text: &str) -> bool {
+    text.contains("NNM_DATA")
+}
+
+fn failures(path: &Path) -> Vec<String> {
+    let text = read(path);
+    let mut out = vec![];
+    for outcome in outcomes(path, &text, &Settings::default()) {
+        for e in outcome.expectations.iter().filter(|e| !e.held) {
+            out.push(format!("{}, {}: {} ({})", path.display(), outcome.name, e.text, e.found));
+        }
+    }
+    out
+}
+
+fn hold(folder: &str) {
+    let long = std::env::var_os("NNM_LONG").is_some();
+    let mut failed = vec![];
+    for path in files_below(&root().join("models").join(folder), ".nnm") {
+        let skipped = (LONG.contains(&name(&path).as_str()) && !long)
+            || (needs_data(&read(&path)) && std::env::var_os("NNM_DATA").is_none());
+        if !skipped {
+            failed.extend(failures(&path));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn neurons() {
+    hold("neurons");
+}
+
+#[test]
+fn networks() {
+    hold("networks");
+}
+
+#[test]
+fn plasticity() {
+    hold("plasticity");
+}
+
+#[test]
+fn learning() {
+    hold("learning");
+}
+
+#[test]
+fn every_model_is_in_a_tested_folder() {
+    for path in files_below(&root().join("models"), ".nnm") {
+        let folder = path.parent().map(name).unwrap_or_default();
+        assert!(["neurons", "networks", "plasticity", "learning"].contains(&folder.as_str()), "{}", path.display());
+    }
+}
