@@ -1,6 +1,6 @@
 //! The order of the crates: who may depend on whom, who may touch files and the terminal, and how long a file may be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::support::{files_below, read, root};
 
@@ -29,7 +29,7 @@ fn sources() -> Vec<PathBuf> {
 }
 
 /// A file's code without its comments and without the tests at its end.
-fn code(path: &PathBuf) -> String {
+fn code(path: &Path) -> String {
     let text = read(path);
     let text = text.split("#[cfg(test)]").next().unwrap_or("").to_string();
     text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")

@@ -120,6 +120,13 @@ impl<'a> Callees<'a> {
         Callees { module, precision, declared: BTreeMap::new() }
     }
 
+    /// The names of the functions, in the order in which they were declared.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<(FuncRef, &String)> = self.declared.iter().map(|(name, known)| (*known, name)).collect();
+        names.sort_unstable();
+        names.into_iter().map(|(_, name)| name.clone()).collect()
+    }
+
     pub fn reference(&mut self, callee: Callee<'_>, function: &mut Function) -> Result<FuncRef, CodegenError> {
         let symbol = callee.symbol(self.precision);
         if let Some(known) = self.declared.get(&symbol) {

@@ -40,7 +40,7 @@ const SHORT: i64 = 64;
 /// Scratch memory is aligned to this many bytes.
 const LINE: i64 = 64;
 
-/// Fills in a function that has its name and no body.
+/// Fills in a function that has its name and no body; the names of the functions it calls.
 pub(crate) fn emit(
     kernel: &Kernel,
     options: &Options<'_>,
@@ -48,7 +48,7 @@ pub(crate) fn emit(
     callees: Callees<'_>,
     function: &mut Function,
     context: &mut FunctionBuilderContext,
-) -> Emitted<()> {
+) -> Emitted<Vec<String>> {
     let mut builder = FunctionBuilder::new(function, context);
     builder.func.signature.params = vec![AbiParam::new(types::I64); 2];
     builder.func.signature.returns = vec![AbiParam::new(types::I32)];
@@ -65,8 +65,9 @@ pub(crate) fn emit(
         emitter.leave(ok);
     }
     emitter.finish(slots);
+    let names = emitter.callees.names();
     emitter.builder.finalize(isa.frontend_config());
-    Ok(())
+    Ok(names)
 }
 
 /// Whether a select by a mask is one instruction.

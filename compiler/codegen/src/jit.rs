@@ -118,23 +118,26 @@ pub(crate) fn compile(kernel: &Kernel, options: &Options<'_>) -> Result<Arc<JitC
 
 pub(crate) fn clif(kernel: &Kernel, options: &Options<'_>) -> Result<String, CodegenError> {
     let unit = Unit::new(kernel, options)?;
-    Ok(unit.context.func.display().to_string())
+    Ok(unit.legend("fn") + &unit.context.func.display().to_string())
 }
 
 pub(crate) fn asm(kernel: &Kernel, options: &Options<'_>) -> Result<String, CodegenError> {
     let mut unit = Unit::new(kernel, options)?;
     unit.context.set_disasm(true);
     let compiled = unit.context.compile(unit.module.0.isa(), &mut Default::default());
-    match compiled {
-        Ok(code) => Ok(code.vcode.clone().unwrap_or_default()),
-        Err(error) => Err(CodegenError::Backend(format!("{:?}", error.inner))),
-    }
+    let text = match compiled {
+        Ok(code) => code.vcode.clone().unwrap_or_default(),
+        Err(error) => return Err(CodegenError::Backend(format!("{:?}", error.inner))),
+    };
+    Ok(unit.legend("userextname") + &text)
 }
 
 /// A kernel's function before it is machine code.
 struct Unit {
     module: OwnedModule,
     context: Context,
+    /// The functions it calls.
+    names: Vec<String>,
 }
 
 impl Unit {
@@ -147,13 +150,18 @@ impl Unit {
         let mut builder = JITBuilder::with_isa(isa.clone(), default_libcall_names());
         define_symbols(&mut builder, kernel, options.prims);
         let module = OwnedModule(ManuallyDrop::new(JITModule::new(builder)));
-        let mut unit = Unit { module, context: Context::new() };
+        let mut unit = Unit { module, context: Context::new(), names: Vec::new() };
         unit.context.func =
             Function::with_name_signature(UserFuncName::testcase("kernel"), unit.module.0.make_signature());
         let callees = Callees::new(&mut unit.module.0, kernel.precision);
         let function = &mut unit.context.func;
-        emit(kernel, options, &*isa, callees, function, &mut FunctionBuilderContext::new())?;
+        unit.names = emit(kernel, options, &*isa, callees, function, &mut FunctionBuilderContext::new())?;
         Ok(unit)
+    }
+
+    /// What the numbered functions in a text are.
+    fn legend(&self, prefix: &str) -> String {
+        self.names.iter().enumerate().map(|(number, name)| format!("; {prefix}{number} = {name}\n")).collect()
     }
 }
 

@@ -258,8 +258,10 @@ fn schedule(facts: &Facts<'_>, levels: &Levels, homes: &tiles::Homes, segment: u
     let mut scheduler =
         Scheduler { facts, levels, homes, segment, ready: vec![false; facts.insts.len()], items: Vec::new() };
     for value in facts.values().filter(|value| levels.in_segment(facts, *value, segment)) {
+        // what a call stores is no longer to be done
+        let is_done = facts.stored.values().any(|store| *store == value);
         let is_root = facts.inst(value).has_effect() || facts.pinned[value.0 as usize] || homes.of.contains_key(&value);
-        if is_root {
+        if is_root && !is_done {
             scheduler.make(value);
         }
     }
@@ -315,9 +317,6 @@ impl Scheduler<'_> {
     }
 
     fn emit(&mut self, value: Val) {
-        if self.facts.stored.values().any(|store| *store == value) {
-            return;
-        }
         match self.homes.of.get(&value) {
             Some(home) if !self.is_own(value) => self.items.push(Item::Reload(value, *home)),
             Some(home) => self.items.extend([Item::Compute(value), Item::Spill(value, *home)]),

@@ -92,6 +92,14 @@ impl Emitter<'_> {
                 false => builder.band_imm_s(value, by - 1),
             });
         }
+        if let Some(by) = b.as_const().filter(|by| *by > 0) {
+            let whole = self.quotient(value, by);
+            if quotient {
+                return Ok(whole);
+            }
+            let taken = self.builder.ins().imul_imm_s(whole, by);
+            return Ok(self.builder.ins().isub(value, taken));
+        }
         let by = self.int(b)?;
         if b.as_const().is_none() {
             let (good, bad) = (self.builder.create_block(), self.builder.create_block());
@@ -104,6 +112,17 @@ impl Emitter<'_> {
         }
         let builder = self.builder.ins();
         Ok(if quotient { builder.udiv(value, by) } else { builder.urem(value, by) })
+    }
+
+    /// Quotient of a non-negative number by a constant that is no power of two, by multiplication (Granlund and
+    /// Montgomery, 1994). With 2^(l-1) < d < 2^l and m = floor(2^(63+l) / d) + 1 < 2^64, m d exceeds 2^(63+l) by at most
+    /// d < 2^l, so that for x < 2^63 the quotient is exactly floor(x m / 2^(63+l)).
+    fn quotient(&mut self, value: Value, by: i64) -> Value {
+        let bits = 64 - by.leading_zeros();
+        let magic = (1u128 << (63 + bits)) / by as u128 + 1;
+        let magic = self.iconst(magic as u64 as i64);
+        let high = self.builder.ins().umulhi(value, magic);
+        self.builder.ins().ushr_imm_s(high, i64::from(bits) - 1)
     }
 
     /// Whether a condition holds, as an integer.

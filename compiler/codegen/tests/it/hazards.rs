@@ -157,6 +157,32 @@ fn one_code_runs_on_many_threads_at_once() {
     });
 }
 
+#[test]
+fn texts_name_what_is_called() {
+    let text = "kernel k f64\nbuffer x: f64[9]\nbody {\n  map 9 {\n    %0 = load x[0] unit\n    %1 = exp %0\n    store x[0] unit = %1\n  }\n}";
+    let kernel = kernel(text);
+    assert!(emit_clif(&kernel, &options()).unwrap().starts_with("; fn0 = exp.f64\nfunction %kernel(i64, i64) -> i32"));
+    assert!(emit_asm(&kernel, &options()).unwrap().starts_with("; userextname0 = exp.f64\n"));
+}
+
+#[test]
+fn divisions_by_constants_are_exact() {
+    let divisors =
+        [3, 5, 6, 7, 10, 11, 100, 641, 1000, 65_537, 1_000_003, (1 << 31) - 1, (1 << 40) + 1, i64::MAX - 1, i64::MAX];
+    for by in divisors {
+        let text =
+            format!("kernel k f64\nslot x\nslot q\nslot r\nbody {{\n  set $q = $x / {by}\n  set $r = $x % {by}\n}}");
+        let code = compile(&kernel(&text), &options()).unwrap();
+        let near = |x: i64| [x.saturating_sub(1), x, x.saturating_add(1)];
+        let tried = [1, by, by.saturating_mul(2), i64::MAX / by * by, i64::MAX - 1, 1 << 52, 123_456_789_012].map(near);
+        for x in tried.into_iter().flatten().filter(|x| *x >= 0) {
+            let mut slots = [x, 0, 0];
+            assert_eq!(code.run(&mut [], &mut slots), Ok(0));
+            assert_eq!(slots, [x, x / by, x % by], "{x} by {by}");
+        }
+    }
+}
+
 /// A divisor that turns out to be zero is a bug with a status, not a trap.
 #[test]
 fn division_by_nothing_is_a_status() {

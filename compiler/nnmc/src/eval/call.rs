@@ -370,15 +370,14 @@ impl Session<'_> {
         }
         match callee {
             Value::Network(id) => self.run_frame(id, operands, span),
-            Value::Frame(frame) => self.run_frame(self.frame(frame).net, operands, span),
+            Value::Frame(frame) => self.run_part(frame, operands, span),
             Value::Many(parts) => {
                 for part in parts.iter() {
-                    let id = match part {
-                        Value::Network(id) => *id,
-                        Value::Frame(frame) => self.frame(*frame).net,
+                    let value = match part {
+                        Value::Network(id) => self.run_frame(*id, operands, span),
+                        Value::Frame(frame) => self.run_part(*frame, operands, span),
                         _ => return self.error("E0220", span, "these parts are no networks"),
                     };
-                    let value = self.run_frame(id, operands, span);
                     let Some(num) = self.number(value, span) else { return Value::Missing };
                     operands = vec![super::operators::Operand { num, span }];
                 }

@@ -184,6 +184,13 @@ impl Session<'_> {
         }
     }
 
+    /// Binds the lengths that a type leaves open to those of a number.
+    pub fn bind_lengths_of(&mut self, scope: ScopeId, num: &Num, ty: &ast::Type) {
+        if let TypeKind::Named { shape, .. } = &ty.kind {
+            self.bind_lengths(scope, &Value::Num(num.clone()), ty, shape);
+        }
+    }
+
     fn bind_unknown_lengths(&mut self, scope: ScopeId, shape: &[ExprId]) {
         for id in shape {
             let expr = self.expr(scope, *id);

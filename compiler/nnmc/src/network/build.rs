@@ -249,6 +249,9 @@ impl Session<'_> {
             population.params.push((param.name.text.clone(), num.clone()));
             self.bind(scope, param.name.text.clone(), Value::Num(num));
         }
+        for on in neuron.dynamics.ons.iter().filter(|o| o.period.is_some()) {
+            self.error("E0556", on.span, "`every` does not act in a neuron; count the time with a state and `when`");
+        }
         for decl in &neuron.inputs {
             let Some(q) = self.quantity_of_cell(decl, scope) else { continue };
             if matches!(decl.name.text.as_str(), "t" | "dt" | "index" | "n" | "training") {
@@ -348,6 +351,9 @@ impl Session<'_> {
             Argument::Expr(c) | Argument::Draw(c) => Some(self.expr_span(c.scope, c.expr.id)),
             Argument::Value(_) => None,
         });
+        if let Some(ty) = &param.ty {
+            self.bind_lengths_of(scope, &num, ty);
+        }
         let declared = self.declared_of(scope, param)?;
         self.hold_number(num, &declared, param.name.span, at.unwrap_or(param.span))
     }

@@ -66,6 +66,25 @@ impl Session<'_> {
             self.port_of_frame(frame, p, k);
         }
         self.check_dynamics(frame, p);
+        let id = self.frame(frame).net;
+        for k in 0..self.net(id).projections.len() {
+            let projection = &self.net(id).projections[k];
+            if projection.target == p && projection.port.is_none() {
+                self.probe_portless(frame, k);
+            }
+        }
+    }
+
+    /// A synapse that acts on its target's states alone: its weight is sized, its blocks are looked at.
+    fn probe_portless(&mut self, frame: FrameId, k: usize) -> Option<()> {
+        let sender = self.sender(frame, k)?;
+        let id = self.frame(frame).net;
+        let p = self.net(id).projections[k].clone();
+        let none = Port { name: String::new(), unit: Unit::Unknown, event: false, span: p.span };
+        self.size_weights(id, k, &sender, &none)?;
+        let item = p.synapse?;
+        self.synapse_output(frame, k, item, &sender);
+        Some(())
     }
 
     /// The frame of a network in the program being built.
@@ -609,6 +628,19 @@ impl Session<'_> {
             }
             n => self.frame_population_output(frame, n - 1, span),
         }
+    }
+
+    /// Runs a part that stands in a frame: from now on its connections are those of this run.
+    pub fn run_part(&mut self, frame: FrameId, args: Vec<Operand>, span: Span) -> Value {
+        let id = self.frame(frame).net;
+        let fresh = FrameId(self.frames.len() as u32);
+        let value = self.run_frame(id, args, span);
+        if (fresh.0 as usize) < self.frames.len() {
+            for owner in &mut self.frames {
+                owner.parts.iter_mut().flatten().filter(|p| **p == Some(frame)).for_each(|p| *p = Some(fresh));
+            }
+        }
+        value
     }
 
     /// Runs a part or a network on tensors: its inputs, in order, are the arguments.

@@ -43,7 +43,6 @@ pub struct CommandHost {
     folders: Vec<PathBuf>,
     meter: RefCell<Meter>,
     seen: RefCell<Seen>,
-    /// Programs are built, but not run to their end.
 }
 
 impl CommandHost {

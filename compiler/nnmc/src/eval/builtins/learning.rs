@@ -177,6 +177,11 @@ fn at(s: &mut Session, call: &Call) -> Value {
     };
     match s.int_arg(call, 1, "k", 0) {
         Some(k) if (k as usize) < values.len() => values[k as usize].clone(),
+        // While checking, only the first pass of a sweep over numbers is looked at.
+        Some(_) if s.mode == crate::session::Mode::Check => match values.first() {
+            Some(Value::Num(num)) => Value::Num(Num::unknown(num.unit.clone())),
+            _ => Value::Missing,
+        },
         Some(k) => s.error("E0316", call.span, format!("the sweep has {} passes, not a pass {k}", values.len())),
         None => Value::Missing,
     }

@@ -63,7 +63,14 @@ pub const FUNCTIONS: &[Builtin] = &[
 
 /// The axis asked for: `Some(None)` where none is.
 fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
-    s.optional_int(call, "axis", 0).map(|a| a.map(|a| a as usize))
+    let Some(axis) = s.optional_int(call, "axis", -8)? else { return Some(None) };
+    if axis >= 0 {
+        return Some(Some(axis as usize));
+    }
+    // From the last axis on: -1 is the last.
+    let x = s.num_arg(call, 0, "x")?;
+    let rank = s.shape(&x.num).map_or(0, |shape| shape.len()) as i64;
+    Some(Some((rank + axis).max(0) as usize))
 }
 
 /// Reduces along the axis of the call, or everything.
