@@ -307,11 +307,31 @@ fn leak(precision: &str, n: usize) -> Kernel {
     ))
 }
 
+/// A leak with noise: a normal number each step.
+fn noise(precision: &str, n: usize) -> Kernel {
+    kernel(&format!(
+        "kernel noise {precision}
+        buffer v: {precision}[{n}]
+        slot step
+        body {{
+          map {n} {{
+            %0 = load v[0] unit
+            %1 = draw normal key 0x123 step $step base 0
+            %2 = const 0.9
+            %3 = fma %0 %2 %1
+            store v[0] unit = %3
+          }}
+          set $step = $step + 1
+        }}"
+    ))
+}
+
 /// Few neurons for many steps in one call.
 fn few_neurons() {
     let steps = 20_000;
     type Make = fn(&str, usize) -> Kernel;
-    let kernels: [(&str, Make); 3] = [("lif", lif), ("leak by parameter", leak), ("hodgkin-huxley", hodgkin_huxley)];
+    let kernels: [(&str, Make); 4] =
+        [("lif", lif), ("leak by parameter", leak), ("noise", noise), ("hodgkin-huxley", hodgkin_huxley)];
     for (name, make) in kernels {
         for (precision, n) in [("f32", 1), ("f64", 1), ("f64", 10), ("f64", 100)] {
             let mut kernel = make(precision, n);

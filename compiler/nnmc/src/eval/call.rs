@@ -314,6 +314,7 @@ impl Session<'_> {
         let names = parameter_names(&item);
         let module = self.module_of(scope);
         let mut out = kind.args.clone();
+        let mut given: Vec<String> = vec![];
         let mut place = 0;
         for arg in args {
             let (Init::Value(id) | Init::Draw(id)) = arg.value;
@@ -335,6 +336,11 @@ impl Session<'_> {
                     name.clone()
                 }
             };
+            if given.contains(&name) {
+                let at = arg.name.as_ref().map_or(span, |n| n.span);
+                self.error("E0223", at, format!("`{name}` is given twice"));
+            }
+            given.push(name.clone());
             let closure = Closure::new(scope, module, id);
             let argument = match arg.value {
                 Init::Value(_) => Argument::Expr(closure),

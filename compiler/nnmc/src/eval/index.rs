@@ -140,8 +140,14 @@ impl Session<'_> {
             return None;
         }
         if let Some(known) = at.num.as_f64()
+            && known.fract() != 0.0
+        {
+            self.error("E0308", at.span, format!("an index is a whole number, not {known}"));
+            return None;
+        }
+        if let Some(known) = at.num.as_f64()
             && self.shape(&at.num).is_some_and(|s| s.is_empty())
-            && (known < 0.0 || known.fract() != 0.0 || known as usize >= length)
+            && (known < 0.0 || known as usize >= length)
         {
             self.error("E0316", at.span, format!("the index {known} is outside of 0 .. {length}"));
             return None;

@@ -150,6 +150,19 @@ impl Session<'_> {
             self.report(d);
             return None;
         }
+        if let (Some(classes), Some(found)) = (declared.class, num.class)
+            && found > classes
+            && classes > 0
+        {
+            let d = Diagnostic::error(
+                "E0318",
+                span,
+                format!("a label of {found} classes stands where there are {classes}"),
+            )
+            .label(declared_at, format!("{classes} classes are declared here"));
+            self.report(d);
+            return None;
+        }
         let unit = match (&num.unit, &declared.unit) {
             (Unit::Known { .. }, Unit::Unknown) => num.unit.clone(),
             _ => declared.unit.clone(),

@@ -262,6 +262,14 @@ impl Session<'_> {
             let event = decl.ty.as_ref().is_some_and(|t| matches!(t.kind, nnm_syntax::ast::TypeKind::Event { .. }));
             population.ports.push(Port { name: q.name, unit: q.unit, event, span: decl.span });
         }
+        for on in neuron.dynamics.ons.iter().filter(|o| o.period.is_none()) {
+            if !population.ports.iter().any(|p| p.event && p.name == on.event.text) {
+                let message = format!("there is no event port `{}` for this block", on.event.text);
+                let d = Diagnostic::error("E0408", on.event.span, message)
+                    .help(format!("declare it: `input {}: event`", on.event.text));
+                self.report(d);
+            }
+        }
         for (decls, running) in [(&neuron.dynamics.states, false), (&neuron.dynamics.running, true)] {
             for decl in decls {
                 if let Some(state) = self.state_of(scope, decl, running, population, path) {
@@ -541,12 +549,7 @@ impl Session<'_> {
         }
     }
 
-    fn target_of(
-        &mut self,
-        id: NetId,
-        scope: ScopeId,
-        target: &(ExprId, Option<Name>),
-    ) -> Option<TargetEnd> {
+    fn target_of(&mut self, id: NetId, scope: ScopeId, target: &(ExprId, Option<Name>)) -> Option<TargetEnd> {
         let (at, expr) = self.bare_expr(scope, target.0);
         let span = expr.span;
         match expr.kind {

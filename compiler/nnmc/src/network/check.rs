@@ -69,6 +69,19 @@ impl Session<'_> {
                 }
             }
         }
+        for (k, equation) in dynamics.equations.iter().chain(&dynamics.nexts).enumerate() {
+            let first =
+                dynamics.equations.iter().chain(&dynamics.nexts).take(k).find(|e| e.name.text == equation.name.text);
+            if let Some(first) = first {
+                let d = Diagnostic::error(
+                    "E0201",
+                    equation.name.span,
+                    format!("`{}` has two equations", equation.name.text),
+                )
+                .label(first.span, "the first is here");
+                self.report(d);
+            }
+        }
         for equation in &dynamics.equations {
             self.check_equation(scope, dynamics, equation, true);
         }

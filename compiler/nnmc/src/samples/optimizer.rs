@@ -18,7 +18,18 @@ impl Session<'_> {
     pub fn optimizer_of(&mut self, value: &Value, span: Span) -> Option<(std::rc::Rc<Kind>, Optimizer)> {
         match value {
             Value::Kind(kind) => match &self.modules.item(kind.item).kind {
-                ItemKind::Optimizer(o) => Some((kind.clone(), o.clone())),
+                ItemKind::Optimizer(o) if o.change.is_some() => Some((kind.clone(), o.clone())),
+                ItemKind::Optimizer(_) => {
+                    let place = self.modules.item(kind.item).name.span;
+                    let d = Diagnostic::error(
+                        "E0222",
+                        span,
+                        format!("`{}` needs its `change`: what is added to a weight", kind.text),
+                    )
+                    .label(place, "declared here without one");
+                    self.report(d);
+                    None
+                }
                 other => {
                     let message = format!("`with` takes an optimizer; `{}` is a `{}`", kind.text, other.word());
                     self.error("E0523", span, message);

@@ -46,6 +46,12 @@ impl Session<'_> {
         let Some(e) = clause(clauses, "every") else { return Some(1) };
         let num = self.known(scope, e, "`every`")?;
         let x = num.as_f64()?;
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        if !num.unit.is_real() && !num.unit.fits(&ms) {
+            let span = self.expr_span(scope, e);
+            self.error("E0309", span, format!("`every` is a time or a number of steps, not {}", num.unit.describe()));
+            return None;
+        }
         let steps = if num.unit.is_real() { x } else { x / duration.dt };
         let rounded = steps.round().max(1.0);
         if (steps - rounded).abs() > 1e-6 {

@@ -266,7 +266,11 @@ impl Session<'_> {
             low += 1;
         }
         let span = self.state_span(sim, &name);
-        let when = if d.timed { format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3)) } else { format!("step {step}") };
+        let when = if d.timed {
+            format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3))
+        } else {
+            format!("step {step}")
+        };
         let message = format!("`{name}`, index {index}, is no longer finite at {when}");
         let d = Diagnostic::error("E0701", span.0, message)
             .at("by this equation")

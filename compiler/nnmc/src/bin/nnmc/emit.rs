@@ -89,8 +89,7 @@ fn emit_checked(shell: &Shell, args: &EmitArgs, model: &Model) -> Result<Exit, S
 
 /// The kernels of all programs of the experiments, which are built but not run.
 fn emit_kernels(shell: &Shell, args: &EmitArgs, model: &Model) -> Result<Exit, Stop> {
-    let settings =
-        Settings { emit_kernels: true, experiment: args.experiment.clone(), ..args.options.settings() };
+    let settings = Settings { emit_kernels: true, experiment: args.experiment.clone(), ..args.options.settings() };
     let host = CommandHost::new(&model.path, &args.options.data, Meter::silent());
     let checked = model.check_aloud(shell, &host, &settings)?;
     for (name, kernel) in &checked.dumps {

@@ -57,12 +57,7 @@ impl CommandHost {
         if let Some(paths) = std::env::var_os("NNM_DATA") {
             roots.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()));
         }
-        CommandHost {
-            files: Files::new(roots),
-            folders,
-            meter: RefCell::new(meter),
-            seen: RefCell::default(),
-        }
+        CommandHost { files: Files::new(roots), folders, meter: RefCell::new(meter), seen: RefCell::default() }
     }
 
     /// Takes what has been said so far.

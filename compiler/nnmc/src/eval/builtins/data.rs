@@ -162,7 +162,13 @@ fn table(s: &mut Session, call: &Call) -> Value {
             let message = format!("`{name}` has {length} rows, the fields before it have {}", rows.unwrap_or(0));
             return s.error("E0606", x.span, message);
         }
-        fields.insert(name, x.num);
+        let num = match x.num.as_const() {
+            Some(array) if array.ndim() == 1 && x.num.unit.is_real() => {
+                Num { class: labelled(array.clone()).class, ..x.num }
+            }
+            _ => x.num,
+        };
+        fields.insert(name, num);
     }
     dataset("table", fields, rows.unwrap_or(0))
 }
