@@ -7,5 +7,7 @@ mod layers;
 mod library;
 mod models;
 mod robust;
+mod science;
+mod stages;
 mod support;
 mod ui;

@@ -241,7 +241,9 @@ impl Session<'_> {
         }
         let names: Vec<String> =
             self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
-        self.no_field(name, &names)
+        let d = Diagnostic::error("E0418", name.span, format!("this end of the connection has no `{}`", name.text));
+        let near = suggest::nearest(&name.text, names.iter().map(String::as_str));
+        self.fail(suggest::did_you_mean(d, name.span, near))
     }
 
     fn data_field(&mut self, data: &crate::value::Dataset, name: &Name) -> Value {

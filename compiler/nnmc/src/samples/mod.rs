@@ -7,6 +7,7 @@ mod optimizer;
 mod present;
 mod separate;
 mod train;
+mod update;
 
 use nnm_graph::ir::{NodeId, VarId};
 use nnm_kir::ir::LoopId;

@@ -14,7 +14,6 @@ use super::evaluate::rounds_loop;
 use super::gradient::Sum;
 use super::{Presentation, ROUND, slot};
 use crate::engine::Engine;
-use crate::eval::Call;
 use crate::events::Event;
 use crate::failure::Failure;
 use crate::failure::Noted;
@@ -22,7 +21,7 @@ use crate::hir::{Optimizer, Rule, clause};
 use crate::network::{FrameId, NetId};
 use crate::session::{Mode, ScopeId, Session};
 use crate::unit::Unit;
-use crate::value::{Dataset, Kind, Num, Repr, Value, shaped, vector};
+use crate::value::{Dataset, Kind, Num, Repr, Value, vector};
 
 /// What a `train` statement says.
 #[derive(Clone, Debug)]
@@ -500,7 +499,7 @@ impl Session<'_> {
         }
     }
 
-    fn objective_node(&mut self, p: &Presentation, e: ExprId, maximize: bool) -> Option<NodeId> {
+    pub fn objective_node(&mut self, p: &Presentation, e: ExprId, maximize: bool) -> Option<NodeId> {
         let x = self.operand(p.scope, e)?;
         if x.num.stepwise {
             let d = Diagnostic::error("E0527", x.span, "this objective differs from step to step: reduce it over time")
@@ -529,7 +528,7 @@ impl Session<'_> {
         if maximize { self.graph.unary(nnm_graph::ir::Unary::Neg, node).noted(self) } else { Some(node) }
     }
 
-    fn batch_mean_of(&mut self, node: NodeId) -> Option<NodeId> {
+    pub fn batch_mean_of(&mut self, node: NodeId) -> Option<NodeId> {
         if !self.graph.node(node).batched {
             return Some(node);
         }
@@ -859,128 +858,6 @@ impl Session<'_> {
             run.insert(record.name.clone(), Value::Num(Num::array(record.unit.clone(), array)));
         }
         Value::Record(run.into())
-    }
-
-    /// `update(net, rule, objective on DATA)`: the change that a rule would make, by the names of what it changes.
-    pub fn update_call(&mut self, call: &Call) -> Value {
-        let Some((net, rule)) = self.net_and_rule(call) else { return Value::Missing };
-        self.update_of(call, net, Some(rule)).unwrap_or(Value::Missing)
-    }
-
-    fn net_and_rule(&mut self, call: &Call) -> Option<(NetId, (std::rc::Rc<Kind>, Rule))> {
-        let net = match self.arg(call, 0, "net")? {
-            Value::Network(id) => id,
-            Value::Missing => return None,
-            other => {
-                self.error(
-                    "E0540",
-                    call.span,
-                    format!("`{}` takes a network first, found {}", call.name, other.describe()),
-                );
-                return None;
-            }
-        };
-        let value = self.arg(call, 1, "rule")?;
-        Some((net, self.rule_of(&value, call.span)?))
-    }
-
-    pub fn angle_to_backprop(&mut self, call: &Call) -> Value {
-        let unit = Unit::parse("deg").unwrap_or(Unit::REAL);
-        let Some((net, rule)) = self.net_and_rule(call) else { return Value::Missing };
-        let (Some(a), Some(b)) = (self.update_of(call, net, Some(rule)), self.update_of(call, net, None)) else {
-            return Value::Num(Num::unknown(unit));
-        };
-        match (crate::eval::flat_numbers(&a), crate::eval::flat_numbers(&b)) {
-            (Some(a), Some(b)) => {
-                Value::Num(Num::array(unit, crate::value::scalar(crate::eval::angle_between(&a, &b))))
-            }
-            _ => Value::Num(Num::unknown(unit)),
-        }
-    }
-
-    /// The direction of a rule, or of the gradient itself, over a whole data set at once.
-    fn update_of(&mut self, call: &Call, net: NetId, rule: Option<(std::rc::Rc<Kind>, Rule)>) -> Option<Value> {
-        let objective = call.positional(2)?;
-        let Some(on) = call.clause("on") else {
-            self.error("E0525", call.span, format!("`{}` needs data: `… objective on DATA`", call.name));
-            return None;
-        };
-        let Value::Data(data) = self.eval(call.scope, on) else { return None };
-        let here = self.given_clauses(call.scope, &call.clauses);
-        let given = if here.is_empty() { self.net(net).given.clone() } else { here };
-        let outer_graph = std::mem::take(&mut self.graph);
-        let outer = self.program.take();
-        let p = self.begin_samples(call.scope, Some(&data), &[(net, given)], data.rows.max(1), true, call.span);
-        let result = p.and_then(|p| self.directions(call, net, rule, objective, p));
-        self.graph = outer_graph;
-        self.program = outer;
-        result
-    }
-
-    fn directions(
-        &mut self,
-        call: &Call,
-        net: NetId,
-        rule: Option<(std::rc::Rc<Kind>, Rule)>,
-        objective: ExprId,
-        p: Presentation,
-    ) -> Option<Value> {
-        let frame = self.frame_of(net);
-        let mut assigns = vec![];
-        let mut names = vec![];
-        if let Some((kind, rule)) = &rule {
-            let mut credit = Credit { kind, rule, objective: None, scope: p.scope, span: call.span };
-            self.set_feedback(frame, &credit)?;
-            credit.objective = Some(self.objective_node(&p, objective, false)?);
-            for target in self.targets(frame, None, call.span)? {
-                let node = self.proposed(&credit, &target)?;
-                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
-            }
-        } else {
-            let objective = self.objective_node(&p, objective, false)?;
-            let mean = self.batch_mean_of(objective)?;
-            let targets = self.targets(frame, None, call.span)?;
-            let reads: Vec<NodeId> = targets.iter().map(|t| t.read).collect();
-            let slopes = self.derivatives(&[(mean, None)], &reads, call.span)?;
-            for (target, slope) in targets.into_iter().zip(slopes) {
-                let node = self.graph.unary(nnm_graph::ir::Unary::Neg, slope).noted(self)?;
-                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
-            }
-        }
-        let body = vec![Stmt::Stage { about: "direction".into(), assigns }];
-        let mut round = self.fetches(&p, &body);
-        round.extend(body);
-        let program = self.samples_program("update", vec![rounds_loop(round)], p.batch);
-        if self.mode == Mode::Check {
-            return None;
-        }
-        let mut engine = match Engine::new(&program, self.settings.backend) {
-            Ok(engine) => engine,
-            Err(error) => {
-                self.failure = Some(self.engine_failure(error));
-                return None;
-            }
-        };
-        self.fill_samples(&mut engine, &p);
-        engine.write_index(p.index, &(0..p.rows as u32).collect::<Vec<_>>());
-        engine.set_slot("batch", p.rows as i64);
-        engine.set_slot("to", 1);
-        if let Err(error) = engine.run() {
-            self.failure = Some(self.engine_failure(error));
-            return None;
-        }
-        let mut out = IndexMap::new();
-        for (path, var, target) in names {
-            let array = shaped(&target.shape, engine.read(var, 0));
-            out.insert(path, Value::Num(Num::array(Unit::REAL.over(&target.unit), array)));
-        }
-        Some(Value::Record(out.into()))
-    }
-
-    fn direction_var(&mut self, target: &Target, node: NodeId, assigns: &mut Vec<Assign>) -> VarId {
-        let var = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
-        assigns.push(Assign { to: var, place: Place::Whole, add: false, value: node });
-        var
     }
 
     /// The mean of an expression over data, with what the networks' inputs were last given.

@@ -5,7 +5,6 @@ use nnm_graph::ir::{Assign, Place, Rows, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_runtime::array::Array;
 use nnm_syntax::ast::{AssignOp, StmtKind};
-use nnm_syntax::span::Span;
 
 use super::{Build, Lumped, SpikeList, add, rem};
 use crate::failure::Noted;
@@ -387,7 +386,7 @@ impl Session<'_> {
                     }
                     [end, name] if end.text == "post" => {
                         let value = self.signed(*op, value)?;
-                        let var = self.jump(b, p.target, &name.text, stmt.span)?;
+                        let var = self.jump(b, p.target, &name.text)?;
                         body.push(Assign { to: var, place: Place::Other, add: true, value });
                     }
                     _ => {
@@ -409,12 +408,10 @@ impl Session<'_> {
     }
 
     /// Where jumps of a target's state are summed up before they act.
-    fn jump(&mut self, b: &mut Build, target: usize, state: &str, span: Span) -> Option<VarId> {
+    fn jump(&mut self, b: &mut Build, target: usize, state: &str) -> Option<VarId> {
         let population = self.net(b.net).populations[target].clone();
-        let Some(declared) = population.states.iter().find(|s| s.name == state) else {
-            self.error("E0418", span, format!("`{}` has no state `{state}` to jump", population.name));
-            return None;
-        };
+        // A state that is not there was reported when the synapse was looked at.
+        let declared = population.states.iter().find(|s| s.name == state)?;
         let name = format!("{}.{}.{state}.jump", self.net(b.net).path, population.name);
         let (var, sum) = self.accumulator(b, &name, declared.unit.clone(), &population.shape);
         let entry = self.program.as_mut()?.jumps.entry((b.frame, target, state.to_string())).or_insert(sum);
@@ -600,7 +597,7 @@ impl Session<'_> {
                     [_, name] => {
                         let value = self.lift(&right);
                         let value = self.signed(*op, value)?;
-                        let var = self.jump(b, p.target, &name.text, stmt.span)?;
+                        let var = self.jump(b, p.target, &name.text)?;
                         body.push(Assign { to: var, place: Place::Other, add: true, value });
                     }
                     [] | [_, _, ..] => {}

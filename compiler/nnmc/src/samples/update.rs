@@ -1,0 +1,141 @@
+//! `update(net, rule, objective on DATA)`: the change that a rule would make, not applied; and how far it is from the gradient.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarId};
+use nnm_syntax::ast::ExprId;
+
+use super::Presentation;
+use super::credit::{Credit, Target};
+use super::evaluate::rounds_loop;
+use crate::engine::Engine;
+use crate::eval::Call;
+use crate::failure::Noted;
+use crate::hir::Rule;
+use crate::network::NetId;
+use crate::session::{Mode, Session};
+use crate::unit::Unit;
+use crate::value::{Kind, Num, Value, shaped};
+
+impl Session<'_> {
+    /// `update(net, rule, objective on DATA)`: the change that a rule would make, by the names of what it changes.
+    pub fn update_call(&mut self, call: &Call) -> Value {
+        let Some((net, rule)) = self.net_and_rule(call) else { return Value::Missing };
+        self.update_of(call, net, Some(rule)).unwrap_or(Value::Missing)
+    }
+
+    fn net_and_rule(&mut self, call: &Call) -> Option<(NetId, (std::rc::Rc<Kind>, Rule))> {
+        let net = match self.arg(call, 0, "net")? {
+            Value::Network(id) => id,
+            Value::Missing => return None,
+            other => {
+                self.error(
+                    "E0540",
+                    call.span,
+                    format!("`{}` takes a network first, found {}", call.name, other.describe()),
+                );
+                return None;
+            }
+        };
+        let value = self.arg(call, 1, "rule")?;
+        Some((net, self.rule_of(&value, call.span)?))
+    }
+
+    pub fn angle_to_backprop(&mut self, call: &Call) -> Value {
+        let unit = Unit::parse("deg").unwrap_or(Unit::REAL);
+        let Some((net, rule)) = self.net_and_rule(call) else { return Value::Missing };
+        let (Some(a), Some(b)) = (self.update_of(call, net, Some(rule)), self.update_of(call, net, None)) else {
+            return Value::Num(Num::unknown(unit));
+        };
+        match (crate::eval::flat_numbers(&a), crate::eval::flat_numbers(&b)) {
+            (Some(a), Some(b)) => {
+                Value::Num(Num::array(unit, crate::value::scalar(crate::eval::angle_between(&a, &b))))
+            }
+            _ => Value::Num(Num::unknown(unit)),
+        }
+    }
+
+    /// The direction of a rule, or of the gradient itself, over a whole data set at once.
+    fn update_of(&mut self, call: &Call, net: NetId, rule: Option<(std::rc::Rc<Kind>, Rule)>) -> Option<Value> {
+        let objective = call.positional(2)?;
+        let Some(on) = call.clause("on") else {
+            self.error("E0525", call.span, format!("`{}` needs data: `… objective on DATA`", call.name));
+            return None;
+        };
+        let Value::Data(data) = self.eval(call.scope, on) else { return None };
+        let here = self.given_clauses(call.scope, &call.clauses);
+        let given = if here.is_empty() { self.net(net).given.clone() } else { here };
+        let outer_graph = std::mem::take(&mut self.graph);
+        let outer = self.program.take();
+        let p = self.begin_samples(call.scope, Some(&data), &[(net, given)], data.rows.max(1), true, call.span);
+        let result = p.and_then(|p| self.directions(call, net, rule, objective, p));
+        self.graph = outer_graph;
+        self.program = outer;
+        result
+    }
+
+    fn directions(
+        &mut self,
+        call: &Call,
+        net: NetId,
+        rule: Option<(std::rc::Rc<Kind>, Rule)>,
+        objective: ExprId,
+        p: Presentation,
+    ) -> Option<Value> {
+        let frame = self.frame_of(net);
+        let mut assigns = vec![];
+        let mut names = vec![];
+        if let Some((kind, rule)) = &rule {
+            let mut credit = Credit { kind, rule, objective: None, scope: p.scope, span: call.span };
+            self.set_feedback(frame, &credit)?;
+            credit.objective = Some(self.objective_node(&p, objective, false)?);
+            for target in self.targets(frame, None, call.span)? {
+                let node = self.proposed(&credit, &target)?;
+                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
+            }
+        } else {
+            let objective = self.objective_node(&p, objective, false)?;
+            let mean = self.batch_mean_of(objective)?;
+            let targets = self.targets(frame, None, call.span)?;
+            let reads: Vec<NodeId> = targets.iter().map(|t| t.read).collect();
+            let slopes = self.derivatives(&[(mean, None)], &reads, call.span)?;
+            for (target, slope) in targets.into_iter().zip(slopes) {
+                let node = self.graph.unary(nnm_graph::ir::Unary::Neg, slope).noted(self)?;
+                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
+            }
+        }
+        let body = vec![Stmt::Stage { about: "direction".into(), assigns }];
+        let mut round = self.fetches(&p, &body);
+        round.extend(body);
+        let program = self.samples_program("update", vec![rounds_loop(round)], p.batch);
+        if self.mode == Mode::Check {
+            return None;
+        }
+        let mut engine = match Engine::new(&program, self.settings.backend) {
+            Ok(engine) => engine,
+            Err(error) => {
+                self.failure = Some(self.engine_failure(error));
+                return None;
+            }
+        };
+        self.fill_samples(&mut engine, &p);
+        engine.write_index(p.index, &(0..p.rows as u32).collect::<Vec<_>>());
+        engine.set_slot("batch", p.rows as i64);
+        engine.set_slot("to", 1);
+        if let Err(error) = engine.run() {
+            self.failure = Some(self.engine_failure(error));
+            return None;
+        }
+        let mut out = IndexMap::new();
+        for (path, var, target) in names {
+            let array = shaped(&target.shape, engine.read(var, 0));
+            out.insert(path, Value::Num(Num::array(Unit::REAL.over(&target.unit), array)));
+        }
+        Some(Value::Record(out.into()))
+    }
+
+    fn direction_var(&mut self, target: &Target, node: NodeId, assigns: &mut Vec<Assign>) -> VarId {
+        let var = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
+        assigns.push(Assign { to: var, place: Place::Whole, add: false, value: node });
+        var
+    }
+}
