@@ -199,7 +199,10 @@ impl Session<'_> {
     }
 
     fn add_population(&mut self, id: NetId, member: &Member, scope: ScopeId) {
-        let Some((kind, shape)) = self.kind_and_shape(scope, member.kind) else { return };
+        let Some((kind, shape)) = self.kind_and_shape(scope, member.kind) else {
+            self.net_mut(id).broken.push(member.name.text.clone());
+            return;
+        };
         let item = self.modules.item(kind.item).clone();
         let ItemKind::Neuron(neuron) = &item.kind else {
             let word = item.kind.word();
@@ -272,9 +275,15 @@ impl Session<'_> {
         }
         for (decls, running) in [(&neuron.dynamics.states, false), (&neuron.dynamics.running, true)] {
             for decl in decls {
-                if let Some(state) = self.state_of(scope, decl, running, population, path) {
-                    population.states.push(state);
-                }
+                // What is wrong with a state has been said; its name stays, so that nothing more is said of it.
+                let state = self.state_of(scope, decl, running, population, path).unwrap_or_else(|| State {
+                    name: decl.name.text.clone(),
+                    unit: Unit::Unknown,
+                    initial: crate::value::shaped(&population.shape, vec![0.0; population.size()]),
+                    running,
+                    span: decl.span,
+                });
+                population.states.push(state);
             }
         }
         for decl in &neuron.dynamics.weights {
@@ -569,6 +578,9 @@ impl Session<'_> {
 
     fn no_target(&mut self, id: NetId, scope: ScopeId, at: ExprId, span: Span) {
         let name = self.source_name(scope, at);
+        if self.net(id).broken.contains(&name) {
+            return;
+        }
         let names: Vec<String> = self.net(id).populations.iter().map(|p| p.name.clone()).collect();
         let d = Diagnostic::error("E0407", span, format!("a connection ends at a population; `{name}` is none"));
         let near = suggest::nearest(&name, names.iter().map(String::as_str));
@@ -703,6 +715,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
         populations: vec![],
         projections: vec![],
         parts: vec![],
+        broken: vec![],
         lets: vec![],
         outputs: vec![],
         store: IndexMap::new(),

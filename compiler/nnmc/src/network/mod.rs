@@ -45,6 +45,8 @@ pub struct Network {
     pub populations: Vec<Population>,
     pub projections: Vec<Projection>,
     pub parts: Vec<Part>,
+    /// Members whose declaration is wrong, and has been reported.
+    pub broken: Vec<String>,
     pub lets: Vec<NetLet>,
     pub outputs: Vec<Decl>,
     /// Weights, states and running values by their path inside the network, in SI.
