@@ -9,7 +9,7 @@ use super::*;
 use crate::hir::{ItemKind, Synapse};
 use crate::program::Purpose;
 use crate::session::{Lazy, Session};
-use crate::value::{Owner, PopulationRef, Value};
+use crate::value::Value;
 
 /// How a synapse's names are filled in: per target, per connection, or for a look at units.
 #[derive(Clone, Debug)]
@@ -301,10 +301,5 @@ impl Session<'_> {
         }
         let Some(name) = self.default_output(population) else { return Unit::Unknown };
         population.states.iter().find(|s| s.name == name).map_or(Unit::Unknown, |s| s.unit.clone())
-    }
-
-    /// A reference to a whole population of a frame.
-    pub fn population_value(&self, frame: FrameId, index: usize) -> Value {
-        Value::Population(PopulationRef { owner: Owner::Frame(frame), index, cells: None })
     }
 }

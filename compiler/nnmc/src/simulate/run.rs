@@ -2,8 +2,7 @@
 
 use std::rc::Rc;
 
-use nnm_graph::ir::{Graph, Program as GraphProgram};
-use nnm_kir::ir::Precision;
+use nnm_graph::ir::Program as GraphProgram;
 use nnm_runtime::abi::status;
 use nnm_syntax::diag::Diagnostic;
 
@@ -14,7 +13,6 @@ use crate::events::Event;
 use crate::failure::Failure;
 use crate::program::{Leaf, Role};
 use crate::session::{Mode, Session};
-use crate::unit::Unit;
 use crate::value::{Num, Spikes, Value};
 
 impl Session<'_> {
@@ -386,23 +384,6 @@ impl Session<'_> {
             EngineError::Memory { .. } => Failure::Limit(error.to_string()),
             EngineError::Bug(message) => Failure::bug(message),
         }
-    }
-
-    /// An empty graph's stand-in, for passes that print.
-    pub fn empty_program(name: &str, precision: Precision) -> GraphProgram {
-        GraphProgram {
-            name: name.into(),
-            precision,
-            graph: Graph::default(),
-            batch: 1,
-            slots: vec![],
-            loops: 0,
-            body: vec![],
-        }
-    }
-
-    pub fn seconds_unit() -> Unit {
-        Unit::parse("s").unwrap_or(Unit::REAL)
     }
 }
 

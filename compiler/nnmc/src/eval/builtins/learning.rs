@@ -1,13 +1,13 @@
 //! Functions of networks, data and learning.
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Binary, Reduce};
+use nnm_graph::ir::Binary;
 
 use super::{Builtin, done};
 use crate::eval::Call;
 use crate::session::Session;
 use crate::unit::Unit;
-use crate::value::{Num, Repr, Value, scalar};
+use crate::value::{Num, Value, scalar};
 
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -217,15 +217,5 @@ impl Session<'_> {
             }
         }
         Value::Record(out.into())
-    }
-
-    /// The largest element of a number known now.
-    pub fn largest(&mut self, num: &Num, span: nnm_syntax::span::Span) -> Num {
-        let unit = num.unit.clone();
-        self.apply(span, unit, &[num], |g, n| g.reduce_all(Reduce::Max, n[0]))
-    }
-
-    pub fn is_known(num: &Num) -> bool {
-        matches!(num.repr, Repr::Const(_))
     }
 }
