@@ -372,7 +372,7 @@ impl Session<'_> {
         };
         let out = self.linear(&projection, &target, w.as_ref(), sender, unit.clone(), span)?;
         let path = format!("{}.{}", self.net(id).path, projection.name);
-        let out = self.with_feedback(&path, &projection, out, sender, span);
+        let out = self.with_feedback(&path, &projection, &target, out, sender)?;
         match &projection.bias {
             Some(q) => {
                 let b = self.projection_weight(id, &projection.name, q);
@@ -491,24 +491,32 @@ impl Session<'_> {
         })
     }
 
-    fn with_feedback(&mut self, path: &str, projection: &Projection, out: Num, x: &Num, span: Span) -> Num {
-        let Some(feedback) = self.program.as_ref().and_then(|p| p.feedback.get(path)).cloned() else { return out };
-        match feedback {
-            Feedback::None => self.apply(span, out.unit.clone(), &[&out], |g, n| g.stop_gradient(n[0])),
-            Feedback::Matrix(b) => {
-                let shape = self.shape(&out).unwrap_or_default();
-                let _ = projection;
-                // The value of the connection, the derivative of its replacement.
-                self.apply(span, out.unit.clone(), &[&out, &b, x], |g, n| {
-                    let length: usize = g.shape(n[2]).iter().product();
-                    let flat = g.reshape(n[2], &[length])?;
-                    let forward = g.transpose(n[1])?;
-                    let back = g.matmul(forward, flat)?;
-                    let back = g.reshape(back, &shape)?;
-                    g.surrogate(n[0], back)
-                })
-            }
-        }
+    /// The value of the connection, with the derivative of what carries errors back in its place.
+    fn with_feedback(
+        &mut self,
+        path: &str,
+        projection: &Projection,
+        target: &Population,
+        out: Num,
+        x: &Num,
+    ) -> Option<Num> {
+        let span = projection.span;
+        let Some(feedback) = self.program.as_ref().and_then(|p| p.feedback.get(path)).cloned() else {
+            return Some(out);
+        };
+        let Feedback::Matrix(b) = feedback else {
+            return Some(self.apply(span, out.unit.clone(), &[&out], |g, n| g.stop_gradient(n[0])));
+        };
+        let shape = projection.weight.as_ref().map(|q| q.shape.clone()).unwrap_or_default();
+        let rows = shape.first().copied().unwrap_or(1);
+        let columns: usize = shape.iter().skip(1).product();
+        let forward = self.apply(span, b.unit.clone(), &[&b], |g, n| {
+            let whole = g.broadcast_to(n[0], &[columns, rows])?;
+            let forward = g.transpose(whole)?;
+            g.reshape(forward, &shape)
+        });
+        let back = self.linear(projection, target, Some(&forward), x, out.unit.clone(), span)?;
+        Some(self.apply(span, out.unit.clone(), &[&out, &back], |g, n| g.surrogate(n[0], n[1])))
     }
 
     /// What an input of a frame holds: what was given, else a place for data.

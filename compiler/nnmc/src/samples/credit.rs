@@ -1,11 +1,13 @@
 //! Rules over samples: what a rule's formula reads, and the change that it proposes for each trained quantity.
 
-use nnm_graph::ir::{Binary, NodeId, Unary, VarId};
+use nnm_graph::Built;
+use nnm_graph::ir::{Binary, Graph, NodeId, Unary, VarId};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::meeting::Meeting;
 use super::{separate, slot};
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Rule};
@@ -197,9 +199,10 @@ impl Session<'_> {
             } else {
                 let x = self.operand(scope, expr)?;
                 let w = p.weight.as_ref().map(|q| q.shape.clone()).unwrap_or_default();
-                let wanted: Vec<usize> = w.iter().rev().copied().collect();
+                let [rows, columns] = as_matrix(&w);
+                let wanted = vec![columns, rows];
                 let found = self.shape(&x.num).unwrap_or_default();
-                if w.len() == 2 && found != wanted {
+                if !found.is_empty() && found != wanted {
                     let (a, b) = (crate::eval::types::shape_text(&wanted), crate::eval::types::shape_text(&found));
                     let message =
                         format!("feedback over `{}` has the shape {a} (sender, target), this has {b}", p.name);
@@ -218,10 +221,24 @@ impl Session<'_> {
         let scope = self.scope(self.modules.item(credit.kind.item).module, None);
         let q = p.weight.clone()?;
         let w = self.projection_weight(id, &p.name, &q);
+        let w = self.matrix_of(&w, &q.shape, p.span);
         self.bind(scope, "w", Value::Num(w));
         self.bind_rule_params(scope, credit)?;
-        self.bind_rule_tensors(scope, credit, id, &p.name, &q.shape, &q.unit, 0)?;
+        let names = self.bind_rule_tensors(scope, credit, id, &p.name, &q.shape, &q.unit, [0; 3])?;
+        for name in names {
+            let Some(Value::Num(num)) = self.local(scope, &name, p.span) else { continue };
+            if self.shape(&num).is_some_and(|s| s == q.shape) {
+                let num = self.matrix_of(&num, &q.shape, p.span);
+                self.bind(scope, name, Value::Num(num));
+            }
+        }
         Some(scope)
+    }
+
+    /// Weights of any shape as targets by senders: of a convolution, outputs by places of the window.
+    fn matrix_of(&mut self, num: &Num, w_shape: &[usize], span: Span) -> Num {
+        let matrix = as_matrix(w_shape);
+        self.apply(span, num.unit.clone(), &[num], |g, n| g.reshape(n[0], &matrix))
     }
 
     pub fn bind_rule_params(&mut self, scope: ScopeId, credit: &Credit) -> Option<()> {
@@ -258,7 +275,8 @@ impl Session<'_> {
         Some(())
     }
 
-    /// `const` and `running` tensors of a rule: stored with the network, one for each connection.
+    /// `const` and `running` tensors of a rule: stored with the network, one for each connection. `sizes` are how many
+    /// targets, senders and numbers that the objective reads there are.
     #[allow(clippy::too_many_arguments)]
     fn bind_rule_tensors(
         &mut self,
@@ -268,16 +286,19 @@ impl Session<'_> {
         connection: &str,
         w_shape: &[usize],
         w_unit: &Unit,
-        outputs: usize,
-    ) -> Option<()> {
+        [targets, senders, outputs]: [usize; 3],
+    ) -> Option<Vec<String>> {
+        let mut names = vec![];
         let rule_name = self.modules.item(credit.kind.item).name.text.clone();
         for decl in credit.rule.consts.iter().chain(&credit.rule.dynamics.running) {
             let like = decl.ty.as_ref().map(|t| self.text(t.span).to_string()).unwrap_or_default();
             let shape: Vec<usize> = match like.split_whitespace().last() {
                 Some("w") => w_shape.to_vec(),
-                Some("post") => vec![w_shape.first().copied().unwrap_or(1), 1],
-                Some("pre") => vec![1, w_shape.get(1).copied().unwrap_or(1)],
-                Some("direct") if outputs > 0 => vec![w_shape.first().copied().unwrap_or(1), outputs],
+                // Where the ends are not known, what is theirs is not read.
+                Some("post" | "pre" | "direct") if targets == 0 => continue,
+                Some("post") => vec![targets, 1],
+                Some("pre") => vec![1, senders],
+                Some("direct") if outputs > 0 => vec![targets, outputs],
                 Some("direct") => continue,
                 _ => vec![],
             };
@@ -302,9 +323,10 @@ impl Session<'_> {
                 home: Some((id, local)),
             };
             let num = self.leaf(leaf);
+            names.push(decl.name.text.clone());
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
         }
-        Some(())
+        Some(names)
     }
 
     /// What a rule proposes for a target: the mean over the batch of its `dw`.
@@ -316,18 +338,19 @@ impl Session<'_> {
             self.report(d);
             return None;
         };
-        let scope = self.rule_scope(credit, target)?;
+        let (scope, meeting) = self.rule_scope(credit, target)?;
         let x = self.operand(scope, change.value)?;
         self.hold_change(credit, target, &x.num, x.span)?;
         let node = self.lift(&x.num);
-        let shape = match target.what {
-            What::Bias { .. } => vec![target.shape.first().copied().unwrap_or(1), 1],
-            _ => target.shape.clone(),
-        };
         let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
-        let made = separate::batch_sum(&mut self.graph, node, &shape, count)
-            .and_then(|sum| self.graph.reshape(sum, &target.shape))
-            .and_then(|sum| self.graph.binary(Binary::Div, sum, count));
+        let biases = target.shape.first().copied().unwrap_or(1);
+        let g = &mut self.graph;
+        let made = match (target.what, &meeting) {
+            (What::Weight { .. }, Some(meeting)) => meeting.summed(g, node, &target.shape, count),
+            (What::Bias { .. }, Some(meeting)) => meeting.summed_bias(g, node, biases, count),
+            _ => separate::batch_sum(g, node, &target.shape, count),
+        };
+        let made = made.and_then(|sum| self.graph.binary(Binary::Div, sum, count));
         match made {
             Ok(node) => Some(node),
             Err(error) => {
@@ -351,8 +374,17 @@ impl Session<'_> {
         None
     }
 
-    /// The names of a rule's formula for one target.
-    fn rule_scope(&mut self, credit: &Credit, target: &Target) -> Option<ScopeId> {
+    /// How the ends of a connection that has been evaluated meet.
+    fn meeting(&mut self, frame: FrameId, k: usize) -> Option<Meeting> {
+        let sender = self.program.as_ref()?.senders.get(&(frame, k)).cloned()?;
+        let from = self.shape(&sender)?;
+        let net = self.net(self.frame(frame).net);
+        let p = &net.projections[k];
+        Some(Meeting::of(p, &from, &net.populations[p.target].shape))
+    }
+
+    /// The names of a rule's formula for one target, and how its ends meet.
+    fn rule_scope(&mut self, credit: &Credit, target: &Target) -> Option<(ScopeId, Option<Meeting>)> {
         let module = self.modules.item(credit.kind.item).module;
         let scope = self.scope(module, Some(credit.scope));
         let (pre, post) = (self.scope(module, None), self.scope(module, None));
@@ -360,27 +392,31 @@ impl Session<'_> {
         let for_types = Num::unknown(target.unit.clone());
         self.bind(scope, "w", Value::Num(for_types));
         self.bind_rule_params(scope, credit)?;
-        match target.what {
-            What::Weight { frame, projection } => {
+        let mut meeting = match target.what {
+            What::Weight { frame, projection } | What::Bias { frame, projection } => {
+                Some(self.meeting(frame, projection)?)
+            }
+            What::Plain => None,
+        };
+        match (target.what, &mut meeting) {
+            (What::Weight { frame, projection }, Some(meeting)) => {
+                let w = self.viewed(&w, credit.span, |g, n| meeting.weight(g, n));
                 self.bind(scope, "w", Value::Num(w));
-                self.bind_sender(pre, frame, projection)?;
-                self.bind_receiver(post, credit, frame, projection)?;
-                let p = self.net(target.net).projections[projection].clone();
-                let outputs = self.outputs_size(credit);
-                self.bind_rule_tensors(scope, credit, target.net, &p.name, &target.shape, &target.unit, outputs)?;
+                self.bind_sender(pre, frame, projection, meeting)?;
+                self.bind_receiver(post, credit, frame, projection, meeting)?;
+                let name = self.net(target.net).projections[projection].name.clone();
+                self.bind_viewed_tensors(scope, credit, target, &name, &target.shape, meeting)?;
             }
-            What::Bias { frame, projection } => {
-                let column = self.column(&w, credit.span);
-                self.bind(scope, "w", Value::Num(column));
+            (What::Bias { frame, projection }, Some(meeting)) => {
+                let w = self.viewed(&w, credit.span, |g, n| meeting.bias(g, n));
+                self.bind(scope, "w", Value::Num(w));
                 self.bind(pre, "y", Value::real(1.0));
-                self.bind_receiver(post, credit, frame, projection)?;
-                let p = self.net(target.net).projections[projection].clone();
+                self.bind_receiver(post, credit, frame, projection, meeting)?;
                 let shape = vec![target.shape.first().copied().unwrap_or(1), 1];
-                let name = format!("{}.bias", p.name);
-                let outputs = self.outputs_size(credit);
-                self.bind_rule_tensors(scope, credit, target.net, &name, &shape, &target.unit, outputs)?;
+                let name = format!("{}.bias", self.net(target.net).projections[projection].name);
+                self.bind_viewed_tensors(scope, credit, target, &name, &shape, meeting)?;
             }
-            What::Plain => {
+            _ => {
                 self.bind(scope, "w", Value::Num(w));
                 self.bind(pre, "y", Value::real(1.0));
                 if let Some(objective) = credit.objective {
@@ -398,9 +434,43 @@ impl Session<'_> {
             self.bind(scope, "objective", Value::Num(Num::node(Unit::REAL, objective)));
         }
         self.bind_gradient(scope, credit, target, pre, post)?;
-        self.bind_modulators(scope, credit, target)?;
+        self.bind_modulators(scope, credit, meeting.as_ref())?;
         self.forbid_credit(scope, credit);
-        Some(scope)
+        Some((scope, meeting))
+    }
+
+    /// A rule's tensors as its formula sees them.
+    fn bind_viewed_tensors(
+        &mut self,
+        scope: ScopeId,
+        credit: &Credit,
+        target: &Target,
+        name: &str,
+        w_shape: &[usize],
+        meeting: &mut Meeting,
+    ) -> Option<()> {
+        let sizes = [meeting.targets(), meeting.senders(), self.outputs_size(credit)];
+        let names = self.bind_rule_tensors(scope, credit, target.net, name, w_shape, &target.unit, sizes)?;
+        let weight = matches!(target.what, What::Weight { .. });
+        for name in names {
+            let Some(Value::Num(num)) = self.local(scope, &name, credit.span) else { continue };
+            let shape = self.shape(&num).unwrap_or_default();
+            let num = match shape.as_slice() {
+                [] => continue,
+                shape if shape == w_shape && weight => self.viewed(&num, credit.span, |g, n| meeting.weight(g, n)),
+                shape if shape == w_shape => self.viewed(&num, credit.span, |g, n| meeting.bias(g, n)),
+                [_, 1] => self.viewed(&num, credit.span, |g, n| meeting.target(g, n)),
+                [1, _] => self.viewed(&num, credit.span, |g, n| meeting.sender(g, n)),
+                _ => continue,
+            };
+            self.bind(scope, name, Value::Num(num));
+        }
+        Some(())
+    }
+
+    /// A number in the form in which a formula sees it.
+    fn viewed(&mut self, num: &Num, span: Span, view: impl FnOnce(&mut Graph, NodeId) -> Built) -> Num {
+        self.apply(span, num.unit.clone(), &[num], |g, n| view(g, n[0]))
     }
 
     fn per_sample(&mut self, node: NodeId) -> Option<NodeId> {
@@ -427,7 +497,9 @@ impl Session<'_> {
             What::Plain => self.local(post, "error", credit.span),
             What::Weight { frame, projection } | What::Bias { frame, projection } => {
                 let true_error = self.true_error(credit, frame, projection)?;
-                Some(Value::Num(true_error))
+                let meeting = self.meeting(frame, projection)?;
+                let seen = self.viewed(&true_error, credit.span, |g, n| meeting.target(g, n));
+                Some(Value::Num(seen))
             }
         };
         let (Some(Value::Num(error)), Some(Value::Num(y))) = (error, self.local(pre, "y", credit.span)) else {
@@ -439,64 +511,57 @@ impl Session<'_> {
         Some(())
     }
 
-    fn column(&mut self, num: &Num, span: Span) -> Num {
-        let unit = num.unit.clone();
-        self.apply(span, unit, &[num], |g, n| {
-            let length: usize = g.shape(n[0]).iter().product();
-            g.reshape(n[0], &[length, 1])
-        })
-    }
-
-    fn row(&mut self, num: &Num, span: Span) -> Num {
-        let unit = num.unit.clone();
-        self.apply(span, unit, &[num], |g, n| {
-            let length: usize = g.shape(n[0]).iter().product();
-            g.reshape(n[0], &[1, length])
-        })
-    }
-
-    fn bind_sender(&mut self, pre: ScopeId, frame: FrameId, k: usize) -> Option<()> {
+    fn bind_sender(&mut self, pre: ScopeId, frame: FrameId, k: usize, meeting: &mut Meeting) -> Option<()> {
         let sender = self.program.as_ref()?.senders.get(&(frame, k)).cloned()?;
         let span = self.net(self.frame(frame).net).projections[k].span;
-        let y = self.row(&sender, span);
+        let y = self.viewed(&sender, span, |g, n| meeting.sender(g, n));
         self.bind(pre, "y", Value::Num(Num { stepwise: false, ..y }));
         let source = self.net(self.frame(frame).net).projections[k].source;
         if let Some((index, None)) = source {
             let states = self.frame(frame).populations[index].states.clone();
             for (name, num) in states {
-                let row = self.row(&num, span);
-                self.bind(pre, name, Value::Num(row));
+                let seen = self.viewed(&num, span, |g, n| meeting.sender(g, n));
+                self.bind(pre, name, Value::Num(seen));
             }
         }
         Some(())
     }
 
-    fn bind_receiver(&mut self, post: ScopeId, credit: &Credit, frame: FrameId, k: usize) -> Option<()> {
+    fn bind_receiver(
+        &mut self,
+        post: ScopeId,
+        credit: &Credit,
+        frame: FrameId,
+        k: usize,
+        meeting: &Meeting,
+    ) -> Option<()> {
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
         let span = p.span;
         let whole = crate::value::PopulationRef { owner: Owner::Frame(frame), index: p.target, cells: None };
         let value = self.population_output(&whole, span);
         let output = self.number(value, span)?;
-        let y = self.column(&Num { stepwise: false, ..output.clone() }, span);
+        let y = self.viewed(&Num { stepwise: false, ..output.clone() }, span, |g, n| meeting.target(g, n));
         self.bind(post, "y", Value::Num(y));
         let port = p.port?;
         let node = *self.program.as_ref()?.port_nodes.get(&(frame, p.target, port))?;
         let unit = self.net(id).populations[p.target].ports[port].unit.clone();
-        let input = self.column(&Num::node(unit.clone(), node), span);
+        let input = self.viewed(&Num::node(unit.clone(), node), span, |g, n| meeting.target(g, n));
         self.bind(post, "input", Value::Num(input));
         let out = self.lift(&output);
         if let Some(slope) = self.derivative(out, node) {
-            let slope = self.column(&Num::node(output.unit.over(&unit), slope), span);
+            let slope = Num::node(output.unit.over(&unit), slope);
+            let slope = self.viewed(&slope, span, |g, n| meeting.target(g, n));
             self.bind(post, "slope", Value::Num(slope));
         }
         let states = self.frame(frame).populations[p.target].states.clone();
         for (name, num) in states {
-            let column = self.column(&num, span);
-            self.bind(post, name, Value::Num(column));
+            let seen = self.viewed(&num, span, |g, n| meeting.target(g, n));
+            self.bind(post, name, Value::Num(seen));
         }
         if credit.objective.is_some() {
             let error = self.delivered_error(credit, frame, k, out, node)?;
+            let error = self.viewed(&error, span, |g, n| meeting.target(g, n));
             self.bind(post, "error", Value::Num(error));
         }
         Some(())
@@ -545,7 +610,7 @@ impl Session<'_> {
         let node = *self.program.as_ref()?.port_nodes.get(&(frame, p.target, port))?;
         let unit = Unit::REAL.over(&self.net(id).populations[p.target].ports[port].unit);
         let error = self.minus_gradient(credit.objective?, node, credit.span)?;
-        Some(self.column(&Num::node(unit, error), credit.span))
+        Some(Num::node(unit, error))
     }
 
     /// The error by the network's own weights, whatever the rule's feedback: what `gradient` means.
@@ -612,17 +677,10 @@ impl Session<'_> {
         let size: usize = outputs.iter().map(|n| self.graph.shape(*n).iter().product::<usize>()).sum();
         let scope = self.scope(self.modules.item(credit.kind.item).module, None);
         self.bind_rule_params(scope, credit)?;
-        let cells = self.net(id).populations[p.target].size();
         let weights = p.weight.clone()?;
-        self.bind_rule_tensors(
-            scope,
-            credit,
-            id,
-            &p.name,
-            &[cells, weights.shape.get(1).copied().unwrap_or(1)],
-            &Unit::REAL,
-            size,
-        )?;
+        let meeting = self.meeting(frame, k)?;
+        let sizes = [meeting.targets(), meeting.senders(), size];
+        self.bind_rule_tensors(scope, credit, id, &p.name, &weights.shape, &weights.unit, sizes)?;
         let b = self.operand(scope, expr)?;
         let b = self.lift(&b.num);
         let mut errors = vec![];
@@ -640,9 +698,12 @@ impl Session<'_> {
         match made {
             Ok(Some(node)) => {
                 let unit = Unit::REAL.over(&self.net(id).populations[p.target].ports[p.port?].unit);
-                Some(self.column(&Num::node(unit, node), span))
+                Some(Num::node(unit, node))
             }
-            Ok(None) => Some(Num::real(0.0)),
+            Ok(None) => {
+                let zero = self.graph.filled(0.0, &shape);
+                Some(Num::node(Unit::REAL, zero))
+            }
             Err(error) => {
                 self.error("E0515", span, format!("direct feedback has the shape (target, outputs): {error}"));
                 None
@@ -658,8 +719,13 @@ impl Session<'_> {
         new: NodeId,
         assigns: &mut Vec<nnm_graph::ir::Assign>,
     ) -> Option<()> {
-        let scope = self.rule_scope(credit, target)?;
-        self.bind(scope, "next w", Value::Num(Num::node(target.unit.clone(), new)));
+        let (scope, meeting) = self.rule_scope(credit, target)?;
+        let new = Num::node(target.unit.clone(), new);
+        let new = match &meeting {
+            Some(meeting) => self.viewed(&new, credit.span, |g, n| meeting.weight(g, n)),
+            None => new,
+        };
+        self.bind(scope, "next w", Value::Num(new));
         let What::Weight { projection, .. } = target.what else { return Some(()) };
         let name = self.net(target.net).projections[projection].name.clone();
         let rule = self.modules.item(credit.kind.item).name.text.clone();
@@ -669,13 +735,15 @@ impl Session<'_> {
             let Some(leaf) = self.leaf_of(&path) else { continue };
             let shape = self.graph.var(leaf.var).shape.clone();
             let node = self.lift(&x.num);
+            let whole = self.graph.shape(node).iter().product::<usize>() == shape.iter().product::<usize>();
+            let node = if whole { self.graph.reshape(node, &shape).noted(self)? } else { node };
             let value = self.graph.broadcast_to(node, &shape).noted(self)?;
             assigns.push(nnm_graph::ir::Assign { to: leaf.var, place: nnm_graph::ir::Place::Whole, add: false, value });
         }
         Some(())
     }
 
-    fn bind_modulators(&mut self, scope: ScopeId, credit: &Credit, target: &Target) -> Option<()> {
+    fn bind_modulators(&mut self, scope: ScopeId, credit: &Credit, meeting: Option<&Meeting>) -> Option<()> {
         for decl in &credit.rule.modulators {
             let given = credit.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let Some(Argument::Expr(c) | Argument::Draw(c)) = given else {
@@ -691,10 +759,13 @@ impl Session<'_> {
             };
             let c = super::present::with_fields(self, c, credit.scope);
             let x = self.operand(c.scope, c.expr.id)?;
-            let cells = target.shape.first().copied().unwrap_or(1);
+            let cells = meeting.map_or(1, Meeting::targets);
             let like_post = decl.ty.as_ref().is_some_and(|t| self.text(t.span).ends_with("post"));
             let num = match self.shape(&x.num) {
-                Some(shape) if like_post && shape.iter().product::<usize>() == cells => self.column(&x.num, x.span),
+                Some(shape) if like_post && shape.iter().product::<usize>() == cells => match meeting {
+                    Some(meeting) => self.viewed(&x.num, x.span, |g, n| meeting.target(g, n)),
+                    None => x.num,
+                },
                 Some(shape) if like_post && !shape.is_empty() => {
                     let found = crate::eval::types::shape_text(&shape);
                     let message =
@@ -717,6 +788,12 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// The two axes of weights of any shape: targets, and all that each has.
+fn as_matrix(w_shape: &[usize]) -> [usize; 2] {
+    let rows = w_shape.first().copied().unwrap_or(1);
+    [rows, w_shape.iter().skip(1).product()]
 }
 
 impl Credit<'_> {

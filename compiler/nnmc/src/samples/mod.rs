@@ -3,6 +3,7 @@
 mod credit;
 mod evaluate;
 mod gradient;
+mod meeting;
 mod optimizer;
 mod present;
 mod separate;
