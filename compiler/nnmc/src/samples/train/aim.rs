@@ -1,0 +1,237 @@
+//! One aim of an update: the objective, what its rule proposes for each trained quantity, and how far the optimizer goes.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{Assign, Binary, NodeId, Stmt, VarId};
+use nnm_kir::ir::{Int, SlotId};
+use nnm_syntax::ast::ExprId;
+use nnm_syntax::diag::Diagnostic;
+
+use super::super::credit::{Credit, Target, What};
+use super::super::gradient::Sum;
+use super::super::{Presentation, slot};
+use super::Training;
+use super::plan::{Aim, Plan};
+use crate::failure::Noted;
+use crate::network::FrameId;
+use crate::session::Session;
+use crate::value::Value;
+
+impl Session<'_> {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn build_aim(
+        &mut self,
+        t: &Training,
+        plan: &Plan,
+        p: &mut Presentation,
+        aim: &Aim,
+        number: usize,
+        frame: FrameId,
+        changes: &mut IndexMap<VarId, (Target, Vec<NodeId>)>,
+        assigns: &mut Vec<Assign>,
+        forward: &mut Option<(Vec<Assign>, Vec<Assign>)>,
+        before: &mut Vec<Stmt>,
+    ) -> Option<Option<NodeId>> {
+        let mut credit =
+            Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
+        self.set_feedback(frame, &credit)?;
+        let objective = match aim.objective {
+            Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
+            None => None,
+        };
+        self.reach_ports(frame);
+        if p.steps > 0 && forward.is_none() {
+            self.settle_histories()?;
+            *forward = Some(self.step_assigns(p)?);
+        }
+        credit.objective = objective;
+        let over = aim.over.as_ref().map(|list| list.iter().map(|e| self.eval(t.scope, *e)).collect::<Vec<_>>());
+        let mut targets = self.targets(frame, over.as_deref(), aim.span)?;
+        self.without_frozen(t, plan, frame, &mut targets)?;
+        if targets.is_empty() {
+            let d = Diagnostic::error(
+                "E0536",
+                aim.span,
+                "there is nothing to train: the network has no trained weights here",
+            )
+            .help("`dense` and `conv` connections and `weight`s are trained; others when `over` or `learn` names them");
+            self.report(d);
+            return None;
+        }
+        let directions = match (p.steps > 0, objective) {
+            (true, Some(objective)) => {
+                let (new, initial) = forward.clone()?;
+                self.directions_over_time(p, &credit, objective, &targets, &new, &initial, before)?
+            }
+            (true, None) => {
+                self.error(
+                    "E0537",
+                    aim.span,
+                    "in a presentation over time a rule needs an objective; without one it acts in `simulate`",
+                );
+                return None;
+            }
+            (false, _) => targets.iter().map(|target| self.proposed(&credit, target)).collect::<Option<Vec<_>>>()?,
+        };
+        let directions = match plan.clip {
+            Some(limit) => self.clipped(&directions, limit)?,
+            None => directions,
+        };
+        for (target, direction) in targets.iter().zip(directions) {
+            let mut own = vec![];
+            let change = match &aim.optimizer {
+                Some((kind, optimizer)) => {
+                    self.optimized(kind, optimizer, target, direction, number, p.scope, &mut own)?
+                }
+                None => direction,
+            };
+            let change = self.gated(aim, p, change, &mut own)?;
+            assigns.extend(own);
+            changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
+        }
+        self.rule_nexts(&credit, &targets, changes, assigns)?;
+        match objective {
+            Some(node) => self.batch_mean_of(node).map(Some),
+            None => Some(None),
+        }
+    }
+
+    fn without_frozen(&mut self, t: &Training, plan: &Plan, frame: FrameId, targets: &mut Vec<Target>) -> Option<()> {
+        for e in &plan.frozen {
+            let value = self.eval(t.scope, *e);
+            let span = self.expr_span(t.scope, *e);
+            let frozen = self.targets(frame, Some(&[value]), span)?;
+            targets.retain(|x| !frozen.iter().any(|f| f.var == x.var));
+        }
+        Some(())
+    }
+
+    /// Evaluates every port, so that rules without an objective find their ends.
+    fn reach_ports(&mut self, frame: FrameId) {
+        let id = self.frame(frame).net;
+        for index in 0..self.net(id).populations.len() {
+            let scope = self.frame(frame).populations[index].scope;
+            for port in self.net(id).populations[index].ports.clone() {
+                self.local(scope, &port.name, port.span);
+            }
+        }
+    }
+
+    pub fn objective_node(&mut self, p: &Presentation, e: ExprId, maximize: bool) -> Option<NodeId> {
+        let x = self.operand(p.scope, e)?;
+        if x.num.stepwise {
+            let d = Diagnostic::error("E0527", x.span, "this objective differs from step to step: reduce it over time")
+                .help("`mean_t(net.y)`, `last(net.y)` or `sum_t(…)` inside it");
+            self.report(d);
+            return None;
+        }
+        let shape = self.shape(&x.num)?;
+        if !shape.is_empty() {
+            let found = crate::eval::types::shape_text(&shape);
+            let d = Diagnostic::error(
+                "E0538",
+                x.span,
+                format!("an objective is one number for each sample, this is {found}"),
+            )
+            .help("reduce it: `sum(…)` or `mean(…)`");
+            self.report(d);
+            return None;
+        }
+        if !x.num.unit.is_real() {
+            let message = format!("an objective is a plain number, not in {}", x.num.unit.describe());
+            self.error("E0539", x.span, message);
+            return None;
+        }
+        let node = self.lift(&x.num);
+        if maximize { self.graph.unary(nnm_graph::ir::Unary::Neg, node).noted(self) } else { Some(node) }
+    }
+
+    pub fn batch_mean_of(&mut self, node: NodeId) -> Option<NodeId> {
+        if !self.graph.node(node).batched {
+            return Some(node);
+        }
+        let sum = self.graph.batch_sum(node).noted(self)?;
+        let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
+        self.graph.binary(Binary::Div, sum, count).noted(self)
+    }
+
+    /// Directions of a network over time: what each step proposes, added up on the way back.
+    #[allow(clippy::too_many_arguments)]
+    fn directions_over_time(
+        &mut self,
+        p: &mut Presentation,
+        credit: &Credit,
+        objective: NodeId,
+        targets: &[Target],
+        new: &[Assign],
+        initial: &[Assign],
+        before: &mut Vec<Stmt>,
+    ) -> Option<Vec<NodeId>> {
+        let reductions = self.program.as_ref()?.reductions.clone();
+        let reads: Vec<NodeId> = reductions.iter().map(|r| r.read).collect();
+        let by = self.derivatives(&[(objective, None)], &reads, credit.span)?;
+        let with_seeds: Vec<_> = reductions.into_iter().zip(by).collect();
+        let mut totals = vec![];
+        for target in targets {
+            totals.push(self.work_var(&format!("{}@direction", target.path), &target.shape, false, None));
+        }
+        let mut sums = |s: &mut Session, seeds: &[(NodeId, NodeId)]| -> Option<Vec<Sum>> {
+            s.program.as_mut()?.seeds = Some(seeds.to_vec());
+            let mut out = vec![];
+            for (target, total) in targets.iter().zip(&totals) {
+                out.push(Sum { total: *total, step: s.proposed(credit, target)? });
+            }
+            s.program.as_mut()?.seeds = None;
+            Some(out)
+        };
+        let back = self.backward(p, new, &with_seeds, &mut sums, credit.span)?;
+        let mut step = new.to_vec();
+        step.extend(back.keep);
+        if before.is_empty() {
+            before.extend(self.presentation_stmts(p, &step, initial));
+        } else if let Some(Stmt::For { body, .. }) = before.iter_mut().find(|s| matches!(s, Stmt::For { .. }))
+            && let Some(Stmt::Stage { assigns, .. }) = body.first_mut()
+        {
+            assigns.extend(step.into_iter().skip(new.len()));
+        }
+        before.extend(back.stmts);
+        Some(totals.iter().map(|t| self.read_whole(*t)).collect())
+    }
+
+    /// A change that acts only during some epochs.
+    fn gated(&mut self, aim: &Aim, p: &Presentation, change: NodeId, own: &mut [Assign]) -> Option<NodeId> {
+        let Some((from, to)) = aim.during else { return Some(change) };
+        let Some(Value::Num(epoch)) = self.local(p.scope, "epoch", aim.span) else { return None };
+        let epoch = self.lift(&epoch);
+        let (a, b) = (self.graph.constant(from as f64), self.graph.constant(to as f64));
+        let after = self.graph.binary(Binary::Ge, epoch, a).noted(self)?;
+        let until = self.graph.binary(Binary::Lt, epoch, b).noted(self)?;
+        let active = self.graph.binary(Binary::And, after, until).noted(self)?;
+        for assign in own {
+            let old = self.read_whole(assign.to);
+            assign.value = self.graph.select(active, assign.value, old).noted(self)?;
+        }
+        let zero = self.graph.constant(0.0);
+        self.graph.select(active, change, zero).noted(self)
+    }
+
+    /// `next` values of a rule's own running tensors, which see the new weights as `next w`.
+    fn rule_nexts(
+        &mut self,
+        credit: &Credit,
+        targets: &[Target],
+        changes: &IndexMap<VarId, (Target, Vec<NodeId>)>,
+        assigns: &mut Vec<Assign>,
+    ) -> Option<()> {
+        if credit.rule.dynamics.nexts.is_empty() {
+            return Some(());
+        }
+        for target in targets.iter().filter(|t| matches!(t.what, What::Weight { .. })) {
+            let mut new = target.read;
+            for change in changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
+                new = self.graph.binary(Binary::Add, new, change).noted(self)?;
+            }
+            self.running_of(credit, target, new, assigns)?;
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,244 @@
+//! What the statements of a `train` block ask for.
+
+use nnm_syntax::ast::{self, ClauseValue, ExprId, Name, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::super::credit::Credit;
+use super::Training;
+use crate::hir::{Optimizer, Rule, clause};
+use crate::session::{ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Kind, Value};
+
+/// `minimize E over PARTS by RULE with OPTIMIZER during epochs a .. b`, or `learn PARTS by RULE`.
+pub(super) struct Aim {
+    /// None for `learn`.
+    pub(super) objective: Option<ExprId>,
+    pub(super) maximize: bool,
+    pub(super) over: Option<Vec<ExprId>>,
+    pub(super) rule: (std::rc::Rc<Kind>, Rule),
+    pub(super) optimizer: Option<(std::rc::Rc<Kind>, Optimizer)>,
+    pub(super) during: Option<(i64, i64)>,
+    pub(super) span: Span,
+}
+
+pub(super) struct Plan {
+    pub(super) aims: Vec<Aim>,
+    pub(super) batch: usize,
+    pub(super) epochs: usize,
+    /// With `updates N`: so many updates, whatever the data.
+    pub(super) updates: Option<usize>,
+    pub(super) clip: Option<f64>,
+    pub(super) stop: Option<ExprId>,
+    pub(super) records: Vec<(Name, ExprId, i64)>,
+    pub(super) validate: Option<(ExprId, usize)>,
+    pub(super) frozen: Vec<ExprId>,
+}
+
+impl Session<'_> {
+    pub(super) fn training_plan(&mut self, t: &Training) -> Option<Plan> {
+        let mut plan = Plan {
+            aims: vec![],
+            batch: 32,
+            epochs: 1,
+            updates: None,
+            clip: None,
+            stop: None,
+            records: vec![],
+            validate: None,
+            frozen: vec![],
+        };
+        if let Some(e) = clause(t.clauses, "for") {
+            plan.updates = Some(self.known_int(t.scope, e, "a number of updates", 1)? as usize);
+        }
+        for stmt in t.block {
+            self.plan_stmt(t, stmt, &mut plan)?;
+        }
+        if plan.aims.is_empty() {
+            let d = Diagnostic::error(
+                "E0528",
+                t.span,
+                "nothing is trained here: say what is to be minimized, or which rule acts",
+            )
+            .help("`minimize CrossEntropy(net.y, label) by Backprop with Adam()`, `learn net.x_y by Oja()`");
+            self.report(d);
+            return None;
+        }
+        Some(plan)
+    }
+
+    fn plan_stmt(&mut self, t: &Training, stmt: &ast::Stmt, plan: &mut Plan) -> Option<()> {
+        match &stmt.kind {
+            StmtKind::Given { .. } | StmtKind::Error => {}
+            StmtKind::List { word, items, clauses } => {
+                let first = items.first().map(|i| i.expr)?;
+                match word.text.as_str() {
+                    "minimize" | "maximize" => {
+                        let aim = self.aim(t, Some(first), word.text == "maximize", None, clauses, stmt.span)?;
+                        plan.aims.push(aim);
+                    }
+                    "learn" => {
+                        let over = items.iter().map(|i| i.expr).collect();
+                        let aim = self.aim(t, None, false, Some(over), clauses, stmt.span)?;
+                        plan.aims.push(aim);
+                    }
+                    "batch" => plan.batch = self.known_int(t.scope, first, "`batch`", 1)? as usize,
+                    "epochs" => plan.epochs = self.known_int(t.scope, first, "`epochs`", 0)? as usize,
+                    "updates" => plan.updates = Some(self.known_int(t.scope, first, "`updates`", 0)? as usize),
+                    "record" => self.plan_record(t, items, clauses, plan)?,
+                    "freeze" => plan.frozen.extend(items.iter().map(|i| i.expr)),
+                    other => self.not_in_train(other, word.span)?,
+                }
+            }
+            StmtKind::Clip { what, value } => {
+                if what.text != "norm" {
+                    self.error("E0529", what.span, "`clip` is by norm: `clip norm 1.0`");
+                    return None;
+                }
+                plan.clip = self.known_quantity(t.scope, *value, "a norm", &Unit::REAL);
+            }
+            StmtKind::CondWhen { word, cond } if word.text == "stop" => plan.stop = Some(*cond),
+            StmtKind::Bare { word, clauses } if word.text == "validate" => {
+                let on = clause(clauses, "on")?;
+                let every = match clause(clauses, "every") {
+                    Some(e) => self.known_int(t.scope, e, "`every`", 1)? as usize,
+                    None => 1,
+                };
+                plan.validate = Some((on, every));
+            }
+            StmtKind::Bare { word, .. } => self.not_in_train(&word.text, word.span)?,
+            _ => self.not_in_train("this", stmt.span)?,
+        }
+        Some(())
+    }
+
+    fn not_in_train(&mut self, word: &str, span: Span) -> Option<()> {
+        let words =
+            "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze";
+        let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`"))
+            .help(format!("there go {words}"));
+        self.report(d);
+        None
+    }
+
+    fn plan_record(
+        &mut self,
+        t: &Training,
+        items: &[ast::ListItem],
+        clauses: &[ast::Clause],
+        plan: &mut Plan,
+    ) -> Option<()> {
+        let every = match clause(clauses, "every") {
+            Some(e) => self.known_int(t.scope, e, "`every`", 1)?,
+            None => 1,
+        };
+        for item in items {
+            let Some(alias) = &item.alias else {
+                let span = self.expr_span(t.scope, item.expr);
+                self.error("E0508", span, "give what is recorded a name: `record EXPR as NAME`");
+                return None;
+            };
+            plan.records.push((alias.clone(), item.expr, every));
+        }
+        Some(())
+    }
+
+    fn aim(
+        &mut self,
+        t: &Training,
+        objective: Option<ExprId>,
+        maximize: bool,
+        over: Option<Vec<ExprId>>,
+        clauses: &[ast::Clause],
+        span: Span,
+    ) -> Option<Aim> {
+        let Some(by) = clause(clauses, "by") else {
+            let d = Diagnostic::error("E0531", span, "by which rule?").help("`minimize … by Backprop with Adam()`");
+            self.report(d);
+            return None;
+        };
+        let at = self.expr_span(t.scope, by);
+        let value = self.eval(t.scope, by);
+        let rule = self.rule_of(&value, at)?;
+        self.settling_or_perturbing(&rule.1, &rule.0.text, at)?;
+        let optimizer = match clause(clauses, "with") {
+            Some(e) => {
+                let at = self.expr_span(t.scope, e);
+                let value = self.eval(t.scope, e);
+                Some(self.optimizer_of(&value, at)?)
+            }
+            None => None,
+        };
+        let credit = Credit { kind: &rule.0, rule: &rule.1, objective: None, scope: t.scope, span: at };
+        let reads = credit.reads_credit(self);
+        if reads && optimizer.is_none() {
+            let message = format!("`{}` gives a direction: an optimizer must say how far to go", rule.0.text);
+            let d =
+                Diagnostic::error("E0532", at, message).help(format!("`by {} with Adam(rate = 1e-3)`", rule.0.text));
+            self.report(d);
+            return None;
+        }
+        if reads && objective.is_none() {
+            let message = format!("`{}` reads an objective: it goes with `minimize`, not with `learn`", rule.0.text);
+            self.error("E0533", at, message);
+            return None;
+        }
+        self.check_local(&rule.0, &rule.1);
+        let over = match over {
+            Some(over) => Some(over),
+            None => clause(clauses, "over").map(|e| vec![e]),
+        };
+        let during = self.during(t.scope, clauses)?;
+        Some(Aim { objective, maximize, over, rule, optimizer, during, span })
+    }
+
+    /// Rules that need further phases of a presentation are refused.
+    fn settling_or_perturbing(&mut self, rule: &Rule, name: &str, span: Span) -> Option<()> {
+        let what = match (&rule.settle, rule.perturbed.first(), rule.noises.first()) {
+            (Some(_), _, _) => "settle",
+            (None, Some(_), _) => "perturbed",
+            (None, None, Some(_)) => "noise",
+            _ => return Some(()),
+        };
+        let message = format!("`{name}` uses `{what}`, which `train` does not carry out");
+        let d = Diagnostic::error("E0555", span, message)
+            .help("rules of errors and of activity act: `Backprop`, `FeedbackAlignment`, `Oja` …");
+        self.report(d);
+        None
+    }
+
+    fn during(&mut self, scope: ScopeId, clauses: &[ast::Clause]) -> Option<Option<(i64, i64)>> {
+        let Some(c) = clauses.iter().find(|c| c.word.text == "during") else { return Some(None) };
+        let ClauseValue::Named(_, e) = &c.value else { return Some(None) };
+        match self.eval(scope, *e) {
+            Value::Range(Some(a), Some(b)) => Some(Some((a.as_f64()? as i64, b.as_f64()? as i64))),
+            _ => {
+                self.error("E0534", c.span, "`during epochs a .. b` takes a range");
+                None
+            }
+        }
+    }
+
+    /// A rule declared `local` may read nothing that is not at hand where the connection is.
+    pub fn check_local(&mut self, kind: &Kind, rule: &Rule) {
+        if !rule.local {
+            return;
+        }
+        let module = self.modules.item(kind.item).module;
+        let equations = rule.change.iter().chain(&rule.dynamics.equations).chain(&rule.dynamics.nexts);
+        let mut found = vec![];
+        for equation in equations {
+            found.extend(crate::hir::credit_reads(&self.modules.get(module).file, equation.value));
+        }
+        for (what, span) in found {
+            let name = self.modules.item(kind.item).name.clone();
+            let message = format!("`{}` is declared `local`, but reads `{what}`", name.text);
+            let d = Diagnostic::error("E0535", span, message)
+                .at("this is known only from the objective, not where the connection is")
+                .label(name.span, "declared local here")
+                .help("drop `local`, or bring the signal in as a `modulator`");
+            self.report(d);
+        }
+    }
+}

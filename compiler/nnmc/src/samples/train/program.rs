@@ -1,0 +1,183 @@
+//! The program of one update: all aims see the same weights, their changes are added, then bounds act.
+
+use indexmap::IndexMap;
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Program as GraphProgram, Stmt, VarId};
+use nnm_kir::ir::Int;
+use nnm_syntax::ast;
+
+use super::super::credit::{Target, What};
+use super::super::evaluate::rounds_loop;
+use super::super::{Presentation, ROUND};
+use super::Training;
+use super::plan::Plan;
+use crate::failure::Noted;
+use crate::network::FrameId;
+use crate::session::{ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Num, Value};
+
+/// A recorded value of a training.
+pub(super) struct TrainRecord {
+    pub(super) name: String,
+    pub(super) var: VarId,
+    pub(super) unit: Unit,
+    pub(super) every: i64,
+    pub(super) samples: i64,
+}
+
+/// The program of an update, with what is read from it.
+pub(super) struct Built {
+    pub(super) program: GraphProgram,
+    pub(super) losses: Vec<VarId>,
+    pub(super) stop: Option<VarId>,
+    pub(super) records: Vec<TrainRecord>,
+}
+
+impl Session<'_> {
+    /// The program of one update.
+    pub(super) fn build_update(
+        &mut self,
+        t: &Training,
+        plan: &Plan,
+        p: &mut Presentation,
+        per_epoch: usize,
+        updates: usize,
+    ) -> Option<Built> {
+        self.bind_schedule(p.scope, per_epoch, updates);
+        let mut losses = vec![];
+        let mut changes: IndexMap<VarId, (Target, Vec<NodeId>)> = IndexMap::new();
+        let mut assigns = vec![];
+        let mut forward = None;
+        let mut before: Vec<Stmt> = vec![];
+        for (number, aim) in plan.aims.iter().enumerate() {
+            let frame = self.aim_frame(t, p, number)?;
+            let loss =
+                self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut forward, &mut before)?;
+            losses.extend(loss);
+        }
+        for (target, change) in changes.values() {
+            let mut new = target.read;
+            for c in change {
+                new = self.graph.binary(Binary::Add, new, *c).noted(self)?;
+            }
+            let new = self.bounded(plan, target, new)?;
+            assigns.push(Assign { to: target.var, place: Place::Whole, add: false, value: new });
+        }
+        let mut body = before;
+        let mut loss_vars = vec![];
+        for (k, loss) in losses.iter().enumerate() {
+            let var = self.work_var(&format!("loss {k}"), &[], false, Some(per_epoch));
+            let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
+            assigns.push(Assign { to: var, place: Place::Time(place.clone()), add: false, value: *loss });
+            loss_vars.push(var);
+        }
+        body.push(Stmt::Stage { about: "update".into(), assigns });
+        for (k, var) in loss_vars.iter().enumerate() {
+            let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
+            body.push(Stmt::CheckFinite { var: *var, place: Place::Time(place), code: k as i64 });
+        }
+        let stop = self.after_update(t, plan, p, &mut body)?;
+        let records = self.train_records(plan, p, updates, &mut body)?;
+        let mut round = self.fetches(p, &body);
+        round.extend(body);
+        let name = format!("train {}", self.net(t.net).path);
+        let program = self.samples_program(&name, vec![rounds_loop(round)], p.batch);
+        Some(Built { program, losses: loss_vars, stop, records })
+    }
+
+    /// `epoch`, `n`, `progress` of a training, in every expression of it.
+    fn bind_schedule(&mut self, scope: ScopeId, per_epoch: usize, updates: usize) {
+        let round = self.graph.count(Int::Loop(ROUND));
+        let epoch = self.graph.count(Int::Div(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64))));
+        let n = self.graph.count(Int::Add(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(1))));
+        let total = self.graph.constant(1.0 / updates.max(1) as f64);
+        let progress = self.graph.binary(Binary::Mul, total, round).unwrap_or(round);
+        for (name, node) in [("epoch", epoch), ("n", n), ("progress", progress)] {
+            self.bind(scope, name, Value::Num(Num::node(Unit::REAL, node)));
+        }
+        self.bind(scope, "training", Value::real(1.0));
+    }
+
+    /// Each aim sees the network through a frame of its own: rules differ in what flows back.
+    fn aim_frame(&mut self, t: &Training, p: &mut Presentation, number: usize) -> Option<FrameId> {
+        if number == 0 {
+            return Some(self.frame_of(t.net));
+        }
+        let first = self.frame_of(t.net);
+        let inputs = self.frame(first).inputs.clone();
+        let program = self.program.as_mut()?;
+        program.frames.shift_remove(&t.net);
+        program.feedback.clear();
+        let frame = self.frame_of(t.net);
+        self.frame_mut(frame).inputs = inputs;
+        let _ = p;
+        Some(frame)
+    }
+
+    /// `bound w in a .. b` and `normalize` of the rules that act on a target.
+    fn bounded(&mut self, plan: &Plan, target: &Target, new: NodeId) -> Option<NodeId> {
+        let mut out = new;
+        for aim in &plan.aims {
+            let rule = &aim.rule.1;
+            if let Some(bound) = rule.bound
+                && matches!(target.what, What::Weight { .. })
+            {
+                let scope = self.scope(self.modules.item(aim.rule.0.item).module, None);
+                self.bind(scope, "w", Value::Num(Num::node(target.unit.clone(), target.read)));
+                let (_, expr) = self.bare_expr(scope, bound);
+                if let ast::ExprKind::Compare { rest, .. } = &expr.kind
+                    && let Some((_, range)) = rest.first()
+                    && let Value::Range(a, b) = self.eval(scope, *range)
+                {
+                    for (end, op) in [(a, Binary::Max), (b, Binary::Min)] {
+                        let Some(end) = end else { continue };
+                        let end = self.lift(&end);
+                        out = self.graph.binary(op, out, end).noted(self)?;
+                    }
+                }
+            }
+        }
+        Some(out)
+    }
+
+    fn after_update(
+        &mut self,
+        _t: &Training,
+        plan: &Plan,
+        p: &Presentation,
+        body: &mut Vec<Stmt>,
+    ) -> Option<Option<VarId>> {
+        let Some(cond) = plan.stop else { return Some(None) };
+        let x = self.operand(p.scope, cond)?;
+        let node = self.lift(&x.num);
+        let var = self.work_var("stop", &[], false, None);
+        let assign = Assign { to: var, place: Place::Whole, add: false, value: node };
+        body.push(Stmt::Stage { about: "stop when".into(), assigns: vec![assign] });
+        Some(Some(var))
+    }
+
+    fn train_records(
+        &mut self,
+        plan: &Plan,
+        p: &Presentation,
+        updates: usize,
+        body: &mut Vec<Stmt>,
+    ) -> Option<Vec<TrainRecord>> {
+        let mut out = vec![];
+        for (name, e, every) in &plan.records {
+            let x = self.operand(p.scope, *e)?;
+            let node = self.lift(&x.num);
+            let shape = self.graph.shape(node).to_vec();
+            let samples = (updates as i64 / every).max(1);
+            let var = self.work_var(&format!("record {}", name.text), &shape, false, Some(samples as usize));
+            let n = Int::Add(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(1)));
+            let phase = Int::Rem(Box::new(n), Box::new(Int::Const(*every)));
+            let place = Int::Div(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(*every)));
+            let assign = Assign { to: var, place: Place::Time(place), add: false, value: node };
+            let stage = Stmt::Stage { about: format!("record {}", name.text), assigns: vec![assign] };
+            body.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: vec![stage] });
+            out.push(TrainRecord { name: name.text.clone(), var, unit: x.num.unit, every: *every, samples });
+        }
+        Some(out)
+    }
+}
