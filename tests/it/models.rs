@@ -11,6 +11,9 @@ use crate::support::{files_below, name, outcomes, read, root};
 /// Models that take more than a few seconds.
 const LONG: [&str; 0] = [];
 
+/// The folders of `models/`; each has a test of its own below.
+const FAMILIES: [&str; 7] = ["neurons", "networks", "plasticity", "learning", "perception", "continual", "meta"];
+
 /// The lines that read data which is not in the repository say so.
 fn needs_data(text: &str) -> bool {
     text.contains("NNM_DATA")
@@ -64,6 +67,21 @@ fn learning() {
 fn every_model_is_in_a_tested_folder() {
     for path in files_below(&root().join("models"), ".nnm") {
         let folder = path.parent().map(name).unwrap_or_default();
-        assert!(["neurons", "networks", "plasticity", "learning"].contains(&folder.as_str()), "{}", path.display());
+        assert!(FAMILIES.contains(&folder.as_str()), "{}", path.display());
     }
+}
+
+#[test]
+fn perception() {
+    hold("perception");
+}
+
+#[test]
+fn continual() {
+    hold("continual");
+}
+
+#[test]
+fn meta() {
+    hold("meta");
 }

@@ -72,6 +72,32 @@ impl Diff<'_> {
 /// a shared value does in a batched node is summed over the samples present, each with its own `dy` (so the derivative by
 /// a shared node is shared).
 pub fn grad(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Result<Vec<Option<NodeId>>, ShapeError> {
+    derivatives(graph, seeds, wrt, Samples::Summed)
+}
+
+/// As [`grad`], but what a shared value does in a batched node is kept for each sample: the derivative by a shared node
+/// is batched.
+pub fn grad_each(
+    graph: &mut Graph,
+    seeds: &[(NodeId, NodeId)],
+    wrt: &[NodeId],
+) -> Result<Vec<Option<NodeId>>, ShapeError> {
+    derivatives(graph, seeds, wrt, Samples::Apart)
+}
+
+/// What becomes of the samples of a batch that share a value.
+#[derive(Clone, Copy, PartialEq)]
+enum Samples {
+    Summed,
+    Apart,
+}
+
+fn derivatives(
+    graph: &mut Graph,
+    seeds: &[(NodeId, NodeId)],
+    wrt: &[NodeId],
+    samples: Samples,
+) -> Result<Vec<Option<NodeId>>, ShapeError> {
     let roots: Vec<NodeId> = seeds.iter().map(|(y, _)| *y).collect();
     let order = walk::needed(graph, &roots);
     let reach = reaching(graph, &order, wrt);
@@ -87,7 +113,7 @@ pub fn grad(graph: &mut Graph, seeds: &[(NodeId, NodeId)], wrt: &[NodeId]) -> Re
             continue;
         }
         if let Some(dy) = deltas.get(&y).copied() {
-            propagate(graph, &mut deltas, &reach, y, dy)?;
+            propagate(graph, &mut deltas, &reach, y, dy, samples)?;
         }
     }
     Ok(wrt.iter().map(|x| deltas.get(x).copied().filter(|_| reach.contains(x))).collect())
@@ -115,11 +141,12 @@ fn propagate(
     reach: &HashSet<NodeId>,
     y: NodeId,
     dy: NodeId,
+    samples: Samples,
 ) -> Result<(), ShapeError> {
     let node = graph.node(y).clone();
     let Some(rule) = ops::def(&node.op).derivative else { return Ok(()) };
     let wanted: Vec<bool> = node.args.iter().map(|a| reach.contains(a)).collect();
-    let (args, batched) = (node.args.clone(), node.batched);
+    let (args, batched) = (node.args.clone(), node.batched && samples == Samples::Summed);
     let parts = rule(&mut Diff { graph, node, y, dy, wanted: wanted.clone() })?;
     for ((arg, part), wanted) in args.into_iter().zip(parts).zip(wanted) {
         let (Some(part), true) = (part, wanted) else { continue };

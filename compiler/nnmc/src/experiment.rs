@@ -66,7 +66,7 @@ impl Session<'_> {
 
     fn weights_since(&self, first: usize) -> Vec<(String, nnm_runtime::array::Array)> {
         let mut out: IndexMap<String, nnm_runtime::array::Array> = IndexMap::new();
-        for net in &self.nets[first..] {
+        for net in self.nets[first..].iter().filter(|n| n.with.is_none() && !is_unnamed_copy(&n.path)) {
             for (name, array) in &net.store {
                 if !name.starts_with('@') {
                     out.insert(format!("{}.{name}", net.path), array.clone());
@@ -139,7 +139,7 @@ impl Session<'_> {
                 self.build_network(&kind, name).map_or(Value::Missing, Value::Network)
             }
             Value::Network(id) => {
-                self.net_mut(id).path = name.to_string();
+                self.rename_network(id, name);
                 Value::Network(id)
             }
             other => other,
@@ -485,4 +485,10 @@ pub fn known(value: &Value) -> Option<&Num> {
         Value::Num(num) if matches!(num.repr, Repr::Const(_)) => Some(num),
         _ => None,
     }
+}
+
+/// Whether a network is a copy that the experiment gave no name.
+fn is_unnamed_copy(path: &str) -> bool {
+    path.split('.')
+        .any(|part| part.strip_prefix("copy").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())))
 }

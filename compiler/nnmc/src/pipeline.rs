@@ -165,6 +165,12 @@ impl Session<'_> {
     fn check_function(&mut self, item: crate::hir::ItemId) {
         let declared = self.modules.item(item).clone();
         let scope = self.scope(declared.module, None);
+        // A network among the parameters has weights: storage of a program that is never run.
+        let graph = std::mem::take(&mut self.graph);
+        let program = self.program.take();
+        if declared.params.iter().any(|p| p.ty.as_ref().is_some_and(|t| self.architecture_of(scope, t).is_some())) {
+            self.program = Some(crate::program::Program::new(crate::program::Purpose::Probe, false));
+        }
         for param in &declared.params {
             let value = match (&param.ty, param.default) {
                 (Some(ty), _) => self.unknown_of_type(scope, ty),
@@ -177,9 +183,27 @@ impl Session<'_> {
             self.bind(scope, param.name.text.clone(), value);
         }
         self.check_body(&declared, scope);
+        self.graph = graph;
+        self.program = program;
+    }
+
+    /// The architecture that a type names.
+    fn architecture_of(
+        &self,
+        scope: crate::session::ScopeId,
+        ty: &nnm_syntax::ast::Type,
+    ) -> Option<crate::hir::ItemId> {
+        let nnm_syntax::ast::TypeKind::Named { name, .. } = &ty.kind else { return None };
+        let item = *self.modules.get(self.module_of(scope)).seen.get(&name.text)?;
+        (self.item_word(item) == "architecture").then_some(item)
     }
 
     fn unknown_of_type(&mut self, scope: crate::session::ScopeId, ty: &nnm_syntax::ast::Type) -> Value {
+        if let Some(item) = self.architecture_of(scope, ty) {
+            let text = self.text(ty.span).into();
+            let kind = Kind { item, args: vec![], span: ty.span, text };
+            return self.build_network(&kind, "net").map_or(Value::Missing, Value::Network);
+        }
         let unknown = Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown));
         match self.hold_at(scope, unknown, ty, ty.span) {
             Value::Missing => Value::Missing,

@@ -74,6 +74,8 @@ pub struct Program {
     pub senders: IndexMap<(FrameId, usize), Num>,
     /// What comes to ports from elsewhere: held over the step, whatever the solver.
     pub foreign: Vec<NodeId>,
+    /// Networks that were called on tensors.
+    pub called: Vec<FrameId>,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
     /// Draws made so far, for their keys.
@@ -115,6 +117,7 @@ impl Program {
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
             foreign: vec![],
+            called: vec![],
             terms: vec![],
             draws: 0,
             reductions: vec![],

@@ -38,6 +38,8 @@ pub enum Value {
     /// What a library function gives under names: `pca(x).components`
     Record(Rc<IndexMap<String, Value>>),
     Spikes(Rc<Spikes>),
+    /// The trained quantities of a network by name, as plain numbers in their scales: `net.params`
+    Params(Rc<Params>),
     /// Names of a place: `pre`, `post`
     Names(crate::session::ScopeId),
     /// Already reported, or not known while checking.
@@ -133,6 +135,9 @@ pub struct Dataset {
     pub rows: usize,
 }
 
+/// Tensors by the names of what is trained.
+pub type Params = IndexMap<String, Num>;
+
 /// Recorded spikes of a population: cell and time (in seconds), in order of time.
 #[derive(Clone, Debug)]
 pub struct Spikes {
@@ -217,6 +222,7 @@ impl Value {
             Value::Data(_) => "a data set",
             Value::Record(_) => "a record",
             Value::Spikes(_) => "recorded spikes",
+            Value::Params(_) => "a tree of parameters",
             Value::Names(_) => "one end of a connection",
             Value::Missing => "nothing",
         }

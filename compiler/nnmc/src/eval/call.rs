@@ -375,12 +375,12 @@ impl Session<'_> {
             operands.push(operand);
         }
         match callee {
-            Value::Network(id) => self.run_frame(id, operands, span),
+            Value::Network(id) => self.call_on_tensors(id, operands, span),
             Value::Frame(frame) => self.run_part(frame, operands, span),
             Value::Many(parts) => {
                 for part in parts.iter() {
                     let value = match part {
-                        Value::Network(id) => self.run_frame(*id, operands, span),
+                        Value::Network(id) => self.call_on_tensors(*id, operands, span),
                         Value::Frame(frame) => self.run_part(*frame, operands, span),
                         _ => return self.error("E0220", span, "these parts are no networks"),
                     };

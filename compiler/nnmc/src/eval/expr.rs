@@ -178,15 +178,32 @@ impl Session<'_> {
                 _ => break,
             }
         }
-        let mut left = self.operand(scope, at);
+        let mut left = self.term(scope, at);
         for (op, right, span) in spine.into_iter().rev() {
-            let right = self.operand(scope, right);
-            left = match (left, right) {
-                (Some(a), Some(b)) => self.eval_binary(op, a, b, span).map(|num| Operand { num, span }),
-                _ => None,
-            };
+            let right = self.term(scope, right);
+            left = (self.operated(op, left, right, span), span);
         }
-        left.map_or(Value::Missing, |o| Value::Num(o.num))
+        left.0
+    }
+
+    /// An operand of a chain: a number or a tree of parameters, or nothing.
+    fn term(&mut self, scope: ScopeId, id: ExprId) -> (Value, Span) {
+        let span = self.expr_span(scope, id);
+        match self.eval(scope, id) {
+            tree @ Value::Params(_) => (tree, span),
+            value => (self.number(value, span).map_or(Value::Missing, Value::Num), span),
+        }
+    }
+
+    /// `a OP b` of numbers, or element by element of trees of parameters.
+    fn operated(&mut self, op: BinaryOp, a: (Value, Span), b: (Value, Span), span: Span) -> Value {
+        match (a.0, b.0) {
+            (Value::Num(x), Value::Num(y)) => {
+                let (x, y) = (Operand { num: x, span: a.1 }, Operand { num: y, span: b.1 });
+                self.eval_binary(op, x, y, span).map_or(Value::Missing, Value::Num)
+            }
+            (x, y) => self.tree_binary(op, (x, a.1), (y, b.1), span),
+        }
     }
 
     fn range(&mut self, scope: ScopeId, from: Option<ExprId>, to: Option<ExprId>) -> Value {

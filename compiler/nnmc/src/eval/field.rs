@@ -38,6 +38,7 @@ impl Session<'_> {
             Value::Projection(p) => self.projection_field(&p, name),
             Value::Names(scope) => self.end_field(scope, name),
             Value::Data(data) => self.data_field(&data, name),
+            Value::Params(tree) => self.tree_field(&tree, name),
             Value::Record(record) => match record.get(&name.text) {
                 Some(value) => value.clone(),
                 None => {
@@ -55,7 +56,7 @@ impl Session<'_> {
         }
     }
 
-    fn no_field(&mut self, name: &Name, names: &[String]) -> Value {
+    pub fn no_field(&mut self, name: &Name, names: &[String]) -> Value {
         let d = Diagnostic::error("E0225", name.span, format!("there is no `{}` here", name.text));
         let near = suggest::nearest(&name.text, names.iter().map(String::as_str));
         let mut d = suggest::did_you_mean(d, name.span, near);

@@ -11,6 +11,7 @@ mod index;
 mod names;
 pub mod operators;
 pub mod tensor;
+mod trees;
 pub mod types;
 mod walk;
 

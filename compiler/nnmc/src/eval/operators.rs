@@ -41,7 +41,14 @@ impl Session<'_> {
     }
 
     pub fn eval_unary(&mut self, scope: ScopeId, op: UnaryOp, id: ExprId, span: Span) -> Value {
-        let Some(a) = self.operand(scope, id) else { return Value::Missing };
+        let at = self.expr_span(scope, id);
+        let value = match self.eval(scope, id) {
+            Value::Params(tree) if op == UnaryOp::Neg => {
+                return self.map_tree(&tree, |s, x| s.unary(Unary::Neg, x, Unit::REAL, span));
+            }
+            value => value,
+        };
+        let Some(a) = self.number(value, at).map(|num| Operand { num, span: at }) else { return Value::Missing };
         let num = match op {
             UnaryOp::Neg => self.unary(Unary::Neg, &a.num, a.num.unit.clone(), span),
             UnaryOp::Not => self.unary(Unary::Not, &a.num, Unit::REAL, span),

@@ -224,7 +224,21 @@ impl Session<'_> {
                 }
                 format!("`{}`, which is declared as `{word}`", kind.text)
             }
-            Value::Network(_) | Value::Frame(_) | Value::Record(_) => return value,
+            Value::Network(_) | Value::Frame(_) => {
+                let id = match &value {
+                    Value::Frame(frame) => self.frame(*frame).net,
+                    Value::Network(id) => *id,
+                    _ => return value,
+                };
+                let name = self.modules.item(self.net(id).item).name.text.clone();
+                if name == wanted {
+                    return value;
+                }
+                format!("a network of `{name}`")
+            }
+            Value::Params(_) if wanted == "params" => return value,
+            // Known by its type alone, while a function is checked.
+            Value::Num(Num { repr: crate::value::Repr::Unknown, .. }) => return value,
             Value::Text(_) if wanted == "text" => return value,
             Value::Function(_) if wanted == "objective" => return value,
             other => other.describe().to_string(),

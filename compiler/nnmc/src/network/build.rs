@@ -721,6 +721,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
         store: IndexMap::new(),
         clock: Clock::default(),
         given: vec![],
+        with: None,
         span: kind.span,
     }
 }

@@ -17,6 +17,8 @@ pub struct Frame {
     pub net: NetId,
     pub scope: ScopeId,
     pub populations: Vec<PopulationFrame>,
+    /// States are at their beginning: a network that is called on tensors.
+    pub fresh: bool,
     /// What the inputs hold, once given.
     pub inputs: IndexMap<String, Value>,
     /// Frames of the parts, once used.
@@ -92,19 +94,19 @@ impl Session<'_> {
         if let Some(frame) = self.program.as_ref().and_then(|p| p.frames.get(&id)) {
             return *frame;
         }
-        let frame = self.new_frame(id);
+        let frame = self.new_frame(id, false);
         if let Some(program) = &mut self.program {
             program.frames.insert(id, frame);
         }
         frame
     }
 
-    pub fn new_frame(&mut self, id: NetId) -> FrameId {
+    pub fn new_frame(&mut self, id: NetId, fresh: bool) -> FrameId {
         let net = self.net(id).clone();
         let scope = self.inner(net.scope);
         let frame = FrameId(self.frames.len() as u32);
         let parts = net.parts.iter().map(|p| vec![None; p.nets.len()]).collect();
-        self.frames.push(Frame { net: id, scope, populations: vec![], inputs: IndexMap::new(), parts });
+        self.frames.push(Frame { net: id, scope, populations: vec![], fresh, inputs: IndexMap::new(), parts });
         for input in &net.inputs {
             self.bind_lazy(scope, input.name.clone(), Lazy::Input { frame, name: input.name.clone() });
         }
@@ -140,7 +142,7 @@ impl Session<'_> {
         for (k, part) in net.parts.iter().enumerate() {
             let mut frames = vec![];
             for (m, id) in part.nets.iter().enumerate() {
-                let inner = self.new_frame(*id);
+                let inner = self.new_frame(*id, self.frame(frame).fresh);
                 self.frame_mut(frame).parts[k][m] = Some(inner);
                 frames.push(Value::Frame(inner));
             }
@@ -153,6 +155,9 @@ impl Session<'_> {
     }
 
     fn net_weight(&mut self, id: NetId, path: &str, q: &Quantity) -> Num {
+        if let Some(num) = self.overridden(id, &q.name) {
+            return num;
+        }
         let full = format!("{path}.{}", q.name);
         let home = Some((id, q.name.clone()));
         self.leaf(NewLeaf {
@@ -172,6 +177,10 @@ impl Session<'_> {
         let mut states = IndexMap::new();
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
         for state in &population.states {
+            if self.frame(frame).fresh && !state.running {
+                states.insert(state.name.clone(), Num::array(state.unit.clone(), state.initial.clone()));
+                continue;
+            }
             let full = format!("{path}.{}.{}", population.name, state.name);
             let home = Some((id, format!("{}.{}", population.name, state.name)));
             let (role, batched) = if state.running { (Role::Weight, false) } else { (Role::State, batched) };
@@ -211,6 +220,9 @@ impl Session<'_> {
 
     fn population_weight(&mut self, id: NetId, population: &Population, q: &Quantity) -> Num {
         let path = format!("{}.{}", population.name, q.name);
+        if let Some(num) = self.overridden(id, &path) {
+            return num;
+        }
         let full = format!("{}.{path}", self.net(id).path);
         let home = Some((id, path));
         self.leaf(NewLeaf {
@@ -386,8 +398,12 @@ impl Session<'_> {
 
     /// `w` or `b` of a connection in the program being built.
     pub fn projection_weight(&mut self, id: NetId, name: &str, q: &Quantity) -> Num {
-        let path = format!("{}.{name}.{}", self.net(id).path, q.name);
-        let home = Some((id, format!("{name}.{}", q.name)));
+        let local = format!("{name}.{}", q.name);
+        if let Some(num) = self.overridden(id, &local) {
+            return num;
+        }
+        let path = format!("{}.{local}", self.net(id).path);
+        let home = Some((id, local));
         if q.shape.is_empty() && self.mode == Mode::Check {
             return Num::unknown(q.unit.clone());
         }
@@ -642,7 +658,7 @@ impl Session<'_> {
     pub fn run_part(&mut self, frame: FrameId, args: Vec<Operand>, span: Span) -> Value {
         let id = self.frame(frame).net;
         let fresh = FrameId(self.frames.len() as u32);
-        let value = self.run_frame(id, args, span);
+        let value = self.run_frame(id, args, self.frame(frame).fresh, span);
         if (fresh.0 as usize) < self.frames.len() {
             for owner in &mut self.frames {
                 owner.parts.iter_mut().flatten().filter(|p| **p == Some(frame)).for_each(|p| *p = Some(fresh));
@@ -652,14 +668,14 @@ impl Session<'_> {
     }
 
     /// Runs a part or a network on tensors: its inputs, in order, are the arguments.
-    pub fn run_frame(&mut self, id: NetId, args: Vec<Operand>, span: Span) -> Value {
+    pub fn run_frame(&mut self, id: NetId, args: Vec<Operand>, fresh: bool, span: Span) -> Value {
         let net = self.net(id);
         let (expected, inputs, name) = (net.inputs.len(), net.inputs.clone(), net.path.clone());
         if args.len() != expected {
             let message = format!("`{name}` has {expected} inputs, here are {}", args.len());
             return self.error("E0419", span, message);
         }
-        let frame = self.new_frame(id);
+        let frame = self.new_frame(id, fresh);
         for (input, arg) in inputs.iter().zip(args) {
             let declared = crate::eval::types::Declared {
                 unit: input.unit.clone(),
@@ -668,6 +684,9 @@ impl Session<'_> {
             };
             let Some(num) = self.hold_number(arg.num, &declared, input.span, arg.span) else { return Value::Missing };
             self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(num));
+        }
+        if fresh && let Some(program) = &mut self.program {
+            program.called.push(frame);
         }
         self.frame_output(frame, span)
     }

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod ends;
 mod frame;
+mod params;
 mod pattern;
 mod synapse;
 mod weights;
@@ -11,6 +12,7 @@ mod weights;
 pub use check::clause_of;
 pub use ends::Drawing;
 pub use frame::{Frame, PopulationFrame};
+pub use params::Entry;
 pub use pattern::Pattern;
 pub use synapse::SynapseView;
 
@@ -25,7 +27,7 @@ use crate::eval::Closure;
 use crate::hir::{Decl, ItemId};
 use crate::session::ScopeId;
 use crate::unit::Unit;
-use crate::value::{Argument, Kind, Num};
+use crate::value::{Argument, Kind, Num, Params};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetId(pub u32);
@@ -55,6 +57,8 @@ pub struct Network {
     pub clock: Clock,
     /// What the last training or evaluation gave to the inputs.
     pub given: Vec<Given>,
+    /// In place of the stored weights, by their path inside the network: `net.with(params)`, of one program.
+    pub with: Option<Rc<Params>>,
     pub span: Span,
 }
 

@@ -1,41 +1,15 @@
-//! `gradient(EXPR, x)` inside an expression, and derivatives through the steps of a presentation.
+//! Derivatives in the program being built, and through the steps of a presentation.
 
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::span::Span;
 
 use super::{OverTime, Presentation, Reduction, TIME};
-use crate::eval::Call;
 use crate::failure::Noted;
 use crate::session::Session;
 use crate::unit::Unit;
-use crate::value::{Num, Repr, Value};
 
 impl Session<'_> {
-    /// The derivative of one number by a tensor, in the program being built.
-    pub fn gradient_call(&mut self, call: &Call) -> Value {
-        let Some(x) = self.num_arg(call, 1, "x") else { return Value::Missing };
-        let Some(e) = self.num_arg(call, 0, "E") else { return Value::Missing };
-        if self.shape(&e.num).is_some_and(|s| !s.is_empty()) {
-            return self.error("E0522", e.span, "a gradient is of one number, this is a tensor");
-        }
-        let unit = e.num.unit.over(&x.num.unit);
-        let (Repr::Node(of), Repr::Node(by)) = (&e.num.repr, &x.num.repr) else {
-            let shape = self.shape(&x.num);
-            return Value::Num(match shape {
-                Some(shape) if self.mode == crate::session::Mode::Run => {
-                    let size = shape.iter().product();
-                    Num::array(unit, crate::value::shaped(&shape, vec![0.0; size]))
-                }
-                _ => Num::unknown(unit),
-            });
-        };
-        match self.derivatives(&[(*of, None)], &[*by], call.span) {
-            Some(found) => Value::Num(Num { stepwise: e.num.stepwise, ..Num::node(unit, found[0]) }),
-            None => Value::Missing,
-        }
-    }
-
     /// Derivatives of seeded nodes by others; zeros where they do not depend.
     pub fn derivatives(&mut self, of: &[(NodeId, Option<NodeId>)], by: &[NodeId], span: Span) -> Option<Vec<NodeId>> {
         let mut seeds = vec![];

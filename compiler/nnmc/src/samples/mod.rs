@@ -1,7 +1,9 @@
 //! Programs over samples: a batch is presented, what is asked for is computed, and in training the weights move.
 
 mod credit;
+mod derivative;
 mod evaluate;
+mod fisher;
 mod gradient;
 mod meeting;
 mod optimizer;

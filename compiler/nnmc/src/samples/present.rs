@@ -240,6 +240,7 @@ impl Session<'_> {
                 ..crate::eval::types::Declared::real()
             };
             let num = self.hold_number(num, &declared, input.span, x.span)?;
+            let num = self.as_data(num, x.span);
             let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
             self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(Num { stepwise, ..num }));
         }
@@ -255,6 +256,23 @@ impl Session<'_> {
             }
         }
         Some(())
+    }
+
+    /// What is given is data: where a network has a part in it, as in adversarial examples, nothing flows back through it.
+    fn as_data(&mut self, num: Num, span: Span) -> Num {
+        let Repr::Node(node) = num.repr else { return num };
+        let trained: Vec<VarId> = self
+            .program
+            .iter()
+            .flat_map(|p| p.leaves.values())
+            .filter(|l| l.role == Role::Weight)
+            .map(|l| l.var)
+            .collect();
+        if !nnm_graph::free_vars(&self.graph, node).iter().any(|v| trained.contains(v)) {
+            return num;
+        }
+        let out = self.apply(span, num.unit.clone(), &[&num], |g, n| g.stop_gradient(n[0]));
+        Num { class: num.class, ..out }
     }
 
     /// The row of a series that this step presents.

@@ -1,6 +1,5 @@
 //! `update(net, rule, objective on DATA)`: the change that a rule would make, not applied; and how far it is from the gradient.
 
-use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarId};
 use nnm_syntax::ast::ExprId;
 
@@ -14,7 +13,7 @@ use crate::hir::Rule;
 use crate::network::NetId;
 use crate::session::{Mode, Session};
 use crate::unit::Unit;
-use crate::value::{Kind, Num, Value, shaped};
+use crate::value::{Kind, Num, Params, Value, shaped};
 
 impl Session<'_> {
     /// `update(net, rule, objective on DATA)`: the change that a rule would make, by the names of what it changes.
@@ -125,12 +124,16 @@ impl Session<'_> {
             self.failure = Some(self.engine_failure(error));
             return None;
         }
-        let mut out = IndexMap::new();
+        let prefix = format!("{}.", self.net(net).path);
+        let mut out = Params::new();
         for (path, var, target) in names {
-            let array = shaped(&target.shape, engine.read(var, 0));
-            out.insert(path, Value::Num(Num::array(Unit::REAL.over(&target.unit), array)));
+            // As optimizers see it: in the scale of the quantity.
+            let scale = target.unit.shown().factor;
+            let values = engine.read(var, 0).into_iter().map(|v| v * scale).collect();
+            let name = path.strip_prefix(&prefix).unwrap_or(&path).to_string();
+            out.insert(name, Num::array(Unit::REAL, shaped(&target.shape, values)));
         }
-        Some(Value::Record(out.into()))
+        Some(Value::Params(out.into()))
     }
 
     fn direction_var(&mut self, target: &Target, node: NodeId, assigns: &mut Vec<Assign>) -> VarId {

@@ -1,6 +1,5 @@
 //! Functions of networks, data and learning.
 
-use indexmap::IndexMap;
 use nnm_graph::ir::Binary;
 
 use super::{Builtin, done};
@@ -39,6 +38,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`update(net, rule, objective on DATA)`: the change that a rule would make",
         run: |s, c| s.update_call(c),
     },
+    Builtin {
+        name: "fisher",
+        about: "`fisher(net, objective on DATA)`: the mean over the samples of the squared derivative of each sample's objective, shaped like `net.params`",
+        run: |s, c| s.fisher_call(c),
+    },
     Builtin { name: "angle", about: "`angle(a, b)`: between two changes or tensors, in deg", run: angle },
     Builtin {
         name: "angle_to_backprop",
@@ -47,8 +51,14 @@ pub const FUNCTIONS: &[Builtin] = &[
     },
 ];
 
-pub const NETWORK_METHODS: &[Builtin] =
-    &[Builtin { name: "copy", about: "`net.copy()`: a network of its own with the same weights", run: copy }];
+pub const NETWORK_METHODS: &[Builtin] = &[
+    Builtin { name: "copy", about: "`net.copy()`: a network of its own with the same weights", run: copy },
+    Builtin {
+        name: "with",
+        about: "`net.with(params)`: the same network with other weights; `net.with(net.params - g)(x)`",
+        run: with,
+    },
+];
 
 pub const SWEEP_METHODS: &[Builtin] =
     &[Builtin { name: "at", about: "`table.at(k)`: the value of the k-th pass of a sweep", run: at }];
@@ -124,14 +134,14 @@ fn batch_mean(s: &mut Session, call: &Call) -> Value {
     })())
 }
 
-/// All numbers of a tensor or of a record of tensors, one after the other.
+/// All numbers of a tensor or of a tree of parameters, one after the other.
 pub fn flat(value: &Value) -> Option<Vec<f64>> {
     match value {
         Value::Num(num) => num.as_const().map(|a| a.iter().copied().collect()),
-        Value::Record(record) => {
+        Value::Params(tree) => {
             let mut out = vec![];
-            for value in record.values() {
-                out.extend(flat(value)?);
+            for num in tree.values() {
+                out.extend(num.as_const()?.iter().copied());
             }
             Some(out)
         }
@@ -170,6 +180,16 @@ fn copy(s: &mut Session, call: &Call) -> Value {
     }
 }
 
+fn with(s: &mut Session, call: &Call) -> Value {
+    let Some(Value::Network(id)) = call.receiver else { return Value::Missing };
+    match s.arg(call, 1, "params") {
+        Some(Value::Params(tree)) => s.network_with(id, &tree, call.span),
+        Some(Value::Missing) => Value::Missing,
+        Some(Value::Num(num)) if matches!(num.repr, crate::value::Repr::Unknown) => Value::Network(id),
+        _ => s.error("E0571", call.span, "`net.with(params)` takes a tree shaped like `net.params`"),
+    }
+}
+
 fn at(s: &mut Session, call: &Call) -> Value {
     let Some(Value::Record(record)) = &call.receiver else { return Value::Missing };
     let Some(Value::List(values)) = record.get("sweep values").cloned() else {
@@ -184,38 +204,5 @@ fn at(s: &mut Session, call: &Call) -> Value {
         },
         Some(k) => s.error("E0316", call.span, format!("the sweep has {} passes, not a pass {k}", values.len())),
         None => Value::Missing,
-    }
-}
-
-impl Session<'_> {
-    /// A network with weights and states of its own.
-    pub fn copy_network(&mut self, id: crate::network::NetId) -> crate::network::NetId {
-        let mut net = self.net(id).clone();
-        let parts = net.parts.clone();
-        for (k, part) in parts.iter().enumerate() {
-            net.parts[k].nets = part.nets.iter().map(|n| self.copy_network(*n)).collect();
-        }
-        self.nets.push(net);
-        crate::network::NetId(self.nets.len() as u32 - 1)
-    }
-
-    /// `net.params`: all trained quantities by name.
-    pub fn net_params(&mut self, id: crate::network::NetId) -> Value {
-        let mut out = IndexMap::new();
-        let net = self.net(id).clone();
-        for p in net.projections.iter().filter(|p| p.trained || p.plastic) {
-            for q in [&p.weight, &p.bias].into_iter().flatten() {
-                let name = format!("{}.{}", p.name, q.name);
-                if let Some(array) = net.store.get(&name) {
-                    out.insert(name, Value::Num(Num::array(q.unit.clone(), array.clone())));
-                }
-            }
-        }
-        for q in &net.weights {
-            if let Some(array) = net.store.get(&q.name) {
-                out.insert(q.name.clone(), Value::Num(Num::array(q.unit.clone(), array.clone())));
-            }
-        }
-        Value::Record(out.into())
     }
 }

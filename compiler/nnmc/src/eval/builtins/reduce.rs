@@ -76,6 +76,10 @@ fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
 /// Reduces along the axis of the call, or everything.
 pub fn reduce(s: &mut Session, call: &Call, op: Reduce, unit: impl Fn(&Unit) -> Unit) -> Option<Num> {
     let x = s.num_arg(call, 0, "x")?;
+    reduce_of(s, call, x, op, unit)
+}
+
+fn reduce_of(s: &mut Session, call: &Call, x: Operand, op: Reduce, unit: impl Fn(&Unit) -> Unit) -> Option<Num> {
     let axis = axis_of(s, call)?;
     let unit = unit(&x.num.unit);
     let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
@@ -91,7 +95,25 @@ fn reduce_axis(g: &mut Graph, op: Reduce, x: NodeId, axis: Option<usize>) -> Res
 }
 
 fn sum(s: &mut Session, call: &Call) -> Value {
-    done(reduce(s, call, Reduce::Sum, Unit::clone))
+    let span = call.positional(0).map_or(call.span, |id| s.expr_span(call.scope, id));
+    match s.arg(call, 0, "x") {
+        Some(Value::Params(tree)) => Value::Num(sum_of_tree(s, &tree, call)),
+        Some(value) => done((|| {
+            let x = Operand { num: s.number(value, span)?, span };
+            reduce_of(s, call, x, Reduce::Sum, Unit::clone)
+        })()),
+        None => s.error("E0222", call.span, "`sum` needs `x`"),
+    }
+}
+
+/// The sum of all elements of all tensors.
+fn sum_of_tree(s: &mut Session, tree: &crate::value::Params, call: &Call) -> Num {
+    let mut total = Num::real(0.0);
+    for num in tree.values() {
+        let part = s.apply(call.span, Unit::REAL, &[num], |g, n| g.reduce_all(Reduce::Sum, n[0]));
+        total = s.binary(Binary::Add, &total, &part, Unit::REAL, call.span);
+    }
+    total
 }
 
 fn mean(s: &mut Session, call: &Call) -> Value {

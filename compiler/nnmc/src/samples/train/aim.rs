@@ -34,6 +34,7 @@ impl Session<'_> {
         let mut credit =
             Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
         self.set_feedback(frame, &credit)?;
+        let called = self.program.as_ref()?.called.len();
         let objective = match aim.objective {
             Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
             None => None,
@@ -72,6 +73,12 @@ impl Session<'_> {
             }
             (false, _) => targets.iter().map(|target| self.proposed(&credit, target)).collect::<Option<Vec<_>>>()?,
         };
+        let directions = match objective {
+            Some(objective) => {
+                self.credit_elsewhere(t, p, &credit, objective, &targets, over.as_deref(), called, directions)?
+            }
+            None => directions,
+        };
         let directions = match plan.clip {
             Some(limit) => self.clipped(&directions, limit)?,
             None => directions,
@@ -93,6 +100,87 @@ impl Session<'_> {
             Some(node) => self.batch_mean_of(node).map(Some),
             None => Some(None),
         }
+    }
+
+    /// Adds what else an objective says about the weights: where the network is called on tensors the rule acts as in
+    /// its own presentation, and what is said about a weight itself (a penalty, another network made of it) is
+    /// differentiated.
+    #[allow(clippy::too_many_arguments)]
+    fn credit_elsewhere(
+        &mut self,
+        t: &Training,
+        p: &Presentation,
+        credit: &Credit,
+        objective: NodeId,
+        targets: &[Target],
+        over: Option<&[Value]>,
+        called: usize,
+        mut directions: Vec<NodeId>,
+    ) -> Option<Vec<NodeId>> {
+        if !credit.reads_credit(self) {
+            return Some(directions);
+        }
+        let frames = self.program.as_ref()?.called[called..].iter().copied();
+        let frames: Vec<FrameId> = frames.filter(|f| self.frame(*f).net == t.net).collect();
+        for frame in frames {
+            for extra in self.targets(frame, over, credit.span)? {
+                let Some(k) = targets.iter().position(|t| t.var == extra.var) else { continue };
+                if extra.what != What::Plain {
+                    let more = self.proposed(credit, &extra)?;
+                    directions[k] = self.graph.binary(Binary::Add, directions[k], more).noted(self)?;
+                }
+            }
+        }
+        let said = self.said_of_weights(t, p, objective, targets, credit)?;
+        for (direction, said) in directions.iter_mut().zip(said) {
+            if let Some(said) = said {
+                *direction = self.graph.binary(Binary::Sub, *direction, said).noted(self)?;
+            }
+        }
+        Some(directions)
+    }
+
+    /// The mean derivative of an objective by the weights of connections, but not through what they transmit.
+    fn said_of_weights(
+        &mut self,
+        t: &Training,
+        p: &Presentation,
+        objective: NodeId,
+        targets: &[Target],
+        credit: &Credit,
+    ) -> Option<Vec<Option<NodeId>>> {
+        let mut own = vec![t.net];
+        own.extend(self.entries(t.net).iter().map(|e| e.net));
+        let program = self.program.as_ref()?;
+        let ports = program.port_nodes.iter().filter(|((f, ..), _)| own.contains(&self.frame(*f).net));
+        let mut wrt: Vec<NodeId> = ports.map(|(_, node)| *node).collect();
+        if p.steps > 0 {
+            wrt.extend(program.reductions.iter().map(|r| r.read));
+        }
+        let stops = wrt.len();
+        wrt.extend(targets.iter().map(|t| t.read));
+        let one = self.graph.constant(1.0);
+        let found = match nnm_graph::grad(&mut self.graph, &[(objective, one)], &wrt) {
+            Ok(found) => found,
+            Err(error) => {
+                self.error("E0519", credit.span, format!("the objective cannot be differentiated: {error}"));
+                return None;
+            }
+        };
+        let batched = self.graph.node(objective).batched;
+        let mut out = vec![];
+        for (target, slope) in targets.iter().zip(&found[stops..]) {
+            out.push(match slope {
+                // The whole derivative is what a plain weight's rule has seen already.
+                _ if target.what == What::Plain => None,
+                Some(sum) if batched => {
+                    let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
+                    Some(self.graph.binary(Binary::Div, *sum, count).noted(self)?)
+                }
+                slope => *slope,
+            });
+        }
+        Some(out)
     }
 
     fn without_frozen(&mut self, t: &Training, plan: &Plan, frame: FrameId, targets: &mut Vec<Target>) -> Option<()> {
