@@ -52,6 +52,8 @@ pub struct Program {
     pub leaves: IndexMap<String, Leaf>,
     /// Frames of the networks in it.
     pub frames: IndexMap<NetId, FrameId>,
+    /// Uses of parts, and of networks as functions, in the order in which they were met.
+    pub runs: Vec<FrameId>,
     /// The step's length in seconds, where time is continuous.
     pub dt: Option<f64>,
     /// Whether there are steps at all.
@@ -74,8 +76,6 @@ pub struct Program {
     pub senders: IndexMap<(FrameId, usize), Num>,
     /// What comes to ports from elsewhere: held over the step, whatever the solver.
     pub foreign: Vec<NodeId>,
-    /// Networks that were called on tensors.
-    pub called: Vec<FrameId>,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
     /// Draws made so far, for their keys.
@@ -106,6 +106,7 @@ impl Program {
             batched,
             leaves: IndexMap::new(),
             frames: IndexMap::new(),
+            runs: vec![],
             dt: None,
             stepped: false,
             step: Int::Const(0),
@@ -117,7 +118,6 @@ impl Program {
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
             foreign: vec![],
-            called: vec![],
             terms: vec![],
             draws: 0,
             reductions: vec![],

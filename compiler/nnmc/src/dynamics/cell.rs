@@ -146,10 +146,11 @@ impl Session<'_> {
         }
         let id = self.frame(frame).net;
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
+        let run = self.frame(frame).run.clone();
         let mut out = IndexMap::new();
         for name in names {
             let local = format!("{}.{name}.hold", population.name);
-            let path = format!("{}.{local}", self.net(id).path);
+            let path = format!("{}{run}.{local}", self.net(id).path);
             let leaf = NewLeaf {
                 path: &path,
                 role: Role::State,

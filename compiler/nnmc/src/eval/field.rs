@@ -27,13 +27,7 @@ impl Session<'_> {
         match value {
             Value::Missing => Value::Missing,
             Value::Network(id) => self.net_member(id, name),
-            Value::Frame(frame) => {
-                let scope = self.frame(frame).scope;
-                match self.local(scope, &name.text, span) {
-                    Some(value) => self.stepwise_value(value),
-                    None => self.no_member(self.frame(frame).net, name),
-                }
-            }
+            Value::Frame(frame) => self.frame_field(frame, name),
             Value::Population(p) => self.population_field(&p, name),
             Value::Projection(p) => self.projection_field(&p, name),
             Value::Names(scope) => self.end_field(scope, name),
@@ -53,6 +47,19 @@ impl Session<'_> {
                 let message = format!("{} has no field `{}`", other.describe(), name.text);
                 self.error("E0225", span, message)
             }
+        }
+    }
+
+    /// A member of a network in the program being built; of a part, in its last use.
+    fn frame_field(&mut self, frame: crate::network::FrameId, name: &Name) -> Value {
+        let net = self.net(self.frame(frame).net);
+        let fixed =
+            net.weights.iter().chain(&net.latents).any(|q| q.name == name.text) || net.projection(&name.text).is_some();
+        let frame = if fixed { frame } else { self.run_of(frame) };
+        let scope = self.frame(frame).scope;
+        match self.local(scope, &name.text, name.span) {
+            Some(value) => self.stepwise_value(value),
+            None => self.no_member(self.frame(frame).net, name),
         }
     }
 

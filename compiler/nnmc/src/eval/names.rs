@@ -109,8 +109,14 @@ impl Session<'_> {
         match name {
             "pi" => Some(Value::real(std::f64::consts::PI)),
             "inf" => Some(Value::real(f64::INFINITY)),
+            "training" => Some(Value::real(f64::from(self.is_training()))),
             _ => None,
         }
+    }
+
+    /// Whether what is being built trains: then functions such as `dropout` act.
+    pub fn is_training(&self) -> bool {
+        self.program.as_ref().is_some_and(|p| matches!(p.purpose, crate::program::Purpose::Samples { training: true }))
     }
 
     /// All names that could stand in an expression here.

@@ -18,13 +18,15 @@ pub struct Declared {
     pub shape: Vec<usize>,
     pub class: Option<usize>,
     pub event: bool,
+    /// Its shape has a length that is not known yet, as while a declaration is checked alone.
+    pub open: bool,
     /// `neuron`, `rule`, an architecture's name, `params`: not a number
     pub kind: Option<String>,
 }
 
 impl Declared {
     pub fn real() -> Declared {
-        Declared { unit: Unit::REAL, shape: vec![], class: None, event: false, kind: None }
+        Declared { unit: Unit::REAL, shape: vec![], class: None, event: false, open: false, kind: None }
     }
 }
 
@@ -40,10 +42,11 @@ impl Session<'_> {
                     Some(name) => self.type_unit(&name.text, name.span)?,
                     None => Unit::REAL,
                 };
-                Some(Declared { unit, shape: self.type_shape(scope, shape)?, event: true, ..Declared::real() })
+                let (shape, open) = self.type_shape(scope, shape)?;
+                Some(Declared { unit, shape, event: true, open, ..Declared::real() })
             }
             TypeKind::Named { name, shape } if name.text == "class" => {
-                let shape = self.type_shape(scope, shape)?;
+                let (shape, _) = self.type_shape(scope, shape)?;
                 Some(Declared { class: Some(shape.first().copied().unwrap_or(0)), ..Declared::real() })
             }
             TypeKind::Named { name, .. } if self.is_kind_name(scope, &name.text) => {
@@ -51,7 +54,8 @@ impl Session<'_> {
             }
             TypeKind::Named { name, shape } => {
                 let unit = self.type_unit(&name.text, name.span)?;
-                Some(Declared { unit, shape: self.type_shape(scope, shape)?, ..Declared::real() })
+                let (shape, open) = self.type_shape(scope, shape)?;
+                Some(Declared { unit, shape, open, ..Declared::real() })
             }
         }
     }
@@ -86,16 +90,17 @@ impl Session<'_> {
         None
     }
 
-    fn type_shape(&mut self, scope: ScopeId, shape: &[ExprId]) -> Option<Vec<usize>> {
+    /// The lengths of a shape, or none and that it is open.
+    fn type_shape(&mut self, scope: ScopeId, shape: &[ExprId]) -> Option<(Vec<usize>, bool)> {
         let mut out = vec![];
         for id in shape {
             if let Value::Num(Num { repr: crate::value::Repr::Unknown, .. }) = self.eval(scope, *id) {
                 // A length that is not known yet holds nothing to it.
-                return Some(vec![]);
+                return Some((vec![], true));
             }
             out.push(self.known_int(scope, *id, "a length", 0)? as usize);
         }
-        Some(out)
+        Some((out, false))
     }
 
     /// The value as of the declared type: unit and shape are checked, and it is shown in the type's unit from now on.

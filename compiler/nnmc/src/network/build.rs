@@ -126,7 +126,8 @@ impl Session<'_> {
             None => crate::eval::types::Declared::real(),
         };
         let (name, span) = (decl.name.text.clone(), decl.span);
-        Some(Quantity { name, unit: declared.unit, shape: declared.shape, class: declared.class, span })
+        let (shape, open) = (declared.shape, declared.open);
+        Some(Quantity { name, unit: declared.unit, shape, open, class: declared.class, span })
     }
 
     /// Populations, parts and lets first, so that connections may stand anywhere.
@@ -157,7 +158,10 @@ impl Session<'_> {
     }
 
     fn add_part(&mut self, id: NetId, member: &Member, scope: ScopeId) {
-        let Some((kind, shape)) = self.kind_and_shape(scope, member.kind) else { return };
+        let Some((kind, shape)) = self.kind_and_shape(scope, member.kind) else {
+            self.broken_member(id, member, scope);
+            return;
+        };
         let array = !shape.is_empty();
         let count: usize = shape.iter().product();
         let mut nets = vec![];
@@ -168,6 +172,12 @@ impl Session<'_> {
             nets.extend(self.build_network(&kind, &path));
         }
         self.net_mut(id).parts.push(Part { name: member.name.text.clone(), nets, array });
+    }
+
+    /// A member of which nothing is known, because its declaration is wrong or its size is open: its name is silent.
+    fn broken_member(&mut self, id: NetId, member: &Member, scope: ScopeId) {
+        self.net_mut(id).broken.push(member.name.text.clone());
+        self.bind(scope, member.name.text.clone(), Value::Missing);
     }
 
     /// `LIF(tau = 10 ms)[100]`: the kind and the shape.
@@ -200,7 +210,7 @@ impl Session<'_> {
 
     fn add_population(&mut self, id: NetId, member: &Member, scope: ScopeId) {
         let Some((kind, shape)) = self.kind_and_shape(scope, member.kind) else {
-            self.net_mut(id).broken.push(member.name.text.clone());
+            self.broken_member(id, member, scope);
             return;
         };
         let item = self.modules.item(kind.item).clone();
@@ -241,6 +251,37 @@ impl Session<'_> {
             net.store.insert(format!("{}.{}", population.name, state.name), state.initial.clone());
         }
         net.populations.push(population);
+        self.first_neuron_weights(id, &item, neuron);
+    }
+
+    /// The first values of the last population's own weights.
+    fn first_neuron_weights(&mut self, id: NetId, item: &hir::Item, neuron: &hir::Neuron) {
+        let Some(population) = self.net(id).populations.last().cloned() else { return };
+        let cells = self.cell_scope(item.module, &population);
+        for (name, num) in &population.params {
+            self.bind(cells, name.clone(), Value::Num(num.clone()));
+        }
+        for decl in &neuron.dynamics.weights {
+            let Some(q) = population.weights.iter().find(|q| q.name == decl.name.text).cloned() else { continue };
+            let local = format!("{}.{}", population.name, q.name);
+            let path = format!("{}.{local}", self.net(id).path);
+            let first = match find_arg(&population.kind, &q.name).cloned() {
+                Some(Argument::Draw(c)) => self.draw_values(c, cells, &q.shape, &path),
+                Some(Argument::Expr(c)) => self.cell_value(c, cells),
+                Some(Argument::Value(value)) => self.number(value, decl.span),
+                None => {
+                    let first = self.initial_value(cells, decl, &q.unit, &q.shape, &path, false);
+                    first.map(|a| Num::array(q.unit.clone(), a))
+                }
+            };
+            let Some(first) = first else { continue };
+            let declared =
+                crate::eval::types::Declared { unit: q.unit.clone(), ..crate::eval::types::Declared::real() };
+            let Some(first) = self.hold_number(first, &declared, decl.name.span, population.span) else { continue };
+            if let Some(array) = self.spread(&first, &q.shape, population.span) {
+                self.net_mut(id).store.insert(local, array);
+            }
+        }
     }
 
     fn fill_population(&mut self, population: &mut Population, item: &hir::Item, neuron: &hir::Neuron, path: &str) {
@@ -301,7 +342,8 @@ impl Session<'_> {
         {
             let num = self.operand(scope, id)?.num;
             let unit = if matches!(num.unit, Unit::Zero) { Unit::REAL } else { num.unit };
-            return Some(Quantity { name: decl.name.text.clone(), unit, shape: vec![], class: None, span: decl.span });
+            let name = decl.name.text.clone();
+            return Some(Quantity { name, unit, shape: vec![], open: false, class: None, span: decl.span });
         }
         self.quantity_of(decl, scope)
     }

@@ -6,7 +6,6 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::*;
-use crate::eval::operators::Operand;
 use crate::hir::{ItemKind, Neuron};
 use crate::program::{Feedback, NewLeaf, Program, Purpose, Role};
 use crate::session::{Lazy, Mode, Session};
@@ -21,8 +20,10 @@ pub struct Frame {
     pub fresh: bool,
     /// What the inputs hold, once given.
     pub inputs: IndexMap<String, Value>,
-    /// Frames of the parts, once used.
-    pub parts: Vec<Vec<Option<FrameId>>>,
+    /// The frame in which this one is a part.
+    pub owner: Option<FrameId>,
+    /// What tells the states of several runs of one part from each other: nothing for the first.
+    pub run: String,
 }
 
 #[derive(Clone, Debug)]
@@ -94,19 +95,18 @@ impl Session<'_> {
         if let Some(frame) = self.program.as_ref().and_then(|p| p.frames.get(&id)) {
             return *frame;
         }
-        let frame = self.new_frame(id, false);
+        let frame = self.new_frame(id, false, None, String::new());
         if let Some(program) = &mut self.program {
             program.frames.insert(id, frame);
         }
         frame
     }
 
-    pub fn new_frame(&mut self, id: NetId, fresh: bool) -> FrameId {
+    pub fn new_frame(&mut self, id: NetId, fresh: bool, owner: Option<FrameId>, run: String) -> FrameId {
         let net = self.net(id).clone();
         let scope = self.inner(net.scope);
         let frame = FrameId(self.frames.len() as u32);
-        let parts = net.parts.iter().map(|p| vec![None; p.nets.len()]).collect();
-        self.frames.push(Frame { net: id, scope, populations: vec![], fresh, inputs: IndexMap::new(), parts });
+        self.frames.push(Frame { net: id, scope, populations: vec![], fresh, inputs: IndexMap::new(), owner, run });
         for input in &net.inputs {
             self.bind_lazy(scope, input.name.clone(), Lazy::Input { frame, name: input.name.clone() });
         }
@@ -139,11 +139,10 @@ impl Session<'_> {
     }
 
     fn bind_parts(&mut self, frame: FrameId, net: &Network, scope: ScopeId) {
-        for (k, part) in net.parts.iter().enumerate() {
+        for part in &net.parts {
             let mut frames = vec![];
-            for (m, id) in part.nets.iter().enumerate() {
-                let inner = self.new_frame(*id, self.frame(frame).fresh);
-                self.frame_mut(frame).parts[k][m] = Some(inner);
+            for id in &part.nets {
+                let inner = self.new_frame(*id, self.frame(frame).fresh, Some(frame), String::new());
                 frames.push(Value::Frame(inner));
             }
             let value = match (part.array, frames.as_slice()) {
@@ -157,6 +156,9 @@ impl Session<'_> {
     fn net_weight(&mut self, id: NetId, path: &str, q: &Quantity) -> Num {
         if let Some(num) = self.overridden(id, &q.name) {
             return num;
+        }
+        if q.open {
+            return Num::unknown(q.unit.clone());
         }
         let full = format!("{path}.{}", q.name);
         let home = Some((id, q.name.clone()));
@@ -172,8 +174,9 @@ impl Session<'_> {
 
     fn population_frame(&mut self, frame: FrameId, index: usize) -> PopulationFrame {
         let id = self.frame(frame).net;
-        let path = self.net(id).path.clone();
         let population = self.net(id).populations[index].clone();
+        let base = self.state_base(frame, index);
+        let stored = format!("{}.{}", self.net(id).path, population.name);
         let mut states = IndexMap::new();
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
         for state in &population.states {
@@ -181,7 +184,7 @@ impl Session<'_> {
                 states.insert(state.name.clone(), Num::array(state.unit.clone(), state.initial.clone()));
                 continue;
             }
-            let full = format!("{path}.{}.{}", population.name, state.name);
+            let full = format!("{}.{}", if state.running { &stored } else { &base }, state.name);
             let home = Some((id, format!("{}.{}", population.name, state.name)));
             let (role, batched) = if state.running { (Role::Weight, false) } else { (Role::State, batched) };
             let shape = state.initial.shape().to_vec();
@@ -240,7 +243,7 @@ impl Session<'_> {
         let Some(program) = &self.program else { return };
         let seconds = Unit::parse("ms").unwrap_or(Unit::REAL);
         let (dt, step) = (program.dt, program.step.clone());
-        let training = matches!(program.purpose, Purpose::Samples { training: true });
+        let training = self.is_training();
         self.bind(scope, "training", Value::real(f64::from(training)));
         if let Some(dt) = dt {
             let length = Num::scalar(seconds.clone(), dt);
@@ -459,6 +462,19 @@ impl Session<'_> {
                 let pool = *pool;
                 self.apply(span, unit, &[x], |g, n| g.avg_pool(n[0], pool))
             }
+            (Pattern::Upsample(pool), _) => {
+                let pool = *pool;
+                self.apply(span, unit, &[x], |g, n| {
+                    let Some(&[channels, height, width]) = g.shape(n[0]).first_chunk::<3>() else {
+                        return g.avg_pool(n[0], pool);
+                    };
+                    // The adjoint of the mean over a window, times the window's size.
+                    let to = [channels, height * pool.size[0], width * pool.size[1]];
+                    let spread = g.avg_pool_grad(n[0], pool, &to)?;
+                    let size = g.constant((pool.size[0] * pool.size[1]) as f64);
+                    g.binary(nnm_graph::ir::Binary::Mul, spread, size)
+                })
+            }
             (Pattern::OneToOne, Some(w)) => {
                 let x = self.apply(span, x.unit.clone(), &[x], |g, n| g.reshape(n[0], &shape));
                 let w = self.apply(span, w.unit.clone(), &[w], |g, n| g.reshape(n[0], &shape));
@@ -543,7 +559,10 @@ impl Session<'_> {
         let id = self.frame(frame).net;
         let net = self.net(id);
         let Some(q) = net.inputs.iter().find(|q| q.name == name).cloned() else { return Value::Missing };
-        let path = format!("{}.{name}", net.path);
+        if q.open {
+            return Value::Num(Num { class: q.class, ..Num::unknown(q.unit) });
+        }
+        let path = format!("{}{}.{name}", self.net(id).path, self.frame(frame).run);
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
         let leaf =
             NewLeaf { path: &path, role: Role::Input, unit: q.unit.clone(), shape: &q.shape, batched, home: None };
@@ -596,7 +615,7 @@ impl Session<'_> {
     pub fn spike_flags(&mut self, frame: FrameId, index: usize) -> Num {
         let id = self.frame(frame).net;
         let population = self.net(id).populations[index].clone();
-        let path = format!("{}.{}.spike", self.net(id).path, population.name);
+        let path = format!("{}.spike", self.state_base(frame, index));
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
         let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
         let leaf =
@@ -638,6 +657,7 @@ impl Session<'_> {
 
     /// What a network gives: its first output, else its last population.
     pub fn frame_output(&mut self, frame: FrameId, span: Span) -> Value {
+        let frame = self.run_of(frame);
         let id = self.frame(frame).net;
         let net = self.net(id);
         if let Some(output) = net.outputs.first() {
@@ -652,43 +672,6 @@ impl Session<'_> {
             }
             n => self.frame_population_output(frame, n - 1, span),
         }
-    }
-
-    /// Runs a part that stands in a frame: from now on its connections are those of this run.
-    pub fn run_part(&mut self, frame: FrameId, args: Vec<Operand>, span: Span) -> Value {
-        let id = self.frame(frame).net;
-        let fresh = FrameId(self.frames.len() as u32);
-        let value = self.run_frame(id, args, self.frame(frame).fresh, span);
-        if (fresh.0 as usize) < self.frames.len() {
-            for owner in &mut self.frames {
-                owner.parts.iter_mut().flatten().filter(|p| **p == Some(frame)).for_each(|p| *p = Some(fresh));
-            }
-        }
-        value
-    }
-
-    /// Runs a part or a network on tensors: its inputs, in order, are the arguments.
-    pub fn run_frame(&mut self, id: NetId, args: Vec<Operand>, fresh: bool, span: Span) -> Value {
-        let net = self.net(id);
-        let (expected, inputs, name) = (net.inputs.len(), net.inputs.clone(), net.path.clone());
-        if args.len() != expected {
-            let message = format!("`{name}` has {expected} inputs, here are {}", args.len());
-            return self.error("E0419", span, message);
-        }
-        let frame = self.new_frame(id, fresh);
-        for (input, arg) in inputs.iter().zip(args) {
-            let declared = crate::eval::types::Declared {
-                unit: input.unit.clone(),
-                shape: input.shape.clone(),
-                ..crate::eval::types::Declared::real()
-            };
-            let Some(num) = self.hold_number(arg.num, &declared, input.span, arg.span) else { return Value::Missing };
-            self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(num));
-        }
-        if fresh && let Some(program) = &mut self.program {
-            program.called.push(frame);
-        }
-        self.frame_output(frame, span)
     }
 
     /// A population's output now, outside of any program: its first output, where that is a state.

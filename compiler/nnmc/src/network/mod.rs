@@ -5,7 +5,9 @@ mod check;
 mod ends;
 mod frame;
 mod params;
+mod parts;
 mod pattern;
+mod receptive;
 mod synapse;
 mod weights;
 
@@ -82,6 +84,8 @@ pub struct Quantity {
     pub name: String,
     pub unit: Unit,
     pub shape: Vec<usize>,
+    /// Its shape has a length that is not known yet.
+    pub open: bool,
     pub class: Option<usize>,
     pub span: Span,
 }

@@ -183,9 +183,9 @@ impl Session<'_> {
             return self.fail(d);
         }
         if self.building() {
-            return self.run_frame(id, args, true, span);
+            return self.run_frame(id, None, args, true, span);
         }
-        self.at_once(span, |s| s.run_frame(id, args, true, span))
+        self.at_once(span, |s| s.run_frame(id, None, args, true, span))
     }
 
     /// A population of the network whose step cannot be taken as one evaluation.

@@ -51,9 +51,11 @@ pub enum Pattern {
     },
     MaxPool(Pool),
     AvgPool(Pool),
+    /// Each value repeated over so many rows and columns.
+    Upsample(Pool),
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "dense",
     "all",
     "one_to_one",
@@ -67,6 +69,7 @@ const NAMES: [&str; 13] = [
     "conv",
     "max_pool",
     "avg_pool",
+    "upsample",
 ];
 
 impl Pattern {
@@ -85,7 +88,7 @@ impl Pattern {
     }
 
     pub fn has_weight(&self) -> bool {
-        !matches!(self, Pattern::MaxPool(_) | Pattern::AvgPool(_))
+        !matches!(self, Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_))
     }
 }
 
@@ -120,7 +123,7 @@ impl Session<'_> {
             "where" | "probability" => self.pair_pattern(&name, &call),
             "from" => self.file_pattern(&call),
             "conv" => self.conv_pattern(&call),
-            "max_pool" | "avg_pool" => self.pool_pattern(&name, &call),
+            "max_pool" | "avg_pool" | "upsample" => self.pool_pattern(&name, &call),
             _ => {
                 let d = Diagnostic::error("E0410", span, format!("`{name}` is no connection pattern"));
                 let near = suggest::nearest(&name, NAMES.into_iter());
@@ -224,7 +227,11 @@ impl Session<'_> {
             n => [n; 2],
         };
         let pool = Pool { size, stride };
-        Some(if name == "max_pool" { Pattern::MaxPool(pool) } else { Pattern::AvgPool(pool) })
+        Some(match name {
+            "max_pool" => Pattern::MaxPool(pool),
+            "avg_pool" => Pattern::AvgPool(pool),
+            _ => Pattern::Upsample(pool),
+        })
     }
 }
 
@@ -240,6 +247,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "from" => &["file"],
         "conv" => &["h", "w", "stride", "pad", "groups", "bias"],
         "max_pool" | "avg_pool" => &["h", "w", "stride"],
+        "upsample" => &["h", "w"],
         _ => &[],
     }
 }

@@ -108,7 +108,7 @@ impl Session<'_> {
                 }
                 Some(vec![*out, channels / conv.groups, size[0], size[1]])
             }
-            Pattern::MaxPool(_) | Pattern::AvgPool(_) => Some(vec![]),
+            Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => Some(vec![]),
             _ => {
                 let edges = self.make_edges(id, k, senders)?;
                 Some(vec![edges.sender.len()])
@@ -148,7 +148,9 @@ impl Session<'_> {
             Pattern::Where(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], None)?),
             Pattern::Probability(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], Some(key))?),
             Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
-            Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) => return None,
+            Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => {
+                return None;
+            }
         };
         let rows = match rows {
             Ok(rows) => rows,
@@ -402,7 +404,7 @@ impl Session<'_> {
 }
 
 fn quantity(name: &str, unit: Unit, shape: Vec<usize>, span: Span) -> Quantity {
-    Quantity { name: name.into(), unit, shape, class: None, span }
+    Quantity { name: name.into(), unit, shape, open: false, class: None, span }
 }
 
 fn edges_of(rows: Csr, senders: usize, targets: usize, first_target: u32) -> Edges {

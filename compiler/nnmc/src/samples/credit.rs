@@ -40,6 +40,16 @@ pub enum What {
     Plain,
 }
 
+impl Target {
+    /// The frame whose connection it is.
+    pub fn frame(&self) -> Option<FrameId> {
+        match self.what {
+            What::Weight { frame, .. } | What::Bias { frame, .. } => Some(frame),
+            What::Plain => None,
+        }
+    }
+}
+
 /// A rule with the objective that it serves.
 pub struct Credit<'c> {
     pub kind: &'c Kind,
@@ -84,6 +94,12 @@ impl Session<'_> {
     }
 
     fn all_targets(&mut self, frame: FrameId, out: &mut Vec<Target>) {
+        for frame in self.frames_below(self.frame(frame).net) {
+            self.frame_targets(frame, out);
+        }
+    }
+
+    fn frame_targets(&mut self, frame: FrameId, out: &mut Vec<Target>) {
         let id = self.frame(frame).net;
         for k in 0..self.net(id).projections.len() {
             let p = self.net(id).projections[k].clone();
@@ -100,10 +116,29 @@ impl Session<'_> {
                 self.plain_target(id, &format!("{path}.{}.{}", population.name, q.name), out);
             }
         }
-        let parts: Vec<FrameId> = self.frame(frame).parts.iter().flatten().flatten().copied().collect();
-        for part in parts {
-            self.all_targets(part, out);
+    }
+
+    /// A connection's targets in every frame in which its network runs.
+    fn shared_targets(&mut self, frame: FrameId, k: usize, out: &mut Vec<Target>) {
+        let id = self.frame(frame).net;
+        let frames: Vec<FrameId> = self.live_frames().into_iter().filter(|f| self.frame(*f).net == id).collect();
+        for frame in frames {
+            self.projection_targets(frame, k, out);
         }
+    }
+
+    /// Targets that are one weight, used in several places, become one: their directions add up.
+    pub fn merged(&mut self, targets: Vec<Target>, directions: Vec<NodeId>) -> Option<(Vec<Target>, Vec<NodeId>)> {
+        let mut merged: indexmap::IndexMap<VarId, (Target, NodeId)> = indexmap::IndexMap::new();
+        for (target, direction) in targets.into_iter().zip(directions) {
+            let sum = match merged.get(&target.var) {
+                Some((_, before)) => self.graph.binary(Binary::Add, *before, direction).noted(self)?,
+                None => direction,
+            };
+            let target = merged.get(&target.var).map_or(target, |(first, _)| first.clone());
+            merged.insert(target.var, (target, sum));
+        }
+        Some(merged.into_values().unzip())
     }
 
     fn projection_targets(&mut self, frame: FrameId, k: usize, out: &mut Vec<Target>) {
@@ -122,6 +157,10 @@ impl Session<'_> {
 
     fn plain_target(&mut self, id: NetId, path: &str, out: &mut Vec<Target>) {
         let Some(leaf) = self.leaf_of(path) else { return };
+        // Its derivative counts all uses already.
+        if out.iter().any(|t| t.var == leaf.var) {
+            return;
+        }
         let read = self.read_whole(leaf.var);
         let shape = self.graph.var(leaf.var).shape.clone();
         let (path, unit) = (path.to_string(), leaf.unit);
@@ -140,7 +179,7 @@ impl Session<'_> {
                     Owner::Frame(f) => f,
                     Owner::Net(_) => frame,
                 };
-                self.projection_targets(at, p.index, out);
+                self.shared_targets(at, p.index, out);
             }
             Value::Population(p) => {
                 let at = match p.owner {
@@ -184,10 +223,10 @@ impl Session<'_> {
         if direct {
             return Some(());
         }
-        let id = self.frame(frame).net;
-        for k in 0..self.net(id).projections.len() {
-            let p = self.net(id).projections[k].clone();
-            if !p.trained || p.weight.is_none() {
+        let nets = self.nets_below(self.frame(frame).net);
+        let all = nets.iter().flat_map(|id| self.net(*id).projections.iter().map(|p| (*id, p.clone())));
+        for (id, p) in all.collect::<Vec<_>>() {
+            if !(p.trained || p.plastic) || p.weight.is_none() {
                 continue;
             }
             let path = format!("{}.{}", self.net(id).path, p.name);
@@ -627,7 +666,7 @@ impl Session<'_> {
     fn output_nodes(&mut self, credit: &Credit) -> Vec<NodeId> {
         let Some(objective) = credit.objective else { return vec![] };
         let frames: Vec<(NetId, FrameId)> =
-            self.program.as_ref().map(|p| p.frames.iter().map(|(a, b)| (*a, *b)).collect()).unwrap_or_default();
+            self.live_frames().into_iter().map(|frame| (self.frame(frame).net, frame)).collect();
         let ports: Vec<NodeId> =
             self.program.as_ref().map(|p| p.port_nodes.values().copied().collect()).unwrap_or_default();
         let mut out = vec![];

@@ -25,8 +25,8 @@ const MOST: usize = 16;
 pub enum Meeting {
     /// Every sender meets every target.
     Full { senders: usize, targets: usize },
-    /// One weight for each pair listed.
-    Pairs(Rc<Edges>),
+    /// One weight for each pair listed. While a model is checked the pairs are not drawn, only their number is known.
+    Pairs { edges: Rc<Edges>, weights: usize },
     /// One weight for all pairs at the same place of a window.
     Windows(Box<Windows>),
 }
@@ -53,7 +53,9 @@ impl Meeting {
             return Meeting::Windows(Box::new(Windows { conv: *conv, image, out, weights, seen: vec![] }));
         }
         match &projection.edges {
-            Some(edges) if !projection.pattern.is_full() => Meeting::Pairs(edges.clone()),
+            Some(edges) if !projection.pattern.is_full() => {
+                Meeting::Pairs { edges: edges.clone(), weights: weights.iter().product() }
+            }
             _ => Meeting::Full { senders: sender.iter().product(), targets: target.iter().product() },
         }
     }
@@ -61,7 +63,7 @@ impl Meeting {
     pub fn senders(&self) -> usize {
         match self {
             Meeting::Full { senders, .. } => *senders,
-            Meeting::Pairs(edges) => edges.senders,
+            Meeting::Pairs { edges, .. } => edges.senders,
             Meeting::Windows(w) => w.image.iter().product(),
         }
     }
@@ -69,7 +71,7 @@ impl Meeting {
     pub fn targets(&self) -> usize {
         match self {
             Meeting::Full { targets, .. } => *targets,
-            Meeting::Pairs(edges) => edges.targets,
+            Meeting::Pairs { edges, .. } => edges.targets,
             Meeting::Windows(w) => w.out.iter().product(),
         }
     }
@@ -78,7 +80,7 @@ impl Meeting {
     pub fn sender(&mut self, g: &mut Graph, x: NodeId) -> Built {
         match self {
             Meeting::Full { senders, .. } => g.reshape(x, &[1, *senders]),
-            Meeting::Pairs(edges) => picked(g, x, &edges.sender),
+            Meeting::Pairs { edges, weights } => picked(g, x, &edges.sender, *weights),
             Meeting::Windows(w) => w.window(g, x),
         }
     }
@@ -87,7 +89,7 @@ impl Meeting {
     pub fn target(&self, g: &mut Graph, x: NodeId) -> Built {
         match self {
             Meeting::Full { targets, .. } => g.reshape(x, &[*targets, 1]),
-            Meeting::Pairs(edges) => picked(g, x, &edges.target),
+            Meeting::Pairs { edges, weights } => picked(g, x, &edges.target, *weights),
             Meeting::Windows(w) => g.reshape(x, &w.column()),
         }
     }
@@ -132,11 +134,13 @@ impl Meeting {
     }
 }
 
-fn picked(g: &mut Graph, x: NodeId, cells: &[u32]) -> Built {
+fn picked(g: &mut Graph, x: NodeId, cells: &[u32], weights: usize) -> Built {
     let length: usize = g.shape(x).iter().product();
     let flat = g.reshape(x, &[length])?;
-    let places = g.tensor(vector(cells.iter().map(|c| f64::from(*c)).collect()));
-    let spread = g.broadcast_to(places, &[cells.len()])?;
+    let mut cells: Vec<f64> = cells.iter().map(|c| f64::from(*c)).collect();
+    cells.resize(weights, 0.0);
+    let places = g.tensor(vector(cells));
+    let spread = g.broadcast_to(places, &[weights])?;
     g.gather(flat, 0, spread)
 }
 

@@ -1,6 +1,5 @@
 //! Presenting samples: rows fetched from data, given to inputs, for one moment or over steps of time.
 
-use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Binary, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_runtime::array::Array;
@@ -204,8 +203,10 @@ impl Session<'_> {
 
     /// Whether a network's neurons have states.
     pub fn has_time(&self, id: NetId) -> bool {
-        let net = self.net(id);
-        net.populations.iter().any(|p| p.spiking || p.states.iter().any(|s| !s.running))
+        self.nets_below(id)
+            .iter()
+            .flat_map(|id| &self.net(*id).populations)
+            .any(|p| p.spiking || p.states.iter().any(|s| !s.running))
     }
 
     fn give(
@@ -367,13 +368,14 @@ impl Session<'_> {
 
     /// The states of all networks in the program after a step, and their first values.
     pub fn step_assigns(&mut self, p: &mut Presentation) -> Option<(Vec<Assign>, Vec<Assign>)> {
-        let frames: IndexMap<NetId, FrameId> = self.program.as_ref()?.frames.clone();
         let (mut new, mut initial) = (vec![], vec![]);
-        for (id, frame) in frames {
+        let frames = self.live_frames().into_iter().filter(|f| !self.frame(*f).fresh);
+        for frame in frames.collect::<Vec<_>>() {
+            let id = self.frame(frame).net;
             for index in 0..self.net(id).populations.len() {
                 let (done, _) = self.advance_population(frame, index, &[])?;
                 let population = self.net(id).populations[index].clone();
-                let base = format!("{}.{}", self.net(id).path, population.name);
+                let base = self.state_base(frame, index);
                 for (name, num) in done.states.iter().chain(&done.holds) {
                     let path = if done.holds.contains_key(name) && !done.states.contains_key(name) {
                         format!("{base}.{name}.hold")
@@ -453,7 +455,7 @@ impl Session<'_> {
         };
         let population = self.net(id).populations[source].clone();
         let unit = self.output_unit(&population);
-        let base = format!("{}.{}.before", self.net(id).path, population.name);
+        let base = format!("{}.before", self.state_base(frame, source));
         let batched = self.program.as_ref().is_some_and(|p| p.batched);
         let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
         let mut last = None;
@@ -488,7 +490,7 @@ impl Session<'_> {
         while let Some((frame, source, k)) = self.program.as_mut()?.pending_shifts.pop() {
             let id = self.frame(frame).net;
             let population = self.net(id).populations[source].clone();
-            let base = format!("{}.{}.before", self.net(id).path, population.name);
+            let base = format!("{}.before", self.state_base(frame, source));
             let to = self.program.as_ref()?.leaves.get(&format!("{base}@{k}"))?.var;
             let value = if k == 1 {
                 let whole = crate::value::PopulationRef {
@@ -505,6 +507,55 @@ impl Session<'_> {
             };
             self.program.as_mut()?.shifts.push((to, value));
         }
+        Some(())
+    }
+
+    /// The next values of neurons' running quantities, from the batch that is presented: once an update.
+    pub fn running_assigns(&mut self, assigns: &mut Vec<Assign>) -> Option<()> {
+        for frame in self.live_frames() {
+            let id = self.frame(frame).net;
+            for index in 0..self.net(id).populations.len() {
+                let population = self.net(id).populations[index].clone();
+                let neuron = self.neuron_of(&population);
+                let scope = self.frame(frame).populations[index].scope;
+                for next in &neuron.dynamics.nexts {
+                    let name = &next.name.text;
+                    if !population.states.iter().any(|s| s.running && s.name == *name) {
+                        continue;
+                    }
+                    let path = format!("{}.{}.{name}", self.net(id).path, population.name);
+                    let value = self.local(scope, &format!("next {name}"), next.span)?;
+                    let num = self.number(value, next.span)?;
+                    self.running_assign(&path, num, next.span, assigns)?;
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn running_assign(&mut self, path: &str, num: Num, span: Span, assigns: &mut Vec<Assign>) -> Option<()> {
+        let var = self.leaf_of(path)?.var;
+        // Over the steps of a presentation, the last one counts.
+        let stepped = self.program.as_ref().is_some_and(|p| p.stepped);
+        let num = if stepped { self.reduce_steps(&num, OverTime::Last, span) } else { num };
+        let mut value = self.lift(&num);
+        if self.graph.node(value).batched {
+            let d = Diagnostic::error("E0301", span, "a running value is shared by the samples of a batch")
+                .help("take `batch_mean(…)` or `batch_var(…)` of what differs between them");
+            self.report(d);
+            return None;
+        }
+        let shape = self.graph.var(var).shape.clone();
+        value = self.graph.broadcast_to(value, &shape).noted(self)?;
+        // Used several times, each use goes on from the one before.
+        if let Some(before) = assigns.iter_mut().find(|a| a.to == var) {
+            let so_far = before.value;
+            let on = nnm_graph::substitute_reads(&mut self.graph, value, &|v, _| (v == var).then_some(so_far))
+                .noted(self)?;
+            before.value = on;
+            return Some(());
+        }
+        assigns.push(Assign { to: var, place: Place::Whole, add: false, value });
         Some(())
     }
 

@@ -87,14 +87,23 @@ impl Session<'_> {
             let mut credit = Credit { kind, rule, objective: None, scope: p.scope, span: call.span };
             self.set_feedback(frame, &credit)?;
             credit.objective = Some(self.objective_node(&p, objective, false)?);
-            for target in self.targets(frame, None, call.span)? {
-                let node = self.proposed(&credit, &target)?;
+            let targets = self.targets(frame, None, call.span)?;
+            let proposed = targets.iter().map(|t| self.proposed(&credit, t)).collect::<Option<Vec<_>>>()?;
+            let (targets, proposed) = self.merged(targets, proposed)?;
+            for (target, node) in targets.into_iter().zip(proposed) {
                 names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
             }
         } else {
             let objective = self.objective_node(&p, objective, false)?;
             let mean = self.batch_mean_of(objective)?;
-            let targets = self.targets(frame, None, call.span)?;
+            let mut targets = self.targets(frame, None, call.span)?;
+            let mut seen = vec![];
+            targets.retain(|t| {
+                !seen.contains(&t.var) && {
+                    seen.push(t.var);
+                    true
+                }
+            });
             let reads: Vec<NodeId> = targets.iter().map(|t| t.read).collect();
             let slopes = self.derivatives(&[(mean, None)], &reads, call.span)?;
             for (target, slope) in targets.into_iter().zip(slopes) {

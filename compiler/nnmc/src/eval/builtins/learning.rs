@@ -34,6 +34,16 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "step", about: "`step(x)`: 1 where x > 0, else 0", run: step },
     Builtin { name: "batch_mean", about: "`batch_mean(x)`: the mean over the samples of a batch", run: batch_mean },
     Builtin {
+        name: "batch_var",
+        about: "`batch_var(x)`: the variance over the samples of a batch; `unbiased = true` divides by their number less one",
+        run: batch_var,
+    },
+    Builtin {
+        name: "receptive_field",
+        about: "`receptive_field(net.c2)`: height and width of the part of the input that one cell sees",
+        run: |s, c| s.receptive_field(c),
+    },
+    Builtin {
         name: "update",
         about: "`update(net, rule, objective on DATA)`: the change that a rule would make",
         run: |s, c| s.update_call(c),
@@ -59,6 +69,12 @@ pub const NETWORK_METHODS: &[Builtin] = &[
         run: with,
     },
 ];
+
+pub const PART_METHODS: &[Builtin] = &[Builtin {
+    name: "each",
+    about: "`parts.each(x)`: what each part of an array makes of x, along a new first axis",
+    run: each,
+}];
 
 pub const SWEEP_METHODS: &[Builtin] =
     &[Builtin { name: "at", about: "`table.at(k)`: the value of the k-th pass of a sweep", run: at }];
@@ -119,19 +135,67 @@ fn step(s: &mut Session, call: &Call) -> Value {
     })())
 }
 
+/// How many samples are in the batch.
+fn batch_count(s: &mut Session) -> Num {
+    let count = s.graph.count(nnm_kir::ir::Int::Slot(nnm_kir::ir::SlotId(crate::samples::slot("batch"))));
+    Num::node(Unit::REAL, count)
+}
+
+/// The mean over the samples of a value of the program being built.
+fn mean_over_batch(s: &mut Session, call: &Call, x: &Num) -> Num {
+    let count = batch_count(s);
+    s.apply(call.span, x.unit.clone(), &[x, &count], |g, n| {
+        if !g.node(n[0]).batched {
+            return Ok(n[0]);
+        }
+        let sum = g.batch_sum(n[0])?;
+        g.binary(Binary::Div, sum, n[1])
+    })
+}
+
 fn batch_mean(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let count = s.graph.count(nnm_kir::ir::Int::Slot(nnm_kir::ir::SlotId(crate::samples::slot("batch"))));
-        let count = Num::node(Unit::REAL, count);
-        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num, &count], |g, n| {
-            if !g.node(n[0]).batched {
-                return Ok(n[0]);
-            }
-            let sum = g.batch_sum(n[0])?;
-            g.binary(Binary::Div, sum, n[1])
+        Some(mean_over_batch(s, call, &x.num))
+    })())
+}
+
+fn batch_var(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let unbiased = match call.named("unbiased") {
+            Some(id) => s.known(call.scope, id, "`unbiased`")?.as_f64()? != 0.0,
+            None => false,
+        };
+        let mean = mean_over_batch(s, call, &x.num);
+        let distance = s.binary(Binary::Sub, &x.num, &mean, x.num.unit.clone(), call.span);
+        let square = s.mul(&distance, &distance, call.span);
+        let var = mean_over_batch(s, call, &square);
+        if !unbiased {
+            return Some(var);
+        }
+        let count = batch_count(s);
+        Some(s.apply(call.span, var.unit.clone(), &[&var, &count], |g, n| {
+            let one = g.constant(1.0);
+            let less = g.binary(Binary::Sub, n[1], one)?;
+            let less = g.binary(Binary::Max, less, one)?;
+            let scale = g.binary(Binary::Div, n[1], less)?;
+            g.binary(Binary::Mul, scale, n[0])
         }))
     })())
+}
+
+fn each(s: &mut Session, call: &Call) -> Value {
+    let Some(Value::Many(parts)) = call.receiver.clone() else { return Value::Missing };
+    let mut out = vec![];
+    for part in parts.iter() {
+        let value = s.call_value(call.scope, part.clone(), None, &call.args, &[], call.span, "");
+        if matches!(value, Value::Missing) {
+            return value;
+        }
+        out.push(value);
+    }
+    done(s.stack_list(&out, call.span))
 }
 
 /// All numbers of a tensor or of a tree of parameters, one after the other.
@@ -204,5 +268,23 @@ fn at(s: &mut Session, call: &Call) -> Value {
         },
         Some(k) => s.error("E0316", call.span, format!("the sweep has {} passes, not a pass {k}", values.len())),
         None => Value::Missing,
+    }
+}
+
+impl Session<'_> {
+    /// `receptive_field(net.c2)`: how much of the input one cell of a population sees.
+    pub fn receptive_field(&mut self, call: &Call) -> Value {
+        match self.arg(call, 0, "population") {
+            Some(Value::Population(p)) => {
+                let id = self.owner_net(&p.owner);
+                let [height, width] = self.field_of(id, p.index);
+                Value::Num(Num::array(Unit::REAL, crate::value::vector(vec![height as f64, width as f64])))
+            }
+            Some(Value::Missing) | None => Value::Missing,
+            Some(other) => {
+                let message = format!("`receptive_field` takes a population, found {}", other.describe());
+                self.error("E0230", call.span, message)
+            }
+        }
     }
 }

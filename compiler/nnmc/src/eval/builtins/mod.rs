@@ -55,6 +55,7 @@ pub fn method(receiver: &Value, name: &str) -> Option<&'static Builtin> {
     let family: &[Builtin] = match receiver {
         Value::Data(_) => data::METHODS,
         Value::Network(_) => learning::NETWORK_METHODS,
+        Value::Many(_) => learning::PART_METHODS,
         Value::Record(_) => learning::SWEEP_METHODS,
         _ => return None,
     };

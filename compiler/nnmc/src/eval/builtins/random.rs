@@ -14,7 +14,7 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "normal", about: "`normal(m, s)`: Gaussian of mean m and standard deviation s", run: normal },
     Builtin {
         name: "bernoulli",
-        about: "`bernoulli(p)`: 1 with probability p, else 0; of a frequency, p = frequency * dt",
+        about: "`bernoulli(p)`: 1 with probability p, else 0; of a frequency, p = frequency * dt; `like = x`: one for each element of x",
         run: bernoulli,
     },
     Builtin {
@@ -148,7 +148,15 @@ fn per_step(s: &mut Session, call: &Call, name: &str) -> Option<Num> {
 fn bernoulli(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let p = per_step(s, call, "p")?;
-        let u = standard(s, call, Draw::Uniform, &[&p])?;
+        let like = match call.named("like") {
+            Some(id) => Some(s.operand(call.scope, id)?.num),
+            None => None,
+        };
+        if like.as_ref().is_some_and(|x| s.shape(x).is_none()) {
+            return Some(Num::unknown(Unit::REAL));
+        }
+        let shapes: Vec<&Num> = [Some(&p), like.as_ref()].into_iter().flatten().collect();
+        let u = standard(s, call, Draw::Uniform, &shapes)?;
         Some(s.binary(Binary::Lt, &u, &p, Unit::REAL, call.span))
     })())
 }

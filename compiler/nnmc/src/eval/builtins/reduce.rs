@@ -11,8 +11,16 @@ use crate::unit::Unit;
 use crate::value::{Num, Value};
 
 pub const FUNCTIONS: &[Builtin] = &[
-    Builtin { name: "sum", about: "`sum(x)`, `sum(x, axis = k)`: the sum of the elements", run: sum },
-    Builtin { name: "mean", about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements", run: mean },
+    Builtin {
+        name: "sum",
+        about: "`sum(x)`, `sum(x, axis = k)`: the sum of the elements; `keep = true` leaves the axis, of length 1",
+        run: sum,
+    },
+    Builtin {
+        name: "mean",
+        about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements; `keep = true` leaves the axis, of length 1",
+        run: mean,
+    },
     Builtin { name: "prod", about: "`prod(x)`: the product of plain numbers", run: prod },
     Builtin {
         name: "var",
@@ -83,8 +91,30 @@ fn reduce_of(s: &mut Session, call: &Call, x: Operand, op: Reduce, unit: impl Fn
     let axis = axis_of(s, call)?;
     let unit = unit(&x.num.unit);
     let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
-    let out = s.apply(call.span, unit, &[&x.num], |g, n| reduce_axis(g, op, n[0], axis));
+    let keep = keeps(s, call)?;
+    let out = s.apply(call.span, unit, &[&x.num], |g, n| {
+        let reduced = reduce_axis(g, op, n[0], axis)?;
+        if keep { with_axis(g, n[0], reduced, axis) } else { Ok(reduced) }
+    });
     Some(Num { times, ..out })
+}
+
+/// Whether a reduced axis stays, with length 1.
+fn keeps(s: &mut Session, call: &Call) -> Option<bool> {
+    match call.named("keep") {
+        Some(id) => Some(s.known(call.scope, id, "`keep`")?.as_f64()? != 0.0),
+        None => Some(false),
+    }
+}
+
+/// A reduced value with the axes that it was reduced along, of length 1.
+fn with_axis(g: &mut Graph, x: NodeId, reduced: NodeId, axis: Option<usize>) -> Result<NodeId, ShapeError> {
+    let mut shape = g.shape(x).to_vec();
+    match axis {
+        Some(axis) => shape.iter_mut().skip(axis).take(1).for_each(|n| *n = 1),
+        None => shape.fill(1),
+    }
+    g.reshape(reduced, &shape)
 }
 
 fn reduce_axis(g: &mut Graph, op: Reduce, x: NodeId, axis: Option<usize>) -> Result<NodeId, ShapeError> {
@@ -120,7 +150,11 @@ fn mean(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
         let axis = axis_of(s, call)?;
-        Some(mean_of(s, call, &x, axis))
+        let mean = mean_of(s, call, &x, axis);
+        if !keeps(s, call)? {
+            return Some(mean);
+        }
+        Some(s.apply(call.span, mean.unit.clone(), &[&x.num, &mean], |g, n| with_axis(g, n[0], n[1], axis)))
     })())
 }
 
@@ -153,6 +187,7 @@ fn spread(s: &mut Session, call: &Call, root: bool) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
         let axis = axis_of(s, call)?;
+        let keep = keeps(s, call)?;
         let unit = x.num.unit.power(2.0)?;
         let out = s.apply(call.span, unit, &[&x.num], |g, n| {
             let axes: Vec<usize> = match axis {
@@ -169,7 +204,8 @@ fn spread(s: &mut Session, call: &Call, root: bool) -> Value {
             let mean = g.reshape(mean, &kept)?;
             let d = g.binary(Binary::Sub, n[0], mean)?;
             let square = g.binary(Binary::Mul, d, d)?;
-            g.mean(square, &axes)
+            let out = g.mean(square, &axes)?;
+            if keep { g.reshape(out, &kept) } else { Ok(out) }
         });
         Some(if root { s.unary(Unary::Sqrt, &out, x.num.unit, call.span) } else { out })
     })())

@@ -15,18 +15,36 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "zeros", about: "`zeros(n, …)`: a tensor of zeros", run: |s, c| filled(s, c, 0.0) },
     Builtin { name: "ones", about: "`ones(n, …)`: a tensor of ones", run: |s, c| filled(s, c, 1.0) },
     Builtin { name: "range", about: "`range(n)`: 0, 1, … n - 1", run: range },
+    Builtin { name: "arange", about: "`arange(n)`: 0, 1, … n - 1", run: range },
     Builtin { name: "length", about: "`length(x)`: how many elements the first axis has", run: length },
     Builtin { name: "transpose", about: "`transpose(x)`: the last two axes exchanged", run: transpose },
-    Builtin { name: "reshape", about: "`x.reshape(a, b)`: the same elements in another shape", run: reshape },
+    Builtin {
+        name: "reshape",
+        about: "`x.reshape(a, b)`, `reshape(x, [a, b])`: the same elements in another shape, where one length may be -1; `reshape(x, like = y)`: in the shape of y",
+        run: reshape,
+    },
+    Builtin {
+        name: "permute",
+        about: "`permute(x, 2, 0, 1)`: axis k of the result is the one that stands at place k",
+        run: permute,
+    },
     Builtin { name: "flatten", about: "`flatten(x)`: all elements along one axis", run: flatten },
-    Builtin { name: "split", about: "`split(x, heads)`: [T, d] to [heads, T, d / heads]", run: split },
+    Builtin {
+        name: "split",
+        about: "`split(x, heads)`: [T, d] to [heads, T, d / heads]; axes before them pass through",
+        run: split,
+    },
     Builtin { name: "join", about: "`join(x)`: [heads, T, k] to [T, heads * k]; the reverse of `split`", run: join },
     Builtin {
         name: "columns",
         about: "`columns(W)`: the columns of a matrix along a new first axis; `columns(a .. b)` inside `csv`: columns side by side",
         run: columns,
     },
-    Builtin { name: "concat", about: "`concat(a, b, axis = 0)`: one after the other; of data, all rows", run: concat },
+    Builtin {
+        name: "concat",
+        about: "`concat(a, b, axis = 0)`: one after the other, also along `axis = -1`; of data, all rows",
+        run: concat,
+    },
     Builtin { name: "one_hot", about: "`one_hot(label)`: 1 at the label's place, else 0", run: one_hot },
     Builtin { name: "identity", about: "`identity(n)`: the unit matrix", run: identity },
     Builtin { name: "reverse", about: "`reverse(x)`: the first axis backwards (or `axis = k`)", run: reverse },
@@ -68,6 +86,9 @@ fn filled(s: &mut Session, call: &Call, value: f64) -> Value {
 }
 
 fn range(s: &mut Session, call: &Call) -> Value {
+    if call.positional(0).is_some_and(|id| is_unknown(s, call, id)) {
+        return Value::Num(Num::unknown(Unit::REAL));
+    }
     let Some(n) = s.int_arg(call, 0, "n", 0) else { return Value::Missing };
     Value::Num(Num::array(Unit::REAL, vector((0..n).map(|k| k as f64).collect())))
 }
@@ -101,14 +122,53 @@ fn columns(s: &mut Session, call: &Call) -> Value {
     }
 }
 
+/// Whether an argument is a size that is not known yet, as while a declaration is checked alone.
+fn is_unknown(s: &mut Session, call: &Call, id: nnm_syntax::ast::ExprId) -> bool {
+    matches!(s.eval(call.scope, id), Value::Num(Num { repr: crate::value::Repr::Unknown, .. }) | Value::Missing)
+}
+
+/// The lengths after the first argument, side by side or as a list; `None` inside where one is not known yet. -1 stands
+/// for what is left.
+fn lengths(s: &mut Session, call: &Call) -> Option<Option<Vec<i64>>> {
+    let mut out = vec![];
+    for k in 1..call.count() {
+        let id = call.positional(k)?;
+        let x = s.operand(call.scope, id)?;
+        let Some(array) = x.num.as_const().cloned() else { return Some(None) };
+        for value in array.iter() {
+            if value.fract() != 0.0 || *value < -1.0 {
+                s.error("E0308", x.span, format!("a length is a whole number, or -1 for what is left, not {value}"));
+                return None;
+            }
+            out.push(*value as i64);
+        }
+    }
+    Some(Some(out))
+}
+
+/// Lengths with what is left in place of -1.
+fn filled_in(lengths: &[i64], have: usize) -> Vec<usize> {
+    let known: i64 = lengths.iter().filter(|n| **n >= 0).product();
+    let left = have as i64 / known.max(1);
+    lengths.iter().map(|n| if *n < 0 { left } else { *n } as usize).collect()
+}
+
 fn reshape(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let shape = sizes(s, call, 1)?;
-        let wanted: usize = shape.iter().product();
         let unit = x.num.unit.clone();
+        if let Some(like) = call.named("like") {
+            let like = s.operand(call.scope, like)?;
+            return Some(s.apply(call.span, unit, &[&x.num, &like.num], |g, n| {
+                let shape = g.shape(n[1]).to_vec();
+                g.reshape(n[0], &shape)
+            }));
+        }
+        let Some(lengths) = lengths(s, call)? else { return Some(Num::unknown(unit)) };
         Some(s.apply(call.span, unit, &[&x.num], |g, n| {
             let have: usize = g.shape(n[0]).iter().product();
+            let shape = filled_in(&lengths, have);
+            let wanted: usize = shape.iter().product();
             let first = g.shape(n[0]).first().copied().unwrap_or(1);
             // Rows of data and lists of images keep their leading axis.
             if have != wanted && wanted * first == have {
@@ -118,6 +178,16 @@ fn reshape(s: &mut Session, call: &Call) -> Value {
             }
             g.reshape(n[0], &shape)
         }))
+    })())
+}
+
+fn permute(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let unit = x.num.unit.clone();
+        let Some(axes) = lengths(s, call)? else { return Some(Num::unknown(unit)) };
+        let axes: Vec<usize> = axes.into_iter().map(|a| a.max(0) as usize).collect();
+        Some(s.apply(call.span, unit, &[&x.num], |g, n| g.permute(n[0], &axes)))
     })())
 }
 
@@ -136,24 +206,38 @@ fn split(s: &mut Session, call: &Call) -> Value {
         let x = s.num_arg(call, 0, "x")?;
         let heads = s.num_arg(call, 1, "heads")?.num.as_f64();
         let Some(heads) = heads.map(|h| h as usize) else { return Some(Num::unknown(x.num.unit)) };
+        if s.shape(&x.num).is_some_and(|shape| shape.len() < 2) {
+            s.error("E0301", x.span, "`split` takes [T, d]: one row a position");
+            return None;
+        }
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
             let shape = g.shape(n[0]).to_vec();
-            let (Some(t), Some(d)) = (shape.first().copied(), shape.get(1).copied()) else {
-                return g.reshape(n[0], &[heads]);
-            };
-            let parts = g.reshape(n[0], &[t, heads, d / heads.max(1)])?;
-            g.permute(parts, &[1, 0, 2])
+            let (before, last) = shape.split_at(shape.len() - 2);
+            let parts = g.reshape(n[0], &[before, &[last[0], heads, last[1] / heads.max(1)]].concat())?;
+            let axes = exchanged(before.len());
+            g.permute(parts, &axes)
         }))
     })())
+}
+
+/// The order of axes that exchanges two of the last three, `k` standing before them.
+fn exchanged(k: usize) -> Vec<usize> {
+    (0..k).chain([k + 1, k, k + 2]).collect()
 }
 
 fn join(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
+        if s.shape(&x.num).is_some_and(|shape| shape.len() < 3) {
+            s.error("E0301", x.span, "`join` takes [heads, T, k], as `split` gives it");
+            return None;
+        }
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
             let shape = g.shape(n[0]).to_vec();
-            let moved = g.permute(n[0], &[1, 0, 2])?;
-            g.reshape(moved, &[shape.get(1).copied().unwrap_or(1), shape[0] * shape.get(2).copied().unwrap_or(1)])
+            let (before, last) = shape.split_at(shape.len() - 3);
+            let axes = exchanged(before.len());
+            let moved = g.permute(n[0], &axes)?;
+            g.reshape(moved, &[before, &[last[1], last[0] * last[2]]].concat())
         }))
     })())
 }
@@ -163,7 +247,7 @@ fn concat(s: &mut Session, call: &Call) -> Value {
         return super::data::concat(s, call);
     }
     done((|| {
-        let axis = s.optional_int(call, "axis", 0)?.unwrap_or(0) as usize;
+        let axis = s.optional_int(call, "axis", -8)?.unwrap_or(0);
         let mut parts = vec![];
         for k in 0..call.count() {
             parts.push(s.num_arg(call, k, "part")?);
@@ -175,7 +259,11 @@ fn concat(s: &mut Session, call: &Call) -> Value {
         }
         let unit = parts.first()?.num.unit.clone();
         let nums: Vec<&Num> = parts.iter().map(|p| &p.num).collect();
-        Some(s.apply(call.span, unit, &nums, |g, n| g.concat(axis, n)))
+        Some(s.apply(call.span, unit, &nums, |g, n| {
+            let rank = n.first().map_or(0, |x| g.shape(*x).len()) as i64;
+            let axis = if axis < 0 { (rank + axis).max(0) } else { axis };
+            g.concat(axis as usize, n)
+        }))
     })())
 }
 

@@ -34,7 +34,6 @@ impl Session<'_> {
         let mut credit =
             Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
         self.set_feedback(frame, &credit)?;
-        let called = self.program.as_ref()?.called.len();
         let objective = match aim.objective {
             Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
             None => None,
@@ -46,7 +45,10 @@ impl Session<'_> {
         }
         credit.objective = objective;
         let over = aim.over.as_ref().map(|list| list.iter().map(|e| self.eval(t.scope, *e)).collect::<Vec<_>>());
-        let mut targets = self.targets(frame, over.as_deref(), aim.span)?;
+        let targets = self.targets(frame, over.as_deref(), aim.span)?;
+        // Where the network is called on tensors, it is evaluated once, whatever its own presentation.
+        let (called, mut targets): (Vec<Target>, Vec<Target>) =
+            targets.into_iter().partition(|t| t.frame().is_some_and(|f| self.frame(f).fresh));
         self.without_frozen(t, plan, frame, &mut targets)?;
         if targets.is_empty() {
             let d = Diagnostic::error(
@@ -73,11 +75,9 @@ impl Session<'_> {
             }
             (false, _) => targets.iter().map(|target| self.proposed(&credit, target)).collect::<Option<Vec<_>>>()?,
         };
-        let directions = match objective {
-            Some(objective) => {
-                self.credit_elsewhere(t, p, &credit, objective, &targets, over.as_deref(), called, directions)?
-            }
-            None => directions,
+        let (targets, directions) = match objective {
+            Some(objective) => self.credit_elsewhere(t, p, &credit, objective, targets, called, directions)?,
+            None => self.merged(targets, directions)?,
         };
         let directions = match plan.clip {
             Some(limit) => self.clipped(&directions, limit)?,
@@ -112,32 +112,27 @@ impl Session<'_> {
         p: &Presentation,
         credit: &Credit,
         objective: NodeId,
-        targets: &[Target],
-        over: Option<&[Value]>,
-        called: usize,
+        mut targets: Vec<Target>,
+        called: Vec<Target>,
         mut directions: Vec<NodeId>,
-    ) -> Option<Vec<NodeId>> {
+    ) -> Option<(Vec<Target>, Vec<NodeId>)> {
         if !credit.reads_credit(self) {
-            return Some(directions);
+            return self.merged(targets, directions);
         }
-        let frames = self.program.as_ref()?.called[called..].iter().copied();
-        let frames: Vec<FrameId> = frames.filter(|f| self.frame(*f).net == t.net).collect();
-        for frame in frames {
-            for extra in self.targets(frame, over, credit.span)? {
-                let Some(k) = targets.iter().position(|t| t.var == extra.var) else { continue };
-                if extra.what != What::Plain {
-                    let more = self.proposed(credit, &extra)?;
-                    directions[k] = self.graph.binary(Binary::Add, directions[k], more).noted(self)?;
-                }
+        for extra in called {
+            if targets.iter().any(|t| t.var == extra.var) {
+                directions.push(self.proposed(credit, &extra)?);
+                targets.push(extra);
             }
         }
-        let said = self.said_of_weights(t, p, objective, targets, credit)?;
+        let (targets, mut directions) = self.merged(targets, directions)?;
+        let said = self.said_of_weights(t, p, objective, &targets, credit)?;
         for (direction, said) in directions.iter_mut().zip(said) {
             if let Some(said) = said {
                 *direction = self.graph.binary(Binary::Sub, *direction, said).noted(self)?;
             }
         }
-        Some(directions)
+        Some((targets, directions))
     }
 
     /// The mean derivative of an objective by the weights of connections, but not through what they transmit.
@@ -195,6 +190,16 @@ impl Session<'_> {
 
     /// Evaluates every port, so that rules without an objective find their ends.
     fn reach_ports(&mut self, frame: FrameId) {
+        self.reach_own_ports(frame);
+        // Parts are met on the way, and parts of theirs.
+        let mut done = 0;
+        while let Some(run) = self.program.as_ref().and_then(|p| p.runs.get(done)).copied() {
+            self.reach_own_ports(run);
+            done += 1;
+        }
+    }
+
+    fn reach_own_ports(&mut self, frame: FrameId) {
         let id = self.frame(frame).net;
         for index in 0..self.net(id).populations.len() {
             let scope = self.frame(frame).populations[index].scope;

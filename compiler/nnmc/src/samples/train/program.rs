@@ -28,7 +28,9 @@ pub(super) struct TrainRecord {
 /// The program of an update, with what is read from it.
 pub(super) struct Built {
     pub(super) program: GraphProgram,
+    /// The objectives' means of each update, then those of their terms.
     pub(super) losses: Vec<VarId>,
+    pub(super) terms: Vec<String>,
     pub(super) stop: Option<VarId>,
     pub(super) records: Vec<TrainRecord>,
 }
@@ -54,6 +56,9 @@ impl Session<'_> {
             let loss =
                 self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut forward, &mut before)?;
             losses.extend(loss);
+            if number == 0 {
+                self.running_assigns(&mut assigns)?;
+            }
         }
         for (target, change) in changes.values() {
             let mut new = target.read;
@@ -65,6 +70,8 @@ impl Session<'_> {
         }
         let mut body = before;
         let mut loss_vars = vec![];
+        let terms = self.term_means(p)?;
+        losses.extend(terms.iter().map(|(_, mean)| *mean));
         for (k, loss) in losses.iter().enumerate() {
             let var = self.work_var(&format!("loss {k}"), &[], false, Some(per_epoch));
             let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
@@ -82,7 +89,8 @@ impl Session<'_> {
         round.extend(body);
         let name = format!("train {}", self.net(t.net).path);
         let program = self.samples_program(&name, vec![rounds_loop(round)], p.batch);
-        Some(Built { program, losses: loss_vars, stop, records })
+        let terms = terms.into_iter().map(|(name, _)| name).collect();
+        Some(Built { program, losses: loss_vars, terms, stop, records })
     }
 
     /// `epoch`, `n`, `progress` of a training, in every expression of it.
@@ -98,6 +106,23 @@ impl Session<'_> {
         self.bind(scope, "training", Value::real(1.0));
     }
 
+    /// The means over the batch of the terms of which objectives are made, by name.
+    fn term_means(&mut self, p: &Presentation) -> Option<Vec<(String, NodeId)>> {
+        let terms = self.program.as_mut().map(|x| std::mem::take(&mut x.terms)).unwrap_or_default();
+        let mut out: Vec<(String, NodeId)> = vec![];
+        for (name, num) in terms {
+            if num.stepwise && p.steps > 0 {
+                continue;
+            }
+            let node = self.lift(&num);
+            let mean = self.batch_mean_of(node)?;
+            let again = out.iter().filter(|(n, _)| n.trim_end_matches(|c: char| c.is_ascii_digit()) == name).count();
+            let name = if again == 0 { name } else { format!("{name}{}", again + 1) };
+            out.push((name, mean));
+        }
+        Some(out)
+    }
+
     /// Each aim sees the network through a frame of its own: rules differ in what flows back.
     fn aim_frame(&mut self, t: &Training, p: &mut Presentation, number: usize) -> Option<FrameId> {
         if number == 0 {
@@ -108,6 +133,7 @@ impl Session<'_> {
         let program = self.program.as_mut()?;
         program.frames.shift_remove(&t.net);
         program.feedback.clear();
+        program.runs.clear();
         let frame = self.frame_of(t.net);
         self.frame_mut(frame).inputs = inputs;
         let _ = p;

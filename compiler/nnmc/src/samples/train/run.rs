@@ -163,7 +163,12 @@ impl Session<'_> {
         for name in ["loss", "validation"] {
             run.insert(name.to_string(), Value::Num(Num::unknown(Unit::REAL)));
         }
-        run.insert("objectives".into(), Value::List(vec![Value::Num(Num::unknown(Unit::REAL))].into()));
+        let objectives = built.losses.len() - built.terms.len();
+        let each = vec![Value::Num(Num::unknown(Unit::REAL)); objectives];
+        run.insert("objectives".into(), Value::List(each.into()));
+        for term in &built.terms {
+            run.insert(term.clone(), Value::Num(Num::unknown(Unit::REAL)));
+        }
         for record in &built.records {
             run.insert(record.name.clone(), Value::Num(Num::unknown(record.unit.clone())));
         }
@@ -174,12 +179,16 @@ impl Session<'_> {
         &mut self,
         engine: &Engine,
         built: &Built,
-        history: Vec<Vec<f64>>,
+        mut history: Vec<Vec<f64>>,
         validation: Vec<f64>,
         done: usize,
     ) -> Value {
         let mut run = IndexMap::new();
         let series = |values: Vec<f64>| Value::Num(Num::array(Unit::REAL, vector(values)));
+        let terms = history.split_off(history.len() - built.terms.len());
+        for (name, values) in built.terms.iter().zip(terms) {
+            run.insert(name.clone(), series(values));
+        }
         let epochs = history.first().map_or(0, Vec::len);
         let total = (0..epochs).map(|e| history.iter().map(|h| h[e]).sum()).collect();
         run.insert("loss".to_string(), series(total));
