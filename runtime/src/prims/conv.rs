@@ -110,6 +110,12 @@ impl Sizes {
         self.out[0] * self.out[1]
     }
 
+    /// Whether every window lies in the image.
+    fn within(&self) -> bool {
+        let reach = |axis: usize| (self.out[axis] - 1) * self.stride[axis] + self.kernel[axis];
+        reach(0) <= self.height + self.pad[0] && reach(1) <= self.width + self.pad[1]
+    }
+
     /// Whether the columns are the image itself.
     fn plain(&self) -> bool {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.pad == [0, 0] && self.out == [self.height, self.width]
@@ -134,7 +140,9 @@ impl Sizes {
 
     /// The columns of one image; what lies outside of it is 0.
     fn columns<T: Float>(&self, image: &[T], columns: &mut [T]) {
-        columns.fill(T::ZERO);
+        if self.pad != [0, 0] || !self.within() {
+            columns.fill(T::ZERO);
+        }
         let stride = self.stride[1];
         self.for_each_run(|to, from| {
             let run = &mut columns[to];
@@ -151,8 +159,11 @@ impl Sizes {
     fn add_columns<T: Float>(&self, columns: &[T], image: &mut [T]) {
         let stride = self.stride[1];
         self.for_each_run(|from, to| {
-            for (j, x) in columns[from].iter().enumerate() {
-                image[to + j * stride] += *x;
+            let run = &columns[from];
+            if stride == 1 {
+                image[to..to + run.len()].iter_mut().zip(run).for_each(|(y, x)| *y += *x);
+            } else {
+                run.iter().enumerate().for_each(|(j, x)| image[to + j * stride] += *x);
             }
         });
     }

@@ -89,8 +89,53 @@ impl Sizes {
         (0..rows).flat_map(move |u| (0..columns).map(move |v| first + u * width + v))
     }
 
-    fn largest<T: Float>(&self, x: &[T], first: usize) -> usize {
-        self.places(first).fold(first, |best, k| if x[k] > x[best] { k } else { best })
+    /// The largest of each window, tile by tile of a row of the output: `visit(first output, first element of the
+    /// first window, the largest, where in its window each is)`. The first maximum wins.
+    fn for_each_largest<T: Float>(&self, x: &[T], mut visit: impl FnMut(usize, usize, &[T], &[u32])) {
+        let [planes, height, width, out_h, out_w, _, columns, stride_h, stride_w] = self.0;
+        let (mut best, mut place) = ([T::ZERO; TILE], [0u32; TILE]);
+        for row in 0..planes * out_h {
+            let (p, i) = (row / out_h, row % out_h);
+            for j in (0..out_w).step_by(TILE) {
+                let n = TILE.min(out_w - j);
+                let first = (p * height + i * stride_h) * width + j * stride_w;
+                let (best, place) = (&mut best[..n], &mut place[..n]);
+                for k in 0..self.window() {
+                    let from = first + k / columns * width + k % columns;
+                    larger(&x[from..], stride_w, k as u32, best, place);
+                }
+                visit(row * out_w + j, first, best, place);
+            }
+        }
+    }
+
+    /// The place of a window's k-th element, from that of its first.
+    fn offset(&self, k: u32) -> usize {
+        let (columns, width) = (self.0[6], self.0[2]);
+        k as usize / columns * width + k as usize % columns
+    }
+}
+
+/// Outputs that are looked for at a time.
+const TILE: usize = 64;
+
+/// Takes the k-th elements of the windows where they are larger than those before; the first ones always.
+fn larger<T: Float>(x: &[T], stride: usize, k: u32, best: &mut [T], place: &mut [u32]) {
+    let n = best.len();
+    match stride {
+        1 => take_larger(x[..n].iter().copied(), k, best, place),
+        // Whole pairs, so that the loop has no end to look out for.
+        2 if x.len() >= 2 * n => take_larger(x[..2 * n].chunks_exact(2).map(|pair| pair[0]), k, best, place),
+        _ => take_larger(x.iter().step_by(stride).copied(), k, best, place),
+    }
+}
+
+#[inline(always)]
+fn take_larger<T: Float>(x: impl Iterator<Item = T>, k: u32, best: &mut [T], place: &mut [u32]) {
+    for ((x, best), place) in x.zip(best).zip(place) {
+        let take = k == 0 || x > *best;
+        *best = if take { x } else { *best };
+        *place = if take { k } else { *place };
     }
 }
 
@@ -100,7 +145,7 @@ impl Prim for MaxPool {
         let s = Sizes(args.sizes(2));
         // SAFETY: each reaches its size.
         let (out, src) = unsafe { (args.slice_mut::<T>(0, s.small()), args.slice::<T>(1, s.large())) };
-        s.for_each_window(|y, first| out[y] = src[s.largest(src, first)]);
+        s.for_each_largest(src, |y, _, best, _| out[y..y + best.len()].copy_from_slice(best));
         status::OK
     }
 }
@@ -114,7 +159,12 @@ impl Prim for MaxPoolGrad {
             (args.slice_mut::<T>(0, s.large()), args.slice::<T>(1, s.large()), args.slice::<T>(2, s.small()))
         };
         out.fill(T::ZERO);
-        s.for_each_window(|y, first| out[s.largest(x, first)] += src[y]);
+        let stride = s.0[8];
+        s.for_each_largest(x, |y, first, _, place| {
+            for (j, (k, dy)) in place.iter().zip(&src[y..]).enumerate() {
+                out[first + j * stride + s.offset(*k)] += *dy;
+            }
+        });
         status::OK
     }
 }
@@ -127,7 +177,12 @@ impl Prim for MaxPoolTake {
         let (out, x, src) = unsafe {
             (args.slice_mut::<T>(0, s.small()), args.slice::<T>(1, s.large()), args.slice::<T>(2, s.large()))
         };
-        s.for_each_window(|y, first| out[y] = src[s.largest(x, first)]);
+        let stride = s.0[8];
+        s.for_each_largest(x, |y, first, _, place| {
+            for (j, (k, out)) in place.iter().zip(&mut out[y..]).enumerate() {
+                *out = src[first + j * stride + s.offset(*k)];
+            }
+        });
         status::OK
     }
 }

@@ -17,16 +17,15 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "range", about: "`range(n)`: 0, 1, … n - 1", run: range },
     Builtin { name: "arange", about: "`arange(n)`: 0, 1, … n - 1", run: range },
     Builtin { name: "length", about: "`length(x)`: how many elements the first axis has", run: length },
-    Builtin { name: "transpose", about: "`transpose(x)`: the last two axes exchanged", run: transpose },
+    Builtin {
+        name: "transpose",
+        about: "`transpose(x)`: the last two axes exchanged; `transpose(x, 2, 0, 1)`: its axes in this order",
+        run: transpose,
+    },
     Builtin {
         name: "reshape",
         about: "`x.reshape(a, b)`, `reshape(x, [a, b])`: the same elements in another shape, where one length may be -1; `reshape(x, like = y)`: in the shape of y",
         run: reshape,
-    },
-    Builtin {
-        name: "permute",
-        about: "`permute(x, 2, 0, 1)`: axis k of the result is the one that stands at place k",
-        run: permute,
     },
     Builtin { name: "flatten", about: "`flatten(x)`: all elements along one axis", run: flatten },
     Builtin {
@@ -111,6 +110,12 @@ fn length(s: &mut Session, call: &Call) -> Value {
 fn transpose(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
+        if call.count() > 1 {
+            let unit = x.num.unit.clone();
+            let Some(axes) = lengths(s, call)? else { return Some(Num::unknown(unit)) };
+            let axes: Vec<usize> = axes.into_iter().map(|a| a.max(0) as usize).collect();
+            return Some(s.apply(call.span, unit, &[&x.num], |g, n| g.permute(n[0], &axes)));
+        }
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.transpose(n[0])))
     })())
 }
@@ -178,16 +183,6 @@ fn reshape(s: &mut Session, call: &Call) -> Value {
             }
             g.reshape(n[0], &shape)
         }))
-    })())
-}
-
-fn permute(s: &mut Session, call: &Call) -> Value {
-    done((|| {
-        let x = s.num_arg(call, 0, "x")?;
-        let unit = x.num.unit.clone();
-        let Some(axes) = lengths(s, call)? else { return Some(Num::unknown(unit)) };
-        let axes: Vec<usize> = axes.into_iter().map(|a| a.max(0) as usize).collect();
-        Some(s.apply(call.span, unit, &[&x.num], |g, n| g.permute(n[0], &axes)))
     })())
 }
 
