@@ -220,7 +220,14 @@ fn connectivity() -> Figure {
         (i, j, if i < 80 { 1.62 } else { -9.0 } * noise(3 * k + 2))
     };
     let entries = (0..800).map(entry).collect();
-    let kind = Kind::ConnectivityMatrix { pre: 100, post: 80, entries, pre_name: "E".into(), post_name: "I".into() };
+    let kind = Kind::ConnectivityMatrix {
+        pre: 100,
+        post: 80,
+        entries,
+        pre_name: "E".into(),
+        post_name: "I".into(),
+        value_axis: Axis::new("weight", "nS"),
+    };
     Figure::new("Connections from E to I", kind)
 }
 

@@ -87,7 +87,15 @@ pub enum Kind {
     /// `counts[true class][predicted class]`.
     Confusion { labels: Vec<String>, counts: Vec<Vec<f64>> },
     /// Who is connected to whom: (sender, target, weight).
-    ConnectivityMatrix { pre: usize, post: usize, entries: Vec<(u32, u32, f64)>, pre_name: String, post_name: String },
+    ConnectivityMatrix {
+        pre: usize,
+        post: usize,
+        entries: Vec<(u32, u32, f64)>,
+        pre_name: String,
+        post_name: String,
+        /// What the colour means.
+        value_axis: Axis,
+    },
     /// Power over frequency.
     Spectrum { frequency: Vec<f64>, series: Vec<Series>, x_axis: Axis, y_axis: Axis },
 }

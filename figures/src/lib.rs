@@ -45,8 +45,8 @@ pub fn render(figure: &Figure, theme: Theme) -> String {
         Kind::Filters { height, width, images } => filters::render(title, (*height, *width), images, theme),
         Kind::Scatter { clouds, x_axis, y_axis } => scatter::render(title, clouds, x_axis, y_axis, theme),
         Kind::Confusion { labels, counts } => confusion::render(title, labels, counts, theme),
-        Kind::ConnectivityMatrix { pre, post, entries, pre_name, post_name } => {
-            matrix::connectivity(title, (*pre, *post), entries, (pre_name, post_name), theme)
+        Kind::ConnectivityMatrix { pre, post, entries, pre_name, post_name, value_axis } => {
+            matrix::connectivity(title, (*pre, *post), entries, (pre_name, post_name), value_axis, theme)
         }
     }
 }

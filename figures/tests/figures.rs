@@ -62,6 +62,7 @@ fn small() -> Vec<Figure> {
             entries: vec![(0, 1, 1.0), (2, 0, -0.5), (99, 99, 1.0)],
             pre_name: "E".into(),
             post_name: "I".into(),
+            value_axis: Axis::new("weight", ""),
         },
         Kind::Spectrum {
             frequency: vec![0.0, 1.0, 10.0],
@@ -97,6 +98,7 @@ fn hollow() -> Vec<Figure> {
                 entries: vec![],
                 pre_name: String::new(),
                 post_name: String::new(),
+                value_axis: axis(""),
             },
             Kind::Spectrum { frequency: x, series: nothing(y, ""), x_axis: axis("").log(), y_axis: axis("").log() },
         ];

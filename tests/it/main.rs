@@ -1,11 +1,13 @@
 //! Tests of the language as a whole: messages, models, back ends, documentation, robustness, and the order of the crates.
 
+mod activity;
 mod backends;
 mod determinism;
 mod docs;
 mod layers;
 mod library;
 mod models;
+mod published;
 mod robust;
 mod science;
 mod stages;

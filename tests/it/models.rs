@@ -9,8 +9,20 @@ use nnm_compiler::settings::Settings;
 use crate::support::{files_below, name, outcomes, read, root};
 
 /// The families of models, each with a test of its own.
-const FOLDERS: [&str; 9] =
-    ["neurons", "networks", "plasticity", "learning", "perception", "memory", "attention", "continual", "meta"];
+const FOLDERS: [&str; 12] = [
+    "neurons",
+    "synapses",
+    "sources",
+    "rates",
+    "networks",
+    "plasticity",
+    "learning",
+    "perception",
+    "memory",
+    "attention",
+    "continual",
+    "meta",
+];
 
 /// Models that take more than a few seconds.
 const LONG: [&str; 1] = ["convnet.nnm"];
@@ -54,6 +66,21 @@ fn neurons() {
 #[test]
 fn networks() {
     hold("networks");
+}
+
+#[test]
+fn synapses() {
+    hold("synapses");
+}
+
+#[test]
+fn sources() {
+    hold("sources");
+}
+
+#[test]
+fn rates() {
+    hold("rates");
 }
 
 #[test]

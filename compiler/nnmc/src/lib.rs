@@ -4,6 +4,7 @@
 //! built ([`network`]), and each `simulate`, `train` and `evaluate` becomes one graph program ([`simulate`], [`samples`]),
 //! which [`engine`] lowers, compiles and runs. The library reads no file but through [`session::Host`] and prints nothing.
 
+mod analysis;
 pub mod dynamics;
 pub mod engine;
 pub mod eval;

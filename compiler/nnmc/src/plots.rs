@@ -24,6 +24,9 @@ type Draw = fn(&mut Session, &Call, Vec<Shown>) -> Option<Kind>;
 
 const PLOTS: &[(&str, Draw)] = &[
     ("line", line),
+    ("phase_plane", phase_plane),
+    ("spectrum", spectrum),
+    ("connectivity", connectivity),
     ("traces", traces),
     ("raster", raster),
     ("histogram", histogram),
@@ -34,6 +37,10 @@ const PLOTS: &[(&str, Draw)] = &[
     ("scatter", scatter),
     ("confusion", confusion),
 ];
+
+/// What plots may be told by name.
+const OPTIONS: [&str; 11] =
+    ["title", "x_label", "y_label", "log", "from", "to", "at", "bins", "bin", "window", "stacked"];
 
 impl Session<'_> {
     /// The figure of one `plot` call, with the name of its file.
@@ -61,10 +68,41 @@ impl Session<'_> {
             },
             None => String::new(),
         };
+        let unknown = call.named_args().find(|(n, ..)| !OPTIONS.contains(n)).map(|(n, span, _)| (n.to_string(), span));
+        if let Some((option, span)) = unknown {
+            self.no_parameter(&name, &option, span, &OPTIONS.map(String::from));
+            return None;
+        }
         let shown = self.plotted(&call)?;
         let label = shown.first().map_or(String::new(), |s| format!(" {}", s.name));
-        let kind = draw(self, &call, shown)?;
+        let mut kind = draw(self, &call, shown)?;
+        self.name_axes(&call, &mut kind)?;
         Some((format!("{name}{label}"), Figure::new(title, kind)))
+    }
+
+    /// `x_label = "…"`, `y_label = "…"`, `log = "x"`: what the axes are called, and powers of ten along them.
+    fn name_axes(&mut self, call: &Call, kind: &mut Kind) -> Option<()> {
+        for (option, place) in [("x_label", 0), ("y_label", 1)] {
+            if call.named(option).is_some() {
+                let text = self.text_arg(call, usize::MAX, option)?;
+                if let Some(axis) = axes_of(kind)[place].as_mut() {
+                    axis.label = text;
+                }
+            }
+        }
+        if call.named("log").is_some() {
+            let text = self.text_arg(call, usize::MAX, "log")?;
+            if !["x", "y", "xy"].contains(&text.as_str()) {
+                self.error("E0553", call.span, "`log` is \"x\", \"y\" or \"xy\"");
+                return None;
+            }
+            for (k, letter) in ["x", "y"].into_iter().enumerate() {
+                if let Some(axis) = axes_of(kind)[k].as_mut().filter(|_| text.contains(letter)) {
+                    axis.scale = nnm_figures::Scale::Log;
+                }
+            }
+        }
+        Some(())
     }
 
     fn plotted(&mut self, call: &Call) -> Option<Vec<Shown>> {
@@ -116,6 +154,22 @@ impl Session<'_> {
     }
 }
 
+/// The axes along x and y of a figure that has them.
+fn axes_of(kind: &mut Kind) -> [Option<&mut Axis>; 2] {
+    match kind {
+        Kind::Line { x_axis, y_axis, .. }
+        | Kind::Curves { x_axis, y_axis, .. }
+        | Kind::Scatter { x_axis, y_axis, .. }
+        | Kind::Spectrum { x_axis, y_axis, .. } => [Some(x_axis), Some(y_axis)],
+        Kind::Heatmap(map) => [Some(&mut map.x_axis), Some(&mut map.y_axis)],
+        Kind::Histogram { x_axis, .. } | Kind::Raster { x_axis, .. } | Kind::Traces { x_axis, .. } => {
+            [Some(x_axis), None]
+        }
+        Kind::Bar { y_axis, .. } => [None, Some(y_axis)],
+        Kind::Filters { .. } | Kind::Confusion { .. } | Kind::ConnectivityMatrix { .. } => [None, None],
+    }
+}
+
 fn axis_of(name: &str, unit: &Unit) -> Axis {
     Axis::new(name, unit.shown().name.to_string())
 }
@@ -160,7 +214,67 @@ fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     Some(Kind::Line { x, series, x_axis, y_axis: axis_of(&label, &unit) })
 }
 
+/// Pairs of quantities against one another: trajectories, nullclines.
+fn phase_plane(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    if shown.len() < 2 || shown.len() % 2 == 1 {
+        s.error("E0553", call.span, "`phase_plane` takes pairs: `phase_plane(run.n.v, run.n.w)`, and more of them");
+        return None;
+    }
+    let mut curves = vec![];
+    let mut axes = [Axis::default(), Axis::default()];
+    for (k, pair) in shown.chunks(2).enumerate() {
+        let ((x, shape, ux), (y, _, uy)) = (s.plot_numbers(&pair[0])?, s.plot_numbers(&pair[1])?);
+        if k == 0 {
+            axes = [axis_of(&pair[0].name, &ux), axis_of(&pair[1].name, &uy)];
+        }
+        let lines = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
+        for c in 0..lines {
+            let of = |v: &[f64]| v.iter().skip(c).step_by(lines).copied().collect();
+            let name = if lines > 1 { format!("{} {c}", pair[1].name) } else { pair[1].name.clone() };
+            curves.push(Curve { name, x: of(&x), y: of(&y) });
+        }
+    }
+    let [x_axis, y_axis] = axes;
+    Some(Kind::Curves { curves, x_axis, y_axis })
+}
+
+/// Power over frequency, of what `spectrum(…)` gives or of a series or spikes themselves.
+fn spectrum(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let mut series = vec![];
+    let (mut frequency, mut unit) = (vec![], Unit::REAL);
+    for item in shown {
+        let is_spectrum = matches!(&item.value, Value::Record(r) if r.contains_key("power"));
+        let value = if is_spectrum { item.value.clone() } else { s.spectrum_of(call, &item.value) };
+        let Value::Record(record) = value else { return None };
+        let mut parts = vec![];
+        for name in ["frequency", "power"] {
+            let one = Shown { name: item.name.clone(), value: record.get(name)?.clone(), span: item.span };
+            parts.push(s.plot_numbers(&one)?);
+        }
+        let [(f, ..), (p, _, u)] = parts.as_slice() else { return None };
+        // The mean was taken out: what is left at 0 says nothing, and a logarithmic axis has no 0.
+        frequency = f.iter().skip(1).copied().collect();
+        unit = u.clone();
+        series.push(Series::new(item.name.clone(), p.iter().skip(1).copied().collect()));
+    }
+    let y_axis = axis_of("power", &unit).log();
+    Some(Kind::Spectrum { frequency, series, x_axis: Axis::new("frequency", "Hz"), y_axis })
+}
+
+/// Who is connected to whom, the strength as colour.
+fn connectivity(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let Some(Shown { value: Value::Projection(p), .. }) = shown.first() else {
+        s.error("E0553", call.span, "`connectivity` shows a connection: `connectivity(net.E_I)`");
+        return None;
+    };
+    s.connectivity_of(p)
+}
+
 fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let stacked = match call.named("stacked") {
+        Some(id) => s.known(call.scope, id, "`stacked`")?.as_f64()? != 0.0,
+        None => false,
+    };
     let mut panels = vec![];
     let mut time = vec![];
     let mut unit_of_time = "ms";
@@ -177,24 +291,28 @@ fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         let cut = Shown { name: item.name.clone(), value: Value::Num(windowed.num), span: item.span };
         let (y, shape, unit) = s.plot_numbers(&cut)?;
         let cells = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
-        let series = (0..cells.min(12))
-            .map(|k| {
-                Series::new(
-                    if cells > 1 { format!("{k}") } else { String::new() },
-                    y.iter().skip(k).step_by(cells).copied().collect(),
-                )
-            })
-            .collect();
+        let of = |k: usize| y.iter().skip(k).step_by(cells).copied().collect::<Vec<f64>>();
+        if stacked && cells > 1 {
+            panels.extend((0..cells.min(12)).map(|k| Panel {
+                axis: axis_of(&format!("{k}"), &unit),
+                series: vec![Series::new(String::new(), of(k))],
+            }));
+            continue;
+        }
+        let name = |k: usize| if cells > 1 { format!("{k}") } else { String::new() };
+        let series = (0..cells.min(12)).map(|k| Series::new(name(k), of(k))).collect();
         panels.push(Panel { axis: axis_of(&item.name, &unit), series });
     }
     Some(Kind::Traces { time, panels, x_axis: Axis::new("time", unit_of_time) })
 }
 
-fn raster(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let (from, to) = s.call_window(call)?;
     let mut groups = vec![];
     for item in &shown {
         if let Some(spikes) = spikes_of(&item.value) {
-            let points = spikes.times.iter().zip(&spikes.cells).map(|(t, c)| (t * 1e3, *c)).collect();
+            let inside = spikes.times.iter().zip(&spikes.cells).filter(|(t, _)| (from..to).contains(*t));
+            let points = inside.map(|(t, c)| (t * 1e3, *c)).collect();
             groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points });
             continue;
         }
@@ -352,4 +470,43 @@ fn confusion(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         }
     }
     Some(Kind::Confusion { labels: (0..classes).map(|k| k.to_string()).collect(), counts })
+}
+
+impl Session<'_> {
+    /// The edges of a connection as a picture: those of a dense one from its weights.
+    fn connectivity_of(&mut self, p: &crate::value::ProjectionRef) -> Option<Kind> {
+        let id = self.owner_net(&p.owner);
+        let projection = self.net(id).projections[p.index].clone();
+        let target = self.net(id).populations[projection.target].clone();
+        let source = projection.source.map(|(s, _)| self.net(id).populations[s].clone());
+        let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
+        let weights = self.net(id).store.get(&format!("{}.w", projection.name)).cloned();
+        let shown = projection.weight.as_ref().map(|q| q.unit.shown());
+        let entries = match &projection.edges {
+            Some(e) => {
+                let flat: Vec<f64> = match (&weights, &shown) {
+                    (Some(w), Some(unit)) if w.len() == e.sender.len() => w.iter().map(|v| from_si(*v, unit)).collect(),
+                    _ => vec![1.0; e.sender.len()],
+                };
+                e.sender.iter().zip(&e.target).zip(flat).map(|((s, t), w)| (s + first, *t, w)).collect()
+            }
+            None => {
+                let senders = projection.weight.as_ref().and_then(|w| w.shape.get(1)).copied().unwrap_or(1);
+                let all = (0..senders as u32 * target.size() as u32).map(|k| (k % senders as u32, k / senders as u32));
+                let flat: Vec<f64> = match (&weights, &shown) {
+                    (Some(w), Some(unit)) => w.iter().map(|v| from_si(*v, unit)).collect(),
+                    _ => vec![],
+                };
+                all.zip(flat).map(|((s, t), w)| (s + first, t, w)).collect()
+            }
+        };
+        Some(Kind::ConnectivityMatrix {
+            pre: source.as_ref().map_or(0, crate::network::Population::size),
+            post: target.size(),
+            entries,
+            pre_name: source.map_or_else(|| "input".into(), |s| s.name),
+            post_name: target.name,
+            value_axis: Axis::new("weight", shown.map_or(String::new(), |u| u.name.to_string())),
+        })
+    }
 }

@@ -36,7 +36,7 @@ pub fn summary(num: &Num) -> String {
     match values.as_slice() {
         [] => "nothing".into(),
         [one] => format!("{}{unit}", plain(*one)),
-        few if few.len() <= 4 && array.ndim() == 1 => {
+        few if few.len() <= 10 && array.ndim() == 1 => {
             format!("[{}]{unit}", few.iter().map(|v| plain(*v)).collect::<Vec<_>>().join(", "))
         }
         many => {

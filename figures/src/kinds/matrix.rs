@@ -36,6 +36,7 @@ pub fn connectivity(
     (pre, post): (usize, usize),
     entries: &[(u32, u32, f64)],
     names: (&str, &str),
+    value_axis: &Axis,
     theme: Theme,
 ) -> String {
     let page = Page::new(title, WIDTH, theme);
@@ -57,7 +58,7 @@ pub fn connectivity(
         x_range: (0.0, pre as f64),
         y_axis: Axis::new(format!("target in {}", names.1), ""),
         y_range: (post as f64, 0.0),
-        value_axis: Axis::new("weight", ""),
+        value_axis: value_axis.clone(),
     };
     let height = (380.0 * rows as f64 / columns as f64).clamp(140.0, 460.0);
     let description = format!("Connectivity: {} connections from {pre} senders to {post} targets.", entries.len());

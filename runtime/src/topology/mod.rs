@@ -22,6 +22,8 @@ pub enum TopologyError {
     Unequal { sources: u32, targets: u32 },
     #[error("a probability is a number from 0 to 1, found {found}")]
     Probability { found: f64 },
+    #[error("a mean number of connections is not below 0, found {found}")]
+    Mean { found: f64 },
     #[error("pair {pair} names {side} {index} of {size}")]
     Index { pair: usize, side: &'static str, index: u32, size: u32 },
 }

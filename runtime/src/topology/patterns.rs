@@ -16,6 +16,10 @@ pub enum Pattern {
     OneToOne,
     /// Each pair with probability p.
     Random { p: f64 },
+    /// Each unordered pair with probability p, then both ways.
+    Symmetric { p: f64 },
+    /// A Poisson number of edges of this mean for each pair.
+    Poisson { mean: f64 },
     /// Each target from k sources.
     FanIn { k: u32 },
     /// Each source to k targets.
@@ -56,6 +60,9 @@ pub fn connect(pattern: Pattern, sources: u32, targets: u32, options: Options, k
         Pattern::OneToOne if options.skips_self() => Ok(empty(sources)),
         Pattern::OneToOne => Ok(Csr { ptr: (0..=sources).collect(), other: (0..sources).collect() }),
         Pattern::Random { p } => random(p, sources, targets, options, key),
+        Pattern::Symmetric { .. } if sources != targets => Err(TopologyError::Unequal { sources, targets }),
+        Pattern::Symmetric { p } => symmetric(p, sources, options, key),
+        Pattern::Poisson { mean } => poisson(mean, sources, targets, options, key),
         Pattern::FanIn { k } => {
             let rows = fixed("fan_in", k, targets, sources, options, key)?;
             Ok(by_source(&rows, k, sources))
@@ -132,6 +139,51 @@ fn random(p: f64, sources: u32, targets: u32, options: Options, key: u64) -> Res
         random_row(&mut rows.other, &mut gaps, inverse, targets, key, source);
         if options.skips_self() {
             drop_self(&mut rows, source);
+        }
+        rows.end_row()?;
+    }
+    Ok(rows.finish())
+}
+
+/// The pairs above the diagonal as [`random`] draws them, each with its mirror.
+fn symmetric(p: f64, cells: u32, options: Options, key: u64) -> Result<Csr, TopologyError> {
+    let drawn = random(p, cells, cells, options, key)?;
+    let mut pairs = vec![];
+    for source in 0..cells {
+        let row = drawn.ptr[source as usize] as usize..drawn.ptr[source as usize + 1] as usize;
+        for &target in drawn.other[row].iter().filter(|t| **t >= source) {
+            pairs.push((source, target));
+            if target != source {
+                pairs.push((target, source));
+            }
+        }
+    }
+    Ok(Csr::from_pairs(cells, cells, &pairs)?.0)
+}
+
+/// A Poisson process along the targets of each source: exponential gaps of mean `1 / mean`, several in one cell allowed.
+fn poisson(mean: f64, sources: u32, targets: u32, options: Options, key: u64) -> Result<Csr, TopologyError> {
+    if !(mean >= 0.0 && mean.is_finite()) {
+        return Err(TopologyError::Mean { found: mean });
+    }
+    let expected = mean * f64::from(targets);
+    let mut rows = RowBuilder::new(sources, (expected * f64::from(sources) * 1.02) as u64 + 64);
+    let mut gaps = vec![0.0; (expected + 3.0 * expected.sqrt()) as usize + 8];
+    for source in 0..sources {
+        let mut at = 0.0;
+        'row: for base in (0u64..).step_by(gaps.len()) {
+            uniforms_f64(&mut gaps, key, u64::from(source), base);
+            gaps.iter_mut().for_each(|u| *u = 1.0 - *u);
+            math::apply_f64(Fun::Log, &mut gaps);
+            for &log in &gaps {
+                at -= log / mean;
+                if at.is_nan() || at >= f64::from(targets) {
+                    break 'row;
+                }
+                if !(options.skips_self() && at as u32 == source) {
+                    rows.other.push(at as u32);
+                }
+            }
         }
         rows.end_row()?;
     }

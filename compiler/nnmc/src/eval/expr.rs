@@ -71,10 +71,20 @@ impl Session<'_> {
                 _ => None,
             },
             Value::List(items) => self.stack_list(&items, span),
+            Value::Record(record) if record.contains_key("sweep values") => self.sweep_number(&record, span),
             other => {
                 self.error("E0306", span, format!("expected a number here, found {}", other.describe()));
                 None
             }
+        }
+    }
+
+    /// What a sweep reported, along a new first axis; while checking, only the first pass over numbers is there.
+    fn sweep_number(&mut self, record: &indexmap::IndexMap<String, Value>, span: Span) -> Option<Num> {
+        let Some(Value::List(values)) = record.get("sweep values") else { return None };
+        match values.first() {
+            Some(Value::Num(num)) if self.mode == crate::session::Mode::Check => Some(Num::unknown(num.unit.clone())),
+            _ => self.stack_list(values, span),
         }
     }
 

@@ -175,8 +175,9 @@ impl Session<'_> {
         };
         let projection = self.net(id).projections[p.index].clone();
         if let (Some(edges), "pre" | "post") = (&projection.edges, name.text.as_str()) {
-            let cells = if name.text == "pre" { &edges.sender } else { &edges.target };
-            let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c)).collect());
+            let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
+            let (cells, first) = if name.text == "pre" { (&edges.sender, first) } else { (&edges.target, 0) };
+            let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c) + first as f64).collect());
             return Value::Num(Num::array(crate::unit::Unit::REAL, cells));
         }
         let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);

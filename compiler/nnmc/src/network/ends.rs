@@ -5,7 +5,7 @@ use nnm_runtime::array::Array;
 use nnm_syntax::ast::{ExprId, ExprKind, Init};
 use nnm_syntax::span::Span;
 
-use super::{Edges, Population};
+use super::Population;
 use crate::eval::types::shape_text;
 use crate::eval::{Call, Closure};
 use crate::hir::{Decl, ModuleId};
@@ -204,82 +204,84 @@ impl Session<'_> {
         Some(Num::array(unit, shaped(&[n, sides.len()], points)))
     }
 
-    /// The names that an expression over a pair sees: `i`, `j`, `pre.…`, `post.…`. With edges, one value an edge; without,
-    /// `pre` varies along the last axis and `post` along the first.
+    /// The names that an expression over a pair sees: `i`, `j`, `pre.…`, `post.…`, by the cells' places in their
+    /// populations. One value for each listed pair, or for `Pairs::Grid` `pre` along the last axis, `post` along the first.
     pub fn pair_scope(
         &mut self,
         outer: ScopeId,
         pre: Option<&Population>,
         post: &Population,
-        shape: [usize; 2],
-        edges: Option<&Edges>,
+        pairs: &Pairs,
     ) -> ScopeId {
         let scope = self.inner(outer);
         let as_real = |list: &[u32]| list.iter().map(|k| f64::from(*k)).collect::<Vec<f64>>();
-        let (i, j) = match edges {
-            Some(e) => (vector(as_real(&e.sender)), vector(as_real(&e.target))),
-            None => (
-                shaped(&[1, shape[1]], (0..shape[1]).map(|k| k as f64).collect()),
-                shaped(&[shape[0], 1], (0..shape[0]).map(|k| k as f64).collect()),
-            ),
+        let (i, j) = match pairs {
+            Pairs::Listed { senders, targets } => (vector(as_real(senders)), vector(as_real(targets))),
+            Pairs::Grid { senders, targets } => {
+                (shaped(&[1, senders.len()], as_real(senders)), shaped(&[targets.len(), 1], as_real(targets)))
+            }
         };
         self.bind(scope, "i", Value::Num(Num::array(Unit::REAL, i)));
         self.bind(scope, "j", Value::Num(Num::array(Unit::REAL, j)));
         if let Some(pre) = pre {
-            let side = self.end_scope(scope, pre, 1, edges.map(|e| e.sender.as_slice()));
+            let side = self.end_scope(scope, pre, pairs, 1);
             self.bind(scope, "pre", Value::Names(side));
         }
-        let side = self.end_scope(scope, post, 0, edges.map(|e| e.target.as_slice()));
+        let side = self.end_scope(scope, post, pairs, 0);
         self.bind(scope, "post", Value::Names(side));
         scope
     }
 
-    fn end_scope(&mut self, outer: ScopeId, population: &Population, axis: usize, cells: Option<&[u32]>) -> ScopeId {
+    fn end_scope(&mut self, outer: ScopeId, population: &Population, pairs: &Pairs, axis: usize) -> ScopeId {
         let module = self.module_of(outer);
         let scope = self.scope(module, None);
         let n = population.size();
         let mut values: Vec<(String, Num)> = population.params.clone();
         values.extend(population.angle.clone().map(|a| ("angle".into(), a)));
-        values.extend(population.position.clone().map(|a| ("position".into(), a)));
         let index = vector((0..n).map(|k| k as f64).collect());
         values.push(("index".into(), Num::array(Unit::REAL, index)));
         for (name, num) in values {
             let Some(array) = num.as_const() else { continue };
-            let placed = along(array, n, axis, cells);
+            let placed = along(array, n, pairs, axis, false);
             self.bind(scope, name, Value::Num(Num { repr: crate::value::Repr::Const(placed), ..num.clone() }));
+        }
+        if let Some(position) = &population.position
+            && let Some(array) = position.as_const()
+        {
+            let placed = along(array, n, pairs, axis, true);
+            self.bind(scope, "position", Value::Num(Num::array(position.unit.clone(), placed)));
         }
         scope
     }
 }
 
-/// One value a cell laid along an axis of the pair's shape, or picked for each edge.
-fn along(array: &Array, n: usize, axis: usize, cells: Option<&[u32]>) -> Array {
+/// The pairs of an expression over pairs, by the cells' places in their populations.
+pub enum Pairs {
+    /// Pair k is `senders[k]` to `targets[k]`.
+    Listed { senders: Vec<u32>, targets: Vec<u32> },
+    /// Every one of the senders with every one of the targets.
+    Grid { senders: Vec<u32>, targets: Vec<u32> },
+}
+
+/// One value a cell laid along an axis of the pairs' shape, or picked for each pair; a `vector` keeps its components as
+/// a last axis.
+fn along(array: &Array, n: usize, pairs: &Pairs, axis: usize, vector: bool) -> Array {
     if array.len() < n {
         return array.clone();
     }
     let rest = array.len() / n.max(1);
     let Ok(flat) = array.to_shape(IxDyn(&[n, rest])) else { return array.clone() };
-    let mut shape = match (cells, axis) {
-        (Some(cells), _) => vec![cells.len()],
-        (None, 0) => vec![n, 1],
-        (None, _) => vec![1, n],
+    let (Pairs::Listed { senders, targets } | Pairs::Grid { senders, targets }) = pairs;
+    let cells = if axis == 0 { targets } else { senders };
+    let mut shape = match (pairs, axis) {
+        (Pairs::Listed { .. }, _) => vec![cells.len()],
+        (_, 0) => vec![cells.len(), 1],
+        _ => vec![1, cells.len()],
     };
-    let values: Vec<f64> = match cells {
-        Some(cells) => cells.iter().flat_map(|c| flat.row_values(*c as usize)).collect(),
-        None => flat.iter().copied().collect(),
-    };
-    if rest > 1 {
+    let row = |c: &u32| flat.index_axis(ndarray::Axis(0), *c as usize).iter().copied().collect::<Vec<f64>>();
+    let values: Vec<f64> = cells.iter().flat_map(row).collect();
+    if vector || rest > 1 {
         shape.push(rest);
     }
     shaped(&shape, values)
-}
-
-trait RowValues {
-    fn row_values(&self, row: usize) -> Vec<f64>;
-}
-
-impl RowValues for ndarray::CowArray<'_, f64, IxDyn> {
-    fn row_values(&self, row: usize) -> Vec<f64> {
-        self.index_axis(ndarray::Axis(0), row).iter().copied().collect()
-    }
 }

@@ -24,6 +24,16 @@ pub enum Pattern {
         p: f64,
         autapses: bool,
     },
+    /// Each unordered pair with this probability, then both ways.
+    Symmetric {
+        p: f64,
+        autapses: bool,
+    },
+    /// A Poisson number of edges of this mean for each pair.
+    Poisson {
+        mean: f64,
+        autapses: bool,
+    },
     FanIn {
         k: usize,
         autapses: bool,
@@ -41,7 +51,7 @@ pub enum Pattern {
     },
     /// Where a condition over the pair holds / with a probability over the pair.
     Where(Closure),
-    Probability(Closure),
+    Probability(Closure, bool),
     /// Pairs from a table of a file.
     From(String, Span),
     Conv {
@@ -55,11 +65,12 @@ pub enum Pattern {
     Upsample(Pool),
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "dense",
     "all",
     "one_to_one",
     "random",
+    "poisson",
     "fan_in",
     "fan_out",
     "total",
@@ -119,6 +130,7 @@ impl Session<'_> {
             "all" => Some(Pattern::All { autapses: self.flag(&call, "autapses", true)? }),
             "one_to_one" => Some(Pattern::OneToOne),
             "random" => self.random_pattern(&call),
+            "poisson" => self.poisson_pattern(&call),
             "fan_in" | "fan_out" | "total" => self.counted_pattern(&name, &call),
             "where" | "probability" => self.pair_pattern(&name, &call),
             "from" => self.file_pattern(&call),
@@ -157,7 +169,22 @@ impl Session<'_> {
             self.error("E0411", span, format!("a probability is between 0 and 1 (100 %), not {p}"));
             return None;
         }
-        Some(Pattern::Random { p, autapses: self.flag(call, "autapses", true)? })
+        let autapses = self.flag(call, "autapses", true)?;
+        Some(match self.flag(call, "symmetric", false)? {
+            true => Pattern::Symmetric { p, autapses },
+            false => Pattern::Random { p, autapses },
+        })
+    }
+
+    fn poisson_pattern(&mut self, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, "mean")?;
+        let mean = self.known_quantity(call.scope, id, "a mean number of connections", &Unit::REAL)?;
+        if mean < 0.0 {
+            let span = self.expr_span(call.scope, id);
+            self.error("E0411", span, format!("a mean number of connections is not below 0, found {mean}"));
+            return None;
+        }
+        Some(Pattern::Poisson { mean, autapses: self.flag(call, "autapses", true)? })
     }
 
     fn counted_pattern(&mut self, name: &str, call: &Call) -> Option<Pattern> {
@@ -174,7 +201,10 @@ impl Session<'_> {
     fn pair_pattern(&mut self, name: &str, call: &Call) -> Option<Pattern> {
         let id = self.first(call, if name == "where" { "condition" } else { "p" })?;
         let closure = self.closure(call.scope, id);
-        Some(if name == "where" { Pattern::Where(closure) } else { Pattern::Probability(closure) })
+        Some(match name {
+            "where" => Pattern::Where(closure),
+            _ => Pattern::Probability(closure, self.flag(call, "autapses", true)?),
+        })
     }
 
     fn file_pattern(&mut self, call: &Call) -> Option<Pattern> {
@@ -239,11 +269,12 @@ fn allowed(name: &str) -> &'static [&'static str] {
     match name {
         "dense" => &["bias"],
         "all" => &["autapses"],
-        "random" => &["p", "autapses"],
+        "random" => &["p", "autapses", "symmetric"],
+        "poisson" => &["mean", "autapses"],
         "fan_in" | "fan_out" => &["k", "autapses", "multapses"],
         "total" => &["n", "autapses", "multapses"],
         "where" => &["condition"],
-        "probability" => &["p"],
+        "probability" => &["p", "autapses"],
         "from" => &["file"],
         "conv" => &["h", "w", "stride", "pad", "groups", "bias"],
         "max_pool" | "avg_pool" => &["h", "w", "stride"],

@@ -8,6 +8,7 @@ use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::ends::Pairs;
 use super::*;
 use crate::hir::ItemKind;
 use crate::session::{Mode, Session};
@@ -137,16 +138,22 @@ impl Session<'_> {
         let drawn = |pattern, autapses, multapses| topology::connect(pattern, m, n, options(autapses, multapses), key);
         use topology::Pattern as Drawn;
         let rows = match &p.pattern {
+            Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
             _ if self.mode == Mode::Check => Ok(Csr { ptr: vec![0; senders + 1], other: vec![] }),
             Pattern::Dense { .. } => drawn(Drawn::All, true, true),
             Pattern::All { autapses } => drawn(Drawn::All, *autapses, true),
-            Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
             Pattern::Random { p, autapses } => drawn(Drawn::Random { p: *p }, *autapses, true),
+            Pattern::Symmetric { p, autapses } => drawn(Drawn::Symmetric { p: *p }, *autapses, true),
+            Pattern::Poisson { mean, autapses } => drawn(Drawn::Poisson { mean: *mean }, *autapses, true),
             Pattern::FanIn { k, autapses, multapses } => drawn(Drawn::FanIn { k: *k as u32 }, *autapses, *multapses),
             Pattern::FanOut { k, autapses, multapses } => drawn(Drawn::FanOut { k: *k as u32 }, *autapses, *multapses),
             Pattern::Total { n, autapses, multapses } => drawn(Drawn::Total { n: *n as u64 }, *autapses, *multapses),
-            Pattern::Where(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], None)?),
-            Pattern::Probability(closure) => Ok(self.pairs_where(id, &p, *closure, [targets, senders], Some(key))?),
+            Pattern::Where(closure) => {
+                Ok(self.pairs_where(id, &p, *closure, [targets, senders], options(true, true), None)?)
+            }
+            Pattern::Probability(closure, autapses) => {
+                Ok(self.pairs_where(id, &p, *closure, [targets, senders], options(*autapses, true), Some(key))?)
+            }
             Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
             Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => {
                 return None;
@@ -164,33 +171,63 @@ impl Session<'_> {
         Some(edges)
     }
 
+    /// Pairs for which a condition holds, or (`key`) each with a probability of its own.
     fn pairs_where(
         &mut self,
         id: NetId,
         p: &Projection,
         closure: Closure,
-        shape: [usize; 2],
+        [targets, senders]: [usize; 2],
+        options: Options,
         key: Option<u64>,
     ) -> Option<Csr> {
-        let (pre, post) = self.end_populations(id, p);
-        let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, shape, None);
-        let num = self.operand(scope, closure.expr.id)?.num;
-        let table = self.spread(&num, &shape, p.pattern_span)?;
-        let mut rows = Csr { ptr: vec![0], other: vec![] };
-        for s in 0..shape[1] {
-            for t in 0..shape[0] {
-                let value = table[[t, s].as_slice()];
-                let held = match key {
-                    None => value != 0.0,
-                    Some(key) => nnm_runtime::random::uniform_f64(key, 0, (s * shape[0] + t) as u64) < value,
-                };
-                if held {
-                    rows.other.push(t as u32);
+        let mut table: Vec<f64> = vec![];
+        let mut failed = false;
+        // A few rows of the table of all pairs at a time.
+        let rows = ((1 << 20) / targets.max(1)).clamp(1, senders.max(1));
+        let fill = |s: u32, out: &mut [f64]| {
+            let row = s as usize % rows;
+            if row == 0 && !failed {
+                let from = s as usize;
+                match self.pair_table(id, p, closure, [from, (from + rows).min(senders)]) {
+                    Some(values) => table = values,
+                    None => failed = true,
                 }
             }
-            rows.ptr.push(rows.other.len() as u32);
+            let values = table.get(row * targets..(row + 1) * targets).filter(|_| !failed);
+            match (values, key) {
+                (None, _) => out.fill(0.0),
+                (Some(values), Some(_)) => out.copy_from_slice(values),
+                (Some(values), None) => out.iter_mut().zip(values).for_each(|(o, v)| *o = f64::from(*v != 0.0)),
+            }
+        };
+        let made = topology::by_probability(senders as u32, targets as u32, options, key.unwrap_or(0), fill);
+        match made {
+            _ if failed => None,
+            Ok(rows) => Some(rows),
+            Err(error) => {
+                self.error("E0422", p.pattern_span, error.to_string());
+                None
+            }
         }
-        Some(rows)
+    }
+
+    /// The values of an expression over some senders and all targets of a projection, by sender.
+    fn pair_table(&mut self, id: NetId, p: &Projection, closure: Closure, [from, to]: [usize; 2]) -> Option<Vec<f64>> {
+        let (pre, post) = self.end_populations(id, p);
+        let first = p.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
+        let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
+        let list = |a: usize, b: usize| (a as u32..b as u32).collect::<Vec<u32>>();
+        let pairs = Pairs::Grid { senders: list(first + from, first + to), targets: list(t0, t1) };
+        let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, &pairs);
+        let num = self.operand(scope, closure.expr.id)?.num;
+        if !num.unit.is_real() {
+            let message = format!("a pattern's condition is a plain number, not {}", num.unit.describe());
+            self.error("E0310", p.pattern_span, message);
+            return None;
+        }
+        let table = self.spread(&num, &[t1 - t0, to - from], p.pattern_span)?;
+        Some(table.t().iter().copied().collect())
     }
 
     fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Csr> {
@@ -307,10 +344,20 @@ impl Session<'_> {
                     };
                 }
                 let (pre, post) = self.end_populations(id, p);
-                let full = [self.target_count(p, &post), senders];
+                let first = p.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
                 let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
-                let edges = if p.pattern.is_full() { None } else { edges };
-                let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, full, edges.as_deref());
+                let pairs = match edges.filter(|_| !p.pattern.is_full()) {
+                    Some(e) => Pairs::Listed {
+                        senders: e.sender.iter().map(|s| s + first).collect(),
+                        targets: e.target.clone(),
+                    },
+                    None => {
+                        let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
+                        let senders = (first..first + senders as u32).collect();
+                        Pairs::Grid { senders, targets: (t0 as u32..t1 as u32).collect() }
+                    }
+                };
+                let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, &pairs);
                 let value = self.eval(scope, closure.expr.id);
                 self.number(value, span)
             }

@@ -1,6 +1,6 @@
 //! From a `simulate` statement to the program of its steps.
 
-use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarElem};
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarElem};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast::{self, ExprId, Init, StmtKind};
 use nnm_syntax::diag::Diagnostic;
@@ -8,6 +8,7 @@ use nnm_syntax::span::Span;
 
 use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
 use crate::dynamics::{Equation, EventArrival};
+use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
 use crate::network::FrameId;
@@ -124,7 +125,12 @@ impl Session<'_> {
                 self.error("E0505", stmt.span, "a stimulus is given by `=`; for chance write `… = normal(…)`");
                 return None;
             };
-            let window = Window { from: clause(clauses, "from"), to: clause(clauses, "to") };
+            let window = Window {
+                from: clause(clauses, "from"),
+                to: clause(clauses, "to"),
+                over: clause(clauses, "over"),
+                step: clause(clauses, "step"),
+            };
             self.stimulate(b, sim.scope, *target, *value, &window, stmt.span)?;
         }
         Some(())
@@ -148,7 +154,10 @@ impl Session<'_> {
         let index = self.scope(self.module_of(scope), None);
         self.bind_cells(index, &cells);
         let inner = self.overlay(inner, index);
-        let x = self.operand(inner, value)?;
+        let mut x = self.operand(inner, value)?;
+        if let Some(over) = window.over {
+            x.num = self.over_time(b, scope, &x, over, window)?;
+        }
         let held = crate::eval::types::Declared { unit: declared.unit.clone(), ..crate::eval::types::Declared::real() };
         let num = self.hold_number(x.num, &held, declared.span, x.span)?;
         let found = self.shape(&num).unwrap_or_default();
@@ -172,13 +181,57 @@ impl Session<'_> {
         Some(())
     }
 
+    /// `X over time step 1 ms`: a row of X for each period, from the window's begin (or 0) on, then 0.
+    fn over_time(&mut self, b: &mut Build, scope: ScopeId, x: &Operand, over: ExprId, window: &Window) -> Option<Num> {
+        let over_span = self.expr_span(scope, over);
+        if self.text(over_span).trim() != "time" {
+            self.error("E0565", over_span, "a stimulus goes `over time`: `stimulate net.E.I = X over time step 1 ms`");
+            return None;
+        }
+        let Some(array) = x.num.as_const().filter(|a| a.ndim() > 0).cloned() else {
+            if self.shape(&x.num).is_none() || matches!(x.num.repr, crate::value::Repr::Unknown) {
+                return Some(Num::unknown(x.num.unit.clone()));
+            }
+            self.error("E0565", x.span, "`over time` takes an array known before the run, one row a step");
+            return None;
+        };
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        let mut steps = [1.0, 0.0];
+        for (k, end) in [window.step, window.from].into_iter().enumerate() {
+            let Some(end) = end else { continue };
+            steps[k] = (self.known_quantity(scope, end, "a time of a stimulus", &ms)? / b.dt).round();
+        }
+        let rows = array.shape().first().copied().unwrap_or(1);
+        let path = format!("{}.stimulus {}", self.net(b.net).path, b.tables.len());
+        let (var, table) = self.work(&path, x.num.unit.clone(), array.shape());
+        b.tables.push((var, array.iter().copied().collect()));
+        let since = Int::Sub(Box::new(Int::Loop(STEP)), Box::new(Int::Const(steps[1] as i64)));
+        let row = self.graph.count(Int::Div(Box::new(since), Box::new(Int::Const(steps[0].max(1.0) as i64))));
+        let row = Num::node(Unit::REAL, row);
+        let last = Num::real(rows.saturating_sub(1) as f64);
+        let place = self.binary(Binary::Min, &row, &last, Unit::REAL, x.span);
+        let place = self.binary(Binary::Max, &place, &Num::real(0.0), Unit::REAL, x.span);
+        let value = self.apply(x.span, x.num.unit.clone(), &[&table, &place], |g, n| g.gather(n[0], 0, n[1]));
+        let inside = self.binary(Binary::Le, &row, &last, Unit::REAL, x.span);
+        let zero = Num::scalar(x.num.unit.clone(), 0.0);
+        Some(self.select(&inside, &value, &zero, x.span))
+    }
+
     fn windowed_stimulus(&mut self, scope: ScopeId, num: Num, window: &Window, span: Span) -> Option<Num> {
         let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         let mut inside: Option<NodeId> = None;
+        let mut begins = f64::NEG_INFINITY;
         for (end, is_from) in [(window.from, true), (window.to, false)] {
             let Some(end) = end else { continue };
             let time = self.known_quantity(scope, end, "the time of a stimulus", &ms)?;
+            if is_from {
+                begins = time;
+            } else if time <= begins {
+                let span = self.expr_span(scope, end);
+                self.error("E0566", span, "this window ends before it begins, so the stimulus never acts");
+                return None;
+            }
             let step = self.graph.constant((time / dt).round());
             let now = self.graph.count(Int::Loop(STEP));
             let op = if is_from { nnm_graph::ir::Binary::Ge } else { nnm_graph::ir::Binary::Lt };
@@ -365,9 +418,10 @@ impl Session<'_> {
         }
     }
 
-    /// A log for a population's spikes.
-    pub fn log_spikes(&mut self, b: &mut Build, population: usize) {
-        if b.logs.iter().any(|l| l.population == population) {
+    /// A log for a population's spikes, of which those stamped within the window are kept.
+    pub fn log_spikes(&mut self, b: &mut Build, population: usize, window: (i64, i64)) {
+        if let Some(log) = b.logs.iter_mut().find(|l| l.population == population) {
+            log.window = (log.window.0.min(window.0), log.window.1.max(window.1));
             return;
         }
         self.need_list(b, population, 0);
@@ -377,13 +431,14 @@ impl Session<'_> {
         let cell = self.index_var(format!("{name}.log@cell"), vec![capacity], None, VarElem::Index);
         let step = self.index_var(format!("{name}.log@step"), vec![capacity], None, VarElem::Index);
         let count = self.index_var(format!("{name}.log@count"), vec![1], None, VarElem::Count);
-        b.logs.push(Log { population, cell, step, count, capacity, alias: None });
+        b.logs.push(Log { population, cell, step, count, capacity, window });
     }
 
     /// The whole program: the loop over steps with all its parts in the order in which a step acts.
-    pub fn simulation_body(&mut self, b: &Build) -> Vec<Stmt> {
+    pub fn simulation_body(&mut self, b: &Build, d: Duration) -> Vec<Stmt> {
+        let last = b.start + d.steps;
         let mut step = vec![];
-        step.extend(self.record_statements(b));
+        step.extend(self.record_statements(b, last, false));
         step.extend(b.deliveries.iter().cloned());
         step.extend(b.events.iter().cloned());
         step.push(Stmt::Stage { about: "equations".into(), assigns: b.assigns.clone() });
@@ -396,7 +451,7 @@ impl Session<'_> {
         }
         let mut body =
             vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
-        let records = self.record_statements(b);
+        let records = self.record_statements(b, last, true);
         if !records.is_empty() {
             let end = Int::Add(Box::new(read_slot("to")), Box::new(read_slot("final")));
             body.push(Stmt::For { index: STEP, from: read_slot("to"), to: end, down: false, body: records });

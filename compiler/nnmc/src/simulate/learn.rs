@@ -102,6 +102,11 @@ impl Session<'_> {
     }
 
     pub fn add_rules(&mut self, b: &mut Build, sim: &Simulation, learns: &[Learn], paths: &[EventPath]) -> Option<()> {
+        // How many steps of spikes are kept must be known before anything says where in the ring they are.
+        for path in paths.iter().filter(|p| learns.iter().any(|l| l.projection == p.projection)) {
+            let target = self.net(b.net).projections[path.projection].target;
+            self.need_list(b, target, path.dendritic);
+        }
         for learn in learns {
             let p = self.net(b.net).projections[learn.projection].clone();
             let Some(path) = paths.iter().find(|x| x.projection == learn.projection) else {

@@ -10,7 +10,7 @@ pub use record::{Record, Recorded};
 
 use nnm_graph::ir::{Assign, NodeId, Stmt, VarId};
 use nnm_kir::ir::{Int, LoopId, SlotId};
-use nnm_syntax::ast::{Clause, ExprId, Name};
+use nnm_syntax::ast::{Clause, ExprId};
 use nnm_syntax::span::Span;
 
 use crate::network::{FrameId, NetId};
@@ -106,12 +106,15 @@ pub struct Log {
     pub step: VarId,
     pub count: VarId,
     pub capacity: usize,
-    pub alias: Option<Name>,
+    /// The steps, first and last, whose spikes are kept.
+    pub window: (i64, i64),
 }
 
-/// `stimulate PORT = EXPR from a to b`
+/// `stimulate PORT = EXPR [over time [step T]] [from a] [to b]`
 #[derive(Clone, Debug)]
 pub struct Window {
     pub from: Option<ExprId>,
     pub to: Option<ExprId>,
+    pub over: Option<ExprId>,
+    pub step: Option<ExprId>,
 }

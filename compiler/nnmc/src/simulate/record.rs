@@ -1,28 +1,79 @@
 //! What a simulation keeps: spikes, and values at the times asked for.
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Place, Stmt, Var, VarElem, VarId};
+use ndarray::Axis;
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
-use nnm_syntax::ast::{ExprKind, ListItem, StmtKind};
+use nnm_runtime::array::Array;
+use nnm_syntax::ast::{Clause, ExprKind, ListItem, StmtKind};
 use nnm_syntax::span::Span;
 
 use super::build::Duration;
-use super::{Build, STEP, Simulation, read_slot};
+use super::{Build, STEP, Simulation};
+use crate::failure::Noted;
 use crate::hir::clause;
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, Value};
 
-/// A value kept every so many steps.
+/// A value kept every so many steps, or a summary of such values that keeps none of them.
 #[derive(Clone, Debug)]
 pub struct Record {
     pub key: Vec<String>,
     pub var: VarId,
-    pub value: nnm_graph::ir::NodeId,
+    pub value: NodeId,
     pub unit: Unit,
-    pub every: i64,
-    pub samples: i64,
+    pub when: When,
+    pub kept: Kept,
 }
+
+/// The steps at whose start a value is taken: `first`, `first + every`, … up to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct When {
+    pub first: i64,
+    pub last: i64,
+    pub every: i64,
+    /// The end of the simulation is taken too, where the period does not meet it.
+    pub at_end: bool,
+}
+
+impl When {
+    pub fn samples(self) -> i64 {
+        let span = self.last - self.first;
+        match (span < 0, self.at_end) {
+            (true, _) => 0,
+            (false, true) => (span + self.every - 1) / self.every + 1,
+            (false, false) => span / self.every + 1,
+        }
+    }
+}
+
+/// What becomes of the values of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of them, along a leading axis of time.
+    Series,
+    /// Their sum, of which the mean is made afterwards.
+    Sum,
+    Mean,
+    Max,
+    Min,
+    Last,
+    /// Running mean and sum of squared distances from it (Welford): two rows.
+    Var,
+    Std,
+}
+
+/// The functions of a series that `record` also computes on the way, without keeping the series.
+const SUMMARIES: [(&str, Kept); 7] = [
+    ("mean_t", Kept::Mean),
+    ("sum_t", Kept::Sum),
+    ("max_t", Kept::Max),
+    ("min_t", Kept::Min),
+    ("last", Kept::Last),
+    ("var_t", Kept::Var),
+    ("std_t", Kept::Std),
+];
 
 /// What was recorded, by the names under which the run shows it.
 pub type Recorded = IndexMap<String, Value>;
@@ -34,75 +85,163 @@ impl Session<'_> {
             if word.text != "record" {
                 continue;
             }
-            let every = self.record_every(sim.scope, clauses, duration)?;
+            let when = self.record_when(b, sim.scope, clauses, duration)?;
             for item in items {
-                self.record_item(b, sim.scope, item, every, duration, stmt.span)?;
+                self.record_item(b, sim.scope, item, when, stmt.span)?;
             }
         }
         Some(())
     }
 
-    fn record_every(&mut self, scope: ScopeId, clauses: &[nnm_syntax::ast::Clause], duration: Duration) -> Option<i64> {
-        let Some(e) = clause(clauses, "every") else { return Some(1) };
-        let num = self.known(scope, e, "`every`")?;
+    /// `every 1 ms from 100 ms to 200 ms`: of absolute time, `to` not included; the whole simulation without them.
+    fn record_when(&mut self, b: &Build, scope: ScopeId, clauses: &[Clause], d: Duration) -> Option<When> {
+        let every = self.record_steps(scope, clauses, "every", d)?.unwrap_or(1).max(1);
+        let (start, end) = (b.start, b.start + d.steps);
+        let (from, to) = (self.record_steps(scope, clauses, "from", d)?, self.record_steps(scope, clauses, "to", d)?);
+        if let (Some(a), Some(b), Some(e)) = (from, to, clause(clauses, "to"))
+            && b <= a
+        {
+            let span = self.expr_span(scope, e);
+            self.error("E0566", span, "this window ends before it begins, so nothing is recorded");
+            return None;
+        }
+        let first = from.unwrap_or(start).max(start);
+        let to = to.filter(|to| *to <= end);
+        Some(When { first, last: to.map_or(end, |to| to - 1), every, at_end: to.is_none() })
+    }
+
+    fn record_steps(&mut self, scope: ScopeId, clauses: &[Clause], word: &str, d: Duration) -> Option<Option<i64>> {
+        let Some(e) = clause(clauses, word) else { return Some(None) };
+        let num = self.known(scope, e, &format!("`{word}`"))?;
         let x = num.as_f64()?;
         let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
         if !num.unit.is_real() && !num.unit.fits(&ms) {
             let span = self.expr_span(scope, e);
-            self.error("E0309", span, format!("`every` is a time or a number of steps, not {}", num.unit.describe()));
+            self.error("E0309", span, format!("`{word}` is a time or a number of steps, not {}", num.unit.describe()));
             return None;
         }
-        let steps = if num.unit.is_real() { x } else { x / duration.dt };
-        let rounded = steps.round().max(1.0);
+        let steps = if num.unit.is_real() { x } else { x / d.dt };
+        let rounded = steps.round();
         if (steps - rounded).abs() > 1e-6 {
             let span = self.expr_span(scope, e);
-            let message = format!("this is no whole number of steps of {} ms: it is rounded", duration.dt * 1e3);
+            let message = format!("this is no whole number of steps of {} ms: it is rounded", d.dt * 1e3);
             self.report(nnm_syntax::diag::Diagnostic::warning("W0001", span, message));
         }
-        Some(rounded as i64)
+        Some(Some(rounded as i64))
     }
 
-    fn record_item(
-        &mut self,
-        b: &mut Build,
-        scope: ScopeId,
-        item: &ListItem,
-        every: i64,
-        d: Duration,
-        span: Span,
-    ) -> Option<()> {
+    fn record_item(&mut self, b: &mut Build, scope: ScopeId, item: &ListItem, when: When, span: Span) -> Option<()> {
         let (_, expr) = self.bare_expr(scope, item.expr);
         if let ExprKind::Field { base, name } = &expr.kind
             && name.text == "spikes"
             && let Value::Population(p) = self.eval(scope, *base)
         {
-            if !self.net(b.net).populations[p.index].spiking {
-                let who = self.net(b.net).populations[p.index].name.clone();
-                self.error("E0507", name.span, format!("`{who}` has no spikes: its neuron has no `spike when`"));
-                return None;
-            }
-            self.log_spikes(b, p.index);
+            self.need_spikes(b, p.index, name.span)?;
+            self.log_spikes(b, p.index, (when.first, when.last));
             return Some(());
         }
-        let inner = self.inner(scope);
-        self.bind_time(inner);
-        let value = self.operand(inner, item.expr)?;
         let key = match &item.alias {
             Some(alias) => vec![alias.text.clone()],
             None => self.record_key(scope, item.expr, span)?,
         };
+        let inner = self.inner(scope);
+        self.bind_time(inner);
+        if let Some((kept, value)) = self.summarized(b, inner, &expr.kind)? {
+            // A spike counts once, at the time that it is stamped with: not again where the next piece begins.
+            let counts = matches!(kept, Kept::Sum) && when.first == b.start && is_count(self, scope, &expr.kind);
+            let when = if counts { When { first: when.first + 1, ..when } } else { when };
+            return self.add_summary(b, key, kept, when, value);
+        }
+        let value = self.operand(inner, item.expr)?;
         let node = self.lift(&value.num);
-        let shape = self.graph.shape(node).to_vec();
-        let samples = (d.steps + every - 1) / every + 1;
         let var = self.graph.add_var(Var {
             name: format!("record {}", key.join(".")),
             elem: VarElem::Real,
-            shape,
+            shape: self.graph.shape(node).to_vec(),
             batched: false,
-            times: Some(samples as usize),
+            times: Some(when.samples().max(1) as usize),
         });
-        b.records.push(Record { key, var, value: node, unit: value.num.unit, every, samples });
+        b.records.push(Record { key, var, value: node, unit: value.num.unit, when, kept: Kept::Series });
         Some(())
+    }
+
+    fn need_spikes(&mut self, b: &Build, population: usize, span: Span) -> Option<()> {
+        let p = &self.net(b.net).populations[population];
+        if p.spiking {
+            return Some(());
+        }
+        let message = format!("`{}` has no spikes: its neuron has no `spike when`", p.name);
+        self.error("E0507", span, message);
+        None
+    }
+
+    /// `record mean_t(net.E.v) as m`, `record count(net.E.spikes) as n`: how, and the value of each step.
+    fn summarized(&mut self, b: &Build, scope: ScopeId, expr: &ExprKind) -> Option<Option<(Kept, Num)>> {
+        let ExprKind::Call { callee, args, .. } = expr else { return Some(None) };
+        let ([arg], ExprKind::Name(name)) = (args.as_slice(), self.bare_expr(scope, *callee).1.kind) else {
+            return Some(None);
+        };
+        let inside = arg.value.expr();
+        if name == "count" {
+            let (_, counted) = self.bare_expr(scope, inside);
+            let of = match &counted.kind {
+                ExprKind::Field { base, name } if name.text == "spikes" => *base,
+                _ => inside,
+            };
+            let Value::Population(p) = self.eval(scope, of) else { return Some(None) };
+            self.need_spikes(b, p.index, counted.span)?;
+            let flags = self.spike_flags(b.frame, p.index);
+            let flags = match p.cells {
+                Some((from, to)) => self.cells_of(&flags, from, to, counted.span),
+                None => flags,
+            };
+            return Some(Some((Kept::Sum, flags)));
+        }
+        let Some((_, kept)) = SUMMARIES.iter().find(|(n, _)| *n == name) else { return Some(None) };
+        Some(Some((*kept, self.operand(scope, inside)?.num)))
+    }
+
+    fn add_summary(&mut self, b: &mut Build, key: Vec<String>, kept: Kept, when: When, value: Num) -> Option<()> {
+        let x = self.lift(&value);
+        let mut shape = self.graph.shape(x).to_vec();
+        let (unit, first) = match kept {
+            Kept::Max => (value.unit.clone(), f64::NEG_INFINITY),
+            Kept::Min => (value.unit.clone(), f64::INFINITY),
+            Kept::Var => (value.unit.times(&value.unit), 0.0),
+            _ => (value.unit.clone(), 0.0),
+        };
+        if matches!(kept, Kept::Var | Kept::Std) {
+            shape.insert(0, 2);
+        }
+        let size = shape.iter().product();
+        let (var, so_far) = self.work(&format!("record {}", key.join(".")), value.unit.clone(), &shape);
+        b.tables.push((var, vec![first; size]));
+        let old = self.lift(&so_far);
+        let next = match kept {
+            Kept::Series | Kept::Last => x,
+            Kept::Sum | Kept::Mean => self.graph.binary(Binary::Add, old, x).noted(self)?,
+            Kept::Max => self.graph.binary(Binary::Max, old, x).noted(self)?,
+            Kept::Min => self.graph.binary(Binary::Min, old, x).noted(self)?,
+            Kept::Var | Kept::Std => self.welford(old, x, when).noted(self)?,
+        };
+        b.records.push(Record { key, var, value: next, unit, when, kept });
+        Some(())
+    }
+
+    /// One more value in running mean and sum of squared distances.
+    fn welford(&mut self, old: NodeId, x: NodeId, when: When) -> Result<NodeId, nnm_graph::ShapeError> {
+        let number = self.graph.count(taken_before(when));
+        let g = &mut self.graph;
+        let one = g.constant(1.0);
+        let number = g.binary(Binary::Add, number, one)?;
+        let (mean, squares) = (g.at(old, 0, 0)?, g.at(old, 0, 1)?);
+        let before = g.binary(Binary::Sub, x, mean)?;
+        let share = g.binary(Binary::Div, before, number)?;
+        let mean = g.binary(Binary::Add, mean, share)?;
+        let after = g.binary(Binary::Sub, x, mean)?;
+        let square = g.binary(Binary::Mul, before, after)?;
+        let squares = g.binary(Binary::Add, squares, square)?;
+        g.stack(0, &[mean, squares])
     }
 
     /// The name under which a run shows what was recorded: `net.E.v` is `run.E.v`.
@@ -128,27 +267,31 @@ impl Session<'_> {
         Some(key)
     }
 
-    /// The statements that keep the values of the step's start.
-    pub fn record_statements(&mut self, b: &Build) -> Vec<Stmt> {
-        let mut by_period: IndexMap<i64, Vec<Assign>> = IndexMap::new();
-        for record in &b.records {
-            let since = Int::Sub(Box::new(Int::Loop(STEP)), Box::new(read_slot("start")));
-            // The last sample is that of the end, whether or not the period divides the duration.
-            let rounded = Int::Add(Box::new(since), Box::new(Int::Const(record.every - 1)));
-            let place = Int::Div(Box::new(rounded), Box::new(Int::Const(record.every)));
-            let assign = Assign { to: record.var, place: Place::Time(place), add: false, value: record.value };
-            by_period.entry(record.every).or_default().push(assign);
+    /// The statements that keep the values of the step's start; `at_end`, those of the simulation's end.
+    pub fn record_statements(&mut self, b: &Build, end: i64, at_end: bool) -> Vec<Stmt> {
+        let mut by_period: IndexMap<When, Vec<Assign>> = IndexMap::new();
+        for record in b.records.iter().filter(|r| !at_end || r.when.last >= end) {
+            let place = match record.kept {
+                Kept::Series => Place::Time(taken_before(record.when)),
+                _ => Place::Whole,
+            };
+            let assign = Assign { to: record.var, place, add: false, value: record.value };
+            by_period.entry(record.when).or_default().push(assign);
         }
         let mut out = vec![];
-        for (every, assigns) in by_period {
-            let stage = Stmt::Stage { about: "record".into(), assigns };
-            if every == 1 {
-                out.push(stage);
-                continue;
+        for (when, assigns) in by_period {
+            let mut body = vec![Stmt::Stage { about: "record".into(), assigns }];
+            if when.every > 1 && !(at_end && when.at_end) {
+                let phase = Int::Rem(Box::new(since(when)), Box::new(Int::Const(when.every)));
+                body = vec![Stmt::IfEqual { a: phase, b: Int::Const(0), body }];
             }
-            let since = Int::Sub(Box::new(Int::Loop(STEP)), Box::new(read_slot("start")));
-            let phase = Int::Rem(Box::new(since), Box::new(Int::Const(every)));
-            out.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: vec![stage] });
+            if when.first > b.start {
+                body = vec![Stmt::IfLess { a: Int::Const(when.first - 1), b: Int::Loop(STEP), body }];
+            }
+            if when.last < end {
+                body = vec![Stmt::IfLess { a: Int::Loop(STEP), b: Int::Const(when.last + 1), body }];
+            }
+            out.extend(body);
         }
         out
     }
@@ -190,5 +333,38 @@ impl Session<'_> {
             Owner::Net(id) => *id,
             Owner::Frame(f) => self.frame(*f).net,
         }
+    }
+}
+
+fn since(when: When) -> Int {
+    Int::Sub(Box::new(Int::Loop(STEP)), Box::new(Int::Const(when.first)))
+}
+
+/// How many values were taken before this step's. The last may come before its period is over.
+fn taken_before(when: When) -> Int {
+    if when.every == 1 {
+        return since(when);
+    }
+    let rounded = Int::Add(Box::new(since(when)), Box::new(Int::Const(when.every - 1)));
+    Int::Div(Box::new(rounded), Box::new(Int::Const(when.every)))
+}
+
+fn is_count(s: &Session, scope: ScopeId, expr: &ExprKind) -> bool {
+    match expr {
+        ExprKind::Call { callee, .. } => {
+            matches!(s.bare_expr(scope, *callee).1.kind, ExprKind::Name(n) if n == "count")
+        }
+        _ => false,
+    }
+}
+
+/// What a summary's storage says once the simulation is over.
+pub fn summary_value(record: &Record, stored: Array) -> Array {
+    let taken = record.when.samples().max(1) as f64;
+    match record.kept {
+        Kept::Mean => stored / taken,
+        Kept::Var => stored.index_axis(Axis(0), 1).mapv(|v| v / taken).into_shared(),
+        Kept::Std => stored.index_axis(Axis(0), 1).mapv(|v| (v / taken).sqrt()).into_shared(),
+        Kept::Series | Kept::Sum | Kept::Max | Kept::Min | Kept::Last => stored,
     }
 }

@@ -7,6 +7,7 @@ use nnm_runtime::abi::status;
 use nnm_syntax::diag::Diagnostic;
 
 use super::build::Duration;
+use super::record::{Kept, Record, summary_value};
 use super::{Build, Recorded, SLOTS, Simulation};
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
@@ -26,7 +27,7 @@ impl Session<'_> {
         let built = self.build_simulation(sim, duration);
         let result = match built {
             Some(b) if self.error_count() == errors => {
-                let body = self.simulation_body(&b);
+                let body = self.simulation_body(&b, duration);
                 let program = self.graph_program(sim, body);
                 self.run_built(sim, duration, b, program)
             }
@@ -342,8 +343,11 @@ impl Session<'_> {
     fn recorded_unknown(&mut self, b: &Build) -> Value {
         let mut out = Recorded::new();
         for record in &b.records {
-            let mut shape = vec![record.samples as usize];
-            shape.extend(self.graph.shape(record.value).to_vec());
+            let shape = match record.kept {
+                Kept::Series => [&[record.when.samples() as usize], self.graph.shape(record.value)].concat(),
+                Kept::Var | Kept::Std => self.graph.shape(record.value)[1..].to_vec(),
+                _ => self.graph.shape(record.value).to_vec(),
+            };
             let outer = std::mem::take(&mut self.graph);
             let num = self.unknown_shape(record.unit.clone(), &shape);
             self.graph = outer;
@@ -361,17 +365,18 @@ impl Session<'_> {
 
     fn recorded(&mut self, engine: &Engine, b: &Build, logs: Vec<(Vec<u32>, Vec<u32>)>, from: f64, to: f64) -> Value {
         let mut out = Recorded::new();
-        let steps = engine.slot("to") - b.start;
         for record in &b.records {
-            let array = engine.read_times(record.var, record.samples as usize);
-            let times: Vec<f64> =
-                (0..record.samples).map(|k| (b.start + (k * record.every).min(steps)) as f64 * b.dt).collect();
-            let num = Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) };
+            let num = recorded_value(engine, record, b.dt);
             Self::put(&mut out, &record.key, Value::Num(num));
         }
         for (log, (cells, steps)) in b.logs.iter().zip(logs) {
             let p = &self.net(b.net).populations[log.population];
-            let times = steps.iter().map(|s| f64::from(*s) * b.dt).collect();
+            let (first, last) = log.window;
+            let inside = |s: u32| (first..=last).contains(&i64::from(s));
+            let kept: Vec<(u32, u32)> = cells.into_iter().zip(steps).filter(|(_, s)| inside(*s)).collect();
+            let times = kept.iter().map(|(_, s)| f64::from(*s) * b.dt).collect();
+            let cells = kept.iter().map(|(c, _)| *c).collect();
+            let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
             let spikes = Spikes { name: p.name.clone(), cells, times, n: p.size(), from, to };
             let key = [p.name.clone(), "spikes".to_string()];
             Self::put(&mut out, &key, Value::Spikes(spikes.into()));
@@ -385,6 +390,18 @@ impl Session<'_> {
             EngineError::Bug(message) => Failure::bug(message),
         }
     }
+}
+
+/// A series with its instants, or a summary.
+fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
+    let when = record.when;
+    if record.kept != Kept::Series {
+        return Num::array(record.unit.clone(), summary_value(record, engine.read_array(record.var)));
+    }
+    let array = engine.read_times(record.var, when.samples() as usize);
+    let at = |k: i64| (when.first + k * when.every).min(when.last) as f64 * dt;
+    let times: Vec<f64> = (0..when.samples()).map(at).collect();
+    Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) }
 }
 
 fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {

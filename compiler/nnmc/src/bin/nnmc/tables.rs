@@ -99,7 +99,7 @@ pub fn cell(value: &Value, unicode: bool) -> String {
 /// One number; a series as a small curve with its ends; anything else in summary.
 fn number(num: &Num, unicode: bool) -> String {
     let Some(array) = num.as_const() else { return table::summary(num) };
-    if array.ndim() != 1 || array.len() <= 4 {
+    if array.ndim() != 1 || array.len() <= 10 {
         return table::summary(num);
     }
     let shown = num.unit.shown();

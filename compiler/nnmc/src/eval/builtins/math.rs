@@ -1,9 +1,11 @@
 //! Element-wise functions.
 
-use nnm_graph::ir::{Binary, Unary};
+use nnm_graph::ir::{Binary, Reduce, Unary};
+use nnm_syntax::ast::BinaryOp;
 
 use super::{Builtin, done};
 use crate::eval::Call;
+use crate::eval::operators::Operand;
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Value};
@@ -25,7 +27,12 @@ macro_rules! plain {
           Builtin { name: "clamp", about: "`clamp(x, a, b)`: x, held between a and b", run: clamp },
           Builtin { name: "pow", about: "`pow(x, y)`: x^y", run: pow },
           Builtin { name: "atan2", about: "`atan2(y, x)`: the angle of the point (x, y), in rad", run: atan2 },
-          Builtin { name: "mod", about: "`mod(a, b)`: a - b * floor(a / b)", run: modulo },
+          Builtin {
+        name: "distance",
+        about: "`distance(a, b)` between points, the last axis their components; `period = L` (or one for each component): on a torus",
+        run: distance,
+    },
+    Builtin { name: "mod", about: "`mod(a, b)`: a - b * floor(a / b)", run: modulo },
           Builtin { name: "angle_difference", about: "`angle_difference(a, b)`: a - b, wrapped to (-180 deg, 180 deg]", run: angle_difference },
         ]
     };
@@ -154,4 +161,27 @@ fn angle_difference(s: &mut Session, call: &Call) -> Value {
 
 pub fn angle_unit() -> Unit {
     Unit::parse("deg").unwrap_or(Unit::REAL)
+}
+
+/// The length of `a - b` along the last axis, components taken the short way around where there is a period.
+fn distance(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
+        let mut d = s.eval_binary(BinaryOp::Sub, a, b, call.span)?;
+        if call.named("period").is_some() {
+            let period = s.num_arg(call, usize::MAX, "period")?;
+            let turns =
+                s.eval_binary(BinaryOp::Div, Operand { num: d.clone(), span: call.span }, period.clone(), call.span)?;
+            s.plain(&Operand { num: turns.clone(), span: period.span }, "distance")?;
+            let whole = s.unary(Unary::Round, &turns, Unit::REAL, call.span);
+            let around = s.mul(&whole, &period.num, call.span);
+            d = s.binary(Binary::Sub, &d, &around, d.unit.clone(), call.span);
+        }
+        let square = s.mul(&d, &d, call.span);
+        let sum = s.apply(call.span, square.unit.clone(), &[&square], |g, n| match g.shape(n[0]).len() {
+            0 => Ok(n[0]),
+            axes => g.reduce(Reduce::Sum, n[0], &[axes - 1]),
+        });
+        Some(s.unary(Unary::Sqrt, &sum, d.unit, call.span))
+    })())
 }

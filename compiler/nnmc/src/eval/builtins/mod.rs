@@ -1,5 +1,6 @@
 //! The functions that every file sees without `use`, by family; each is one row: name, what it is, how it acts.
 
+mod activity;
 mod data;
 mod learning;
 mod math;
@@ -31,12 +32,13 @@ impl std::fmt::Debug for Builtin {
     }
 }
 
-const FAMILIES: [&[Builtin]; 8] = [
+const FAMILIES: [&[Builtin]; 9] = [
     math::FUNCTIONS,
     reduce::FUNCTIONS,
     tensors::FUNCTIONS,
     random::FUNCTIONS,
     spikes::FUNCTIONS,
+    activity::FUNCTIONS,
     time::FUNCTIONS,
     data::FUNCTIONS,
     learning::FUNCTIONS,

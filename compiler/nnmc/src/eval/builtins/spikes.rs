@@ -5,6 +5,7 @@ use nnm_graph::ir::Binary;
 
 use super::time::seconds;
 use super::{Builtin, done};
+use crate::analysis;
 use crate::eval::Call;
 use crate::samples::OverTime;
 use crate::session::{Mode, Session};
@@ -34,10 +35,14 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`population_vector(r, at = t)`: direction and length of the activity of cells on a ring",
         run: population_vector,
     },
-    Builtin { name: "spike_times", about: "`spike_times(run.E)`: all spike times in order", run: spike_times },
+    Builtin {
+        name: "spike_times",
+        about: "`spike_times(run.E, cell = k, from =, to =)`: all spike times in order, or those of one cell",
+        run: spike_times,
+    },
 ];
 
-fn hertz() -> Unit {
+pub fn hertz() -> Unit {
     Unit::parse("Hz").unwrap_or(Unit::of(FREQUENCY))
 }
 
@@ -53,12 +58,25 @@ pub fn spikes_of(value: &Value) -> Option<std::rc::Rc<Spikes>> {
     }
 }
 
-enum Train {
+pub enum Train {
     Known(std::rc::Rc<Spikes>, f64, f64),
     Other(Value),
 }
 
-fn train(s: &mut Session, call: &Call) -> Option<Train> {
+/// What functions of activity may be told by name.
+const OPTIONS: [&str; 12] = ["spikes", "x", "r", "from", "to", "at", "cell", "bin", "window", "gap", "least", "width"];
+
+/// Reports named arguments that no function of activity has.
+pub fn known_options(s: &mut Session, call: &Call) {
+    let unknown: Vec<_> = call.named_args().filter(|(n, ..)| !OPTIONS.contains(n) && *n != "f").collect();
+    let unknown: Vec<(String, _)> = unknown.into_iter().map(|(n, span, _)| (n.to_string(), span)).collect();
+    for (name, span) in unknown {
+        s.no_parameter(&call.name, &name, span, &OPTIONS.map(String::from));
+    }
+}
+
+pub fn train(s: &mut Session, call: &Call) -> Option<Train> {
+    known_options(s, call);
     let value = s.arg(call, 0, "spikes")?;
     if matches!(value, Value::Missing) {
         return None;
@@ -67,13 +85,17 @@ fn train(s: &mut Session, call: &Call) -> Option<Train> {
         Some(spikes) => {
             let from = seconds(s, call, "from")?.unwrap_or(spikes.from);
             let to = seconds(s, call, "to")?.unwrap_or(spikes.to);
+            if to <= from && s.mode == Mode::Run {
+                s.error("E0566", call.span, format!("the window of `{}` ends before it begins", call.name));
+                return None;
+            }
             Some(Train::Known(spikes, from, to))
         }
         None => Some(Train::Other(value)),
     }
 }
 
-fn not_recorded(s: &mut Session, call: &Call) -> Value {
+pub fn not_recorded(s: &mut Session, call: &Call) -> Value {
     s.error(
         "E0441",
         call.span,
@@ -130,7 +152,7 @@ fn count(s: &mut Session, call: &Call) -> Value {
     }
 }
 
-fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
+pub fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
     let mut cells = vec![vec![]; spikes.n];
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
         if *time >= from
@@ -143,26 +165,12 @@ fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
     cells
 }
 
-fn moments(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let var = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
-    (mean, var)
-}
-
 fn cv_isi(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(..)) if s.mode == Mode::Check => Value::Num(Num::unknown(Unit::REAL)),
         Some(Train::Known(spikes, from, to)) => {
-            let mut out = vec![];
-            for times in by_cell(&spikes, from, to) {
-                let intervals: Vec<f64> = times.windows(2).map(|w| w[1] - w[0]).collect();
-                if intervals.len() >= 3 {
-                    let (mean, var) = moments(&intervals);
-                    out.push(var.sqrt() / mean);
-                }
-            }
+            let out = by_cell(&spikes, from, to).iter().filter_map(|times| analysis::cv(times)).collect();
             Value::Num(Num::array(Unit::REAL, vector(out)))
         }
         Some(Train::Other(_)) => not_recorded(s, call),
@@ -170,8 +178,7 @@ fn cv_isi(s: &mut Session, call: &Call) -> Value {
 }
 
 fn fano(s: &mut Session, call: &Call) -> Value {
-    let Some(width) = seconds(s, call, "window") else { return Value::Missing };
-    let width = width.unwrap_or(0.1);
+    let Some(width) = super::time::positive_seconds(s, call, "window", 0.1) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(spikes, from, to)) => {
@@ -184,7 +191,7 @@ fn fano(s: &mut Session, call: &Call) -> Value {
                         *c += 1.0;
                     }
                 }
-                let (mean, var) = moments(&counts);
+                let (mean, var) = analysis::moments(&counts);
                 if mean > 0.0 {
                     out.push(var / mean);
                 }
@@ -195,23 +202,28 @@ fn fano(s: &mut Session, call: &Call) -> Value {
     }
 }
 
+/// Spikes per time and cell in bins.
+pub fn population_rate(spikes: &Spikes, from: f64, to: f64, bin: f64) -> Vec<f64> {
+    let bins = ((to - from) / bin).round().max(1.0) as usize;
+    let mut rate = vec![0.0; bins];
+    for t in &spikes.times {
+        let k = ((t - from) / bin + 1e-9).floor();
+        if k >= 0.0
+            && let Some(r) = rate.get_mut(k as usize)
+        {
+            *r += 1.0 / (bin * spikes.n as f64);
+        }
+    }
+    rate
+}
+
 fn psth(s: &mut Session, call: &Call) -> Value {
-    let Some(bin) = seconds(s, call, "bin") else { return Value::Missing };
-    let bin = bin.unwrap_or(1e-3);
+    let Some(bin) = super::time::positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(spikes, from, to)) => {
-            let bins = ((to - from) / bin).round().max(1.0) as usize;
-            let mut rate = vec![0.0; bins];
-            for t in &spikes.times {
-                let k = ((t - from) / bin + 1e-9).floor();
-                if k >= 0.0
-                    && let Some(r) = rate.get_mut(k as usize)
-                {
-                    *r += 1.0 / (bin * spikes.n as f64);
-                }
-            }
-            let times: Vec<f64> = (0..bins).map(|k| from + k as f64 * bin).collect();
+            let rate = population_rate(&spikes, from, to, bin);
+            let times: Vec<f64> = (0..rate.len()).map(|k| from + k as f64 * bin).collect();
             let num = Num::array(hertz(), vector(rate));
             Value::Num(Num { times: Some(times.into()), ..num })
         }
@@ -219,12 +231,29 @@ fn psth(s: &mut Session, call: &Call) -> Value {
     }
 }
 
+/// `cell = k`, within the population.
+pub fn chosen_cell(s: &mut Session, call: &Call, spikes: &Spikes) -> Option<Option<i64>> {
+    let cell = s.optional_int(call, "cell", 0)?;
+    if let Some(k) = cell.filter(|k| *k as usize >= spikes.n) {
+        s.error("E0316", call.span, format!("the index {k} is outside of 0 .. {}", spikes.n));
+        return None;
+    }
+    Some(cell)
+}
+
 fn spike_times(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, ..)) => {
+        Some(Train::Known(spikes, from, to)) => {
             let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
-            Value::Num(Num::array(unit, vector(spikes.times.clone())))
+            let Some(cell) = chosen_cell(s, call, &spikes) else { return Value::Missing };
+            if s.mode == Mode::Check {
+                return Value::Num(Num::unknown(unit));
+            }
+            let inside = |t: &f64| *t >= from - 1e-12 && *t < to + 1e-12;
+            let all = spikes.times.iter().zip(&spikes.cells);
+            let chosen = all.filter(|(t, c)| inside(t) && cell.is_none_or(|k| k == i64::from(**c)));
+            Value::Num(Num::array(unit, vector(chosen.map(|(t, _)| *t).collect())))
         }
         Some(Train::Other(_)) => not_recorded(s, call),
     }

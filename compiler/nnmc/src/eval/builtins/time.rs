@@ -1,6 +1,6 @@
 //! Series: what becomes of a leading axis of time, whether it was recorded or is being computed step by step.
 
-use nnm_graph::ir::Reduce;
+use nnm_graph::ir::{Binary, Reduce, Unary};
 use nnm_syntax::span::Span;
 
 use super::{Builtin, done};
@@ -27,6 +27,21 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`max_t(x)`: the largest value over time of a series",
         run: |s, c| over_time(s, c, OverTime::Max),
     },
+    Builtin {
+        name: "min_t",
+        about: "`min_t(x)`: the smallest value over time of a recorded series",
+        run: |s, c| over_series(s, c, min_of),
+    },
+    Builtin {
+        name: "var_t",
+        about: "`var_t(x)`: the mean squared distance from the mean over time of a recorded series",
+        run: |s, c| over_series(s, c, |s, x, span| spread_of(s, x, span, false)),
+    },
+    Builtin {
+        name: "std_t",
+        about: "`std_t(x)`: the square root of `var_t`",
+        run: |s, c| over_series(s, c, |s, x, span| spread_of(s, x, span, true)),
+    },
     Builtin { name: "last", about: "`last(x)`: a series' last value", run: |s, c| over_time(s, c, OverTime::Last) },
     Builtin { name: "window", about: "`window(x, from = a, to = b)`: the part of a series in [a, b)", run: window },
 ];
@@ -40,6 +55,38 @@ fn over_time(s: &mut Session, call: &Call, how: OverTime) -> Value {
         let x = windowed(s, call, x)?;
         Some(reduce_series(s, &x, how, call.span))
     })())
+}
+
+/// Reductions of what was recorded only: a presentation does not keep its steps.
+fn over_series(s: &mut Session, call: &Call, f: fn(&mut Session, &Operand, Span) -> Num) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        if x.num.stepwise {
+            let message = format!(
+                "`{}` takes a recorded series; of a presentation there are `mean_t`, `sum_t`, `max_t`, `last`",
+                call.name
+            );
+            s.error("E0447", x.span, message);
+            return None;
+        }
+        let x = windowed(s, call, x)?;
+        Some(f(s, &x, call.span))
+    })())
+}
+
+fn min_of(s: &mut Session, x: &Operand, span: Span) -> Num {
+    s.apply(span, x.num.unit.clone(), &[&x.num], |g, n| match g.shape(n[0]).is_empty() {
+        true => Ok(n[0]),
+        false => g.reduce(Reduce::Min, n[0], &[0]),
+    })
+}
+
+fn spread_of(s: &mut Session, x: &Operand, span: Span, root: bool) -> Num {
+    let mean = reduce_series(s, x, OverTime::Mean, span);
+    let away = s.binary(Binary::Sub, &x.num, &mean, x.num.unit.clone(), span);
+    let square = s.mul(&away, &away, span);
+    let variance = reduce_series(s, &Operand { num: square, span }, OverTime::Mean, span);
+    if root { s.unary(Unary::Sqrt, &variance, x.num.unit.clone(), span) } else { variance }
 }
 
 fn reduce_series(s: &mut Session, x: &Operand, how: OverTime, span: Span) -> Num {
@@ -61,6 +108,16 @@ pub fn seconds(s: &mut Session, call: &Call, name: &str) -> Option<Option<f64>> 
     let Some(id) = call.named(name) else { return Some(None) };
     let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
     s.known_quantity(call.scope, id, &format!("`{name}`"), &unit).map(Some)
+}
+
+/// As [`seconds`] with a default: a time above 0.
+pub fn positive_seconds(s: &mut Session, call: &Call, name: &str, default: f64) -> Option<f64> {
+    let value = seconds(s, call, name)?.unwrap_or(default);
+    if value > 0.0 {
+        return Some(value);
+    }
+    s.error("E0446", call.span, format!("`{name}` of `{}` is a time above 0", call.name));
+    None
 }
 
 /// The part of a series that `from =`, `to =` or `at =` asks for.
@@ -92,6 +149,12 @@ fn window(s: &mut Session, call: &Call) -> Value {
 }
 
 impl Session<'_> {
+    /// What a call's `from =` and `to =` ask for, in seconds; without them, all of time.
+    pub fn call_window(&mut self, call: &Call) -> Option<(f64, f64)> {
+        let (from, to) = (seconds(self, call, "from")?, seconds(self, call, "to")?);
+        Some((from.unwrap_or(f64::NEG_INFINITY), to.unwrap_or(f64::INFINITY)))
+    }
+
     /// The part of a series that a call's `from =` and `to =` ask for.
     pub fn windowed_series(&mut self, call: &Call, x: Operand) -> Option<Operand> {
         windowed(self, call, x)
