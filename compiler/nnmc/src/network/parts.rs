@@ -5,7 +5,7 @@ use nnm_syntax::span::Span;
 
 use super::{FrameId, NetId};
 use crate::eval::operators::Operand;
-use crate::session::Session;
+use crate::session::{ScopeId, Session, Slot};
 use crate::value::Value;
 
 impl Session<'_> {
@@ -113,6 +113,19 @@ impl Session<'_> {
         runs.iter().rev().find(|r| self.frame(**r).net == id).copied()
     }
 
+    /// Whether a name is being evaluated.
+    fn is_busy(&self, scope: ScopeId, name: &str) -> bool {
+        let mut at = Some(scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            if let Some(slot) = scope.names.get(name) {
+                return matches!(slot, Slot::Busy);
+            }
+            at = scope.parent;
+        }
+        false
+    }
+
     /// Evaluates what uses a part in the network that it belongs to.
     fn reach_part(&mut self, frame: FrameId) {
         let Some(owner) = self.frame(frame).owner else { return };
@@ -134,7 +147,8 @@ impl Session<'_> {
             crate::eval::names_in(&s.modules.get(s.module_of(s.net(id).scope)).file, e).contains(&name)
         };
         for (let_name, span, e) in named {
-            if uses(self, e) {
+            // What asks for the part is not what runs it.
+            if uses(self, e) && !self.is_busy(scope, &let_name) {
                 self.local(scope, &let_name, span);
             }
         }

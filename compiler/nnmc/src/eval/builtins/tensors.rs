@@ -205,6 +205,14 @@ fn split(s: &mut Session, call: &Call) -> Value {
             s.error("E0301", x.span, "`split` takes [T, d]: one row a position");
             return None;
         }
+        let last = s.shape(&x.num).and_then(|shape| shape.last().copied());
+        if let Some(d) = last.filter(|d| heads == 0 || !d.is_multiple_of(heads)) {
+            let message = format!("{d} elements of a position do not part into {heads} heads of one size");
+            let d = nnm_syntax::diag::Diagnostic::error("E0301", call.span, message)
+                .help("choose a width that the number of heads divides");
+            s.report(d);
+            return None;
+        }
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
             let shape = g.shape(n[0]).to_vec();
             let (before, last) = shape.split_at(shape.len() - 2);
