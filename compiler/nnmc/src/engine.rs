@@ -119,8 +119,20 @@ impl Engine {
         let start = self.start(var, copy);
         let buffer = self.buffer(var);
         let elem = self.lowered.kernel.buffers[buffer].elem;
-        let values = if values.is_empty() { &[0.0] } else { values };
-        fill(&mut self.memory[buffer], elem, start, size, values.iter().copied().cycle().take(size));
+        let memory = &mut self.memory[buffer];
+        match values {
+            [] => fill(memory, elem, start, size, std::iter::repeat_n(0.0, size)),
+            _ if values.len() >= size => fill(memory, elem, start, size, values[..size].iter().copied()),
+            _ => fill(memory, elem, start, size, values.iter().copied().cycle().take(size)),
+        }
+    }
+
+    /// Fills a var with an array.
+    pub fn write_array(&mut self, var: VarId, array: &Array) {
+        match array.as_slice() {
+            Some(values) => self.write(var, 0, values),
+            None => self.write(var, 0, &array.iter().copied().collect::<Vec<_>>()),
+        }
     }
 
     pub fn write_index(&mut self, var: VarId, values: &[u32]) {

@@ -179,14 +179,14 @@ impl Session<'_> {
             if let (Some((id, local)), Role::Weight) = (&leaf.home, leaf.role)
                 && let Some(array) = self.net(*id).store.get(local)
             {
-                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
+                engine.write_array(leaf.var, array);
             }
         }
         for field in &p.fields {
-            engine.write(field.data, 0, &field.values.iter().copied().collect::<Vec<_>>());
+            engine.write_array(field.data, &field.values);
         }
         for (var, array) in &p.tables {
-            engine.write(*var, 0, &array.iter().copied().collect::<Vec<_>>());
+            engine.write_array(*var, array);
         }
     }
 

@@ -188,8 +188,10 @@ fn idx(s: &mut Session, call: &Call) -> Value {
         rows = array.shape().first().copied().unwrap_or(0);
         let num = if array.ndim() == 3 {
             let shape = [array.shape()[0], 1, array.shape()[1], array.shape()[2]];
-            let values = array.iter().copied().collect();
-            Num::array(Unit::REAL, shaped(&shape, values))
+            match array.clone().into_shape_with_order(shape.to_vec()) {
+                Ok(images) => Num::array(Unit::REAL, images),
+                Err(_) => Num::array(Unit::REAL, shaped(&shape, array.iter().copied().collect())),
+            }
         } else {
             labelled(array)
         };

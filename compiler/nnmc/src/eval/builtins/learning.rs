@@ -39,6 +39,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         run: batch_var,
     },
     Builtin {
+        name: "map_mean",
+        about: "`map_mean(x)`: the mean over the places of each map of `[maps, height, width]`, in the shape of x",
+        run: map_mean,
+    },
+    Builtin {
         name: "receptive_field",
         about: "`receptive_field(net.c2)`: height and width of the part of the input that one cell sees",
         run: |s, c| s.receptive_field(c),
@@ -181,6 +186,21 @@ fn batch_var(s: &mut Session, call: &Call) -> Value {
             let less = g.binary(Binary::Max, less, one)?;
             let scale = g.binary(Binary::Div, n[1], less)?;
             g.binary(Binary::Mul, scale, n[0])
+        }))
+    })())
+}
+
+fn map_mean(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
+            let shape = g.shape(n[0]).to_vec();
+            let places: Vec<usize> = (1..shape.len()).collect();
+            let mean = g.mean(n[0], &places)?;
+            let mut one_each = vec![1; shape.len()];
+            one_each.iter_mut().zip(&shape).take(1).for_each(|(to, maps)| *to = *maps);
+            let mean = g.reshape(mean, &one_each)?;
+            g.broadcast_to(mean, &shape)
         }))
     })())
 }
