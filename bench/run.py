@@ -24,6 +24,7 @@ ROWS = [
     ("s1_cuba.nnm", "1 s", ["sim/s1_cuba_brian.py", "--backend", "cpp", "--t", "1.0"], "Brian2 C++"),
     ("t6_digits.nnm", None, ["train/t6_digits_jax.py", "--mode", "scan"], "JAX scan"),
     ("t2_cnn.nnm", None, ["train/t2_cnn_jax.py", "--mode", "scan"], "JAX scan"),
+    ("t3_lstm.nnm", None, ["train/t3_lstm_jax.py", "--mode", "scan"], "JAX scan"),
     ("t4_transformer.nnm", None, ["train/t4_transformer_jax.py", "--mode", "scan"], "JAX scan"),
     ("lif_cold.nnm", None, None, None),
 ]
