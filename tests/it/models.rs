@@ -9,7 +9,7 @@ use nnm_compiler::settings::Settings;
 use crate::support::{files_below, name, outcomes, read, root};
 
 /// The families of models, each with a test of its own.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "neurons",
     "synapses",
     "sources",
@@ -17,6 +17,7 @@ const FOLDERS: [&str; 12] = [
     "networks",
     "plasticity",
     "learning",
+    "credit",
     "perception",
     "memory",
     "attention",
@@ -86,6 +87,11 @@ fn rates() {
 #[test]
 fn plasticity() {
     hold("plasticity");
+}
+
+#[test]
+fn credit() {
+    hold("credit");
 }
 
 #[test]

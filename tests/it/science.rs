@@ -84,3 +84,39 @@ fn spike_reaches_its_target_after_delay_and_one_step() {
     assert_eq!(report(text, "early"), 0.0, "stamped 1.1 ms and 0.5 ms under way, it acts in the step from 1.6 ms");
     assert!((report(text, "late") - 1e-3).abs() < 1e-15);
 }
+
+/// How far the change that a rule makes to the first layer of a small network is from backpropagation's.
+fn distance_from_backprop(rule: &str, declared: &str) -> f64 {
+    let text = format!(
+        "use std.neurons.{{Tanh, Linear}}\nuse std.objectives.SquaredError\nuse std.rules.*\n{declared}\n\
+         architecture Net {{\n  input x: real[3]\n  population h: Tanh[4]\n  population k: Tanh[4]\n  population y: Linear[2]\n  \
+         connect x -> h: dense()\n  connect h -> k: dense()\n  connect k -> y: dense()\n}}\n\
+         experiment E {{\n  seed 2\n  precision f64\n  data d = table(x = [[1, -1, 0.5], [0.2, 0.4, -2]], z = [[1, 0], [-1, 2]])\n  \
+         let net = Net()\n  let a = update(net, Backprop(), SquaredError(net.y, z) on d)\n  \
+         let b = update(net, {rule}, SquaredError(net.y, z) on d)\n  report far = max(abs(a.x_h.w - b.x_h.w))\n}}\n"
+    );
+    report(&text, "far")
+}
+
+#[test]
+fn rules_that_are_backpropagation_are_so_to_the_last_bits() {
+    let own = "rule Own {\n  feedback transpose(w)\n  dw = post.error * pre.y\n}";
+    assert_eq!(distance_from_backprop("Own()", own), 0.0, "feedback through the own weights");
+    assert_eq!(distance_from_backprop("Minus()", "rule Minus {\n  dw = -gradient\n}"), 0.0, "the gradient itself");
+    let moment = distance_from_backprop("EProp()", "");
+    assert!(moment < 1e-15, "eligibilities of one moment: {moment}");
+    let fixed = distance_from_backprop("FixedPredictionCoding()", "");
+    assert!(fixed < 1e-14, "predictions of the forward pass: {fixed}");
+    // Other feedback, and predictions that move, are other rules.
+    for other in ["FeedbackAlignment()", "PredictiveCoding()"] {
+        assert!(distance_from_backprop(other, "") > 1e-3, "{other}");
+    }
+}
+
+#[test]
+fn a_nudge_that_vanishes_measures_the_gradient() {
+    let error =
+        |beta: &str| distance_from_backprop(&format!("EquilibriumPropagation(beta = {beta}, steps = 1500)"), "");
+    let order = (error("0.04") / error("0.02")).log2();
+    assert!((order - 2.0).abs() < 0.2, "order {order} instead of 2");
+}

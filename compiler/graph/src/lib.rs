@@ -22,4 +22,4 @@ pub use lower::{LowerError, Lowered, lower};
 pub use pass::{PASSES, Pass, optimise};
 pub use print::{dot, print};
 pub use verify::verify;
-pub use walk::{depends_on, free_vars, needed, substitute, substitute_all, substitute_reads};
+pub use walk::{depends_on, free_vars, needed, rewrite, substitute, substitute_all, substitute_reads};

@@ -68,6 +68,21 @@ pub fn substitute_reads(graph: &mut Graph, node: NodeId, map: &dyn Fn(VarId, &Pl
     })
 }
 
+/// The nodes built anew, arguments first: `exchange` sees each node and what was built for it, and gives what stands for it.
+pub fn rewrite(
+    graph: &mut Graph,
+    nodes: &[NodeId],
+    exchange: &mut dyn FnMut(&mut Graph, NodeId, NodeId) -> Built,
+) -> Result<Vec<NodeId>, ShapeError> {
+    let mut built: HashMap<NodeId, NodeId> = HashMap::new();
+    for id in needed(graph, nodes) {
+        let new = rebuilt(graph, id, &built)?;
+        let new = exchange(graph, id, new)?;
+        built.insert(id, new);
+    }
+    Ok(nodes.iter().map(|id| built.get(id).copied().unwrap_or(*id)).collect())
+}
+
 fn rebuilt(graph: &mut Graph, id: NodeId, built: &HashMap<NodeId, NodeId>) -> Built {
     let node = graph.node(id).clone();
     let args: Vec<NodeId> = node.args.iter().map(|a| built.get(a).copied().unwrap_or(*a)).collect();

@@ -32,6 +32,8 @@ pub struct Checked {
     pub sources: SourceMap,
     /// Solvers and placements chosen, for `explain --solvers`.
     pub solvers: Vec<String>,
+    /// Rules at work, for `explain --rules`.
+    pub rules: Vec<String>,
     /// Printed graphs, where the settings ask for them.
     pub dumps: Vec<(String, String)>,
     pub hir: String,
@@ -83,6 +85,7 @@ impl Parsed {
             warnings: diagnostics,
             sources: session.modules.sources,
             solvers: dedup(session.solvers),
+            rules: dedup(session.rules),
             dumps: session.dumps,
             hir,
         })

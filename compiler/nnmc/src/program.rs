@@ -88,6 +88,8 @@ pub struct Program {
     pub shifts: Vec<(VarId, NodeId)>,
     /// Where derivatives begin in the backward pass of a presentation: nodes of the step and what flows back to them.
     pub seeds: Option<Vec<(NodeId, NodeId)>>,
+    /// While an energy is looked at: free variables with the nodes at which they begin.
+    pub forward_of: Vec<(NodeId, NodeId)>,
     /// Statements for the step, in order.
     pub body: Vec<Stmt>,
 }
@@ -123,6 +125,7 @@ impl Program {
             reductions: vec![],
             pending_shifts: vec![],
             seeds: None,
+            forward_of: vec![],
             shifts: vec![],
             body: vec![],
         }

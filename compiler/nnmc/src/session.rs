@@ -76,6 +76,8 @@ pub struct Session<'a> {
     pub failure: Option<crate::failure::Failure>,
     /// Solvers and placements chosen, with their reasons.
     pub solvers: Vec<String>,
+    /// Rules at work in trainings: what they need and whom they reach.
+    pub rules: Vec<String>,
     /// Printed graphs and kernels, in the order in which they were made.
     pub dumps: Vec<(String, String)>,
     seen: BTreeSet<(&'static str, Span)>,
@@ -112,6 +114,7 @@ impl<'a> Session<'a> {
             settings: crate::settings::Settings::default(),
             failure: None,
             solvers: vec![],
+            rules: vec![],
             dumps: vec![],
             seen: BTreeSet::new(),
             diagnostics: vec![],

@@ -245,21 +245,22 @@ impl Build<'_> {
             StmtKind::Bound { value } => rule.bound = Some(*value),
             StmtKind::Bare { word, .. } if word.text == "normalize" => rule.normalize = true,
             StmtKind::List { word, items, clauses } if word.text == "settle" => {
-                rule.settle = items.first().and_then(|i| self.settle(stmt.span, i.expr, clauses));
+                rule.settles.extend(items.iter().filter_map(|i| self.settle(stmt.span, i, clauses)));
             }
             _ => return false,
         }
         true
     }
 
-    fn settle(&mut self, span: Span, target: ExprId, clauses: &[Clause]) -> Option<Settle> {
+    fn settle(&mut self, span: Span, item: &ast::ListItem, clauses: &[Clause]) -> Option<Settle> {
         let Some(energy) = clause(clauses, "minimizing") else {
             let message = "`settle` needs what it minimizes: `settle post.y minimizing ENERGY for N steps at RATE`";
             self.out.push(Diagnostic::error("E0214", span, message));
             return None;
         };
         let (steps, rate, by) = (clause(clauses, "for"), clause(clauses, "at"), clause(clauses, "by"));
-        Some(Settle { target, energy, steps, rate, by, span })
+        let (name, target) = (item.alias.clone(), item.expr);
+        Some(Settle { name, target, energy, steps, rate, by, span })
     }
 
     fn trace(

@@ -165,9 +165,10 @@ pub struct Trace {
     pub span: Span,
 }
 
-/// `settle post.y minimizing E for N steps at RATE`
+/// `settle post.y [as NAME] minimizing E for N steps at RATE`
 #[derive(Clone, Debug)]
 pub struct Settle {
+    pub name: Option<Name>,
     pub target: ExprId,
     pub energy: ExprId,
     pub steps: Option<ExprId>,
@@ -190,7 +191,7 @@ pub struct Rule {
     pub matrix_change: Option<Equation>,
     pub feedback: Option<(bool, ExprId, Span)>,
     pub perturbed: Vec<(Name, Vec<Stmt>)>,
-    pub settle: Option<Settle>,
+    pub settles: Vec<Settle>,
     pub bound: Option<ExprId>,
     pub normalize: bool,
 }
@@ -274,4 +275,25 @@ pub fn credit_reads(file: &ast::File, expr: ExprId) -> impl Iterator<Item = (Str
         stack.extend(crate::eval::children(&e.kind));
     }
     found.into_iter()
+}
+
+/// Whether an expression of a rule reads one of these, `gradient` or `post.signal`.
+pub fn reads_any(file: &ast::File, expr: ExprId, what: &[&str]) -> bool {
+    let mut stack = vec![expr];
+    while let Some(id) = stack.pop() {
+        let e = file.expr(id);
+        let found = match &e.kind {
+            ast::ExprKind::Name(n) => what.contains(&n.as_str()),
+            ast::ExprKind::Field { base, name } => match &file.expr(*base).kind {
+                ast::ExprKind::Name(end) => what.contains(&format!("{end}.{}", name.text).as_str()),
+                _ => false,
+            },
+            _ => false,
+        };
+        if found {
+            return true;
+        }
+        stack.extend(crate::eval::children(&e.kind));
+    }
+    false
 }

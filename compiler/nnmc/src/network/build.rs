@@ -764,6 +764,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
         clock: Clock::default(),
         given: vec![],
         with: None,
+        settles: vec![],
         span: kind.span,
     }
 }

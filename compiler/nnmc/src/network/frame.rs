@@ -110,9 +110,11 @@ impl Session<'_> {
         for input in &net.inputs {
             self.bind_lazy(scope, input.name.clone(), Lazy::Input { frame, name: input.name.clone() });
         }
-        for q in net.weights.iter().chain(&net.latents) {
-            let value = self.net_weight(id, &net.path, q);
-            self.bind(scope, q.name.clone(), Value::Num(value));
+        for (quantities, role) in [(&net.weights, Role::Weight), (&net.latents, Role::State)] {
+            for q in quantities {
+                let value = self.net_weight(id, &net.path, q, role);
+                self.bind(scope, q.name.clone(), Value::Num(value));
+            }
         }
         for (index, population) in net.populations.iter().enumerate() {
             let value = PopulationRef { owner: Owner::Frame(frame), index, cells: None };
@@ -153,23 +155,18 @@ impl Session<'_> {
         }
     }
 
-    fn net_weight(&mut self, id: NetId, path: &str, q: &Quantity) -> Num {
+    /// A weight of the architecture, or a latent of each sample.
+    fn net_weight(&mut self, id: NetId, path: &str, q: &Quantity, role: Role) -> Num {
         if let Some(num) = self.overridden(id, &q.name) {
             return num;
         }
         if q.open {
             return Num::unknown(q.unit.clone());
         }
+        let batched = role == Role::State && self.program.as_ref().is_some_and(|p| p.batched);
         let full = format!("{path}.{}", q.name);
         let home = Some((id, q.name.clone()));
-        self.leaf(NewLeaf {
-            path: &full,
-            role: Role::Weight,
-            unit: q.unit.clone(),
-            shape: &q.shape,
-            batched: false,
-            home,
-        })
+        self.leaf(NewLeaf { path: &full, role, unit: q.unit.clone(), shape: &q.shape, batched, home })
     }
 
     fn population_frame(&mut self, frame: FrameId, index: usize) -> PopulationFrame {

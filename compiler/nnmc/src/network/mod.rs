@@ -61,6 +61,8 @@ pub struct Network {
     pub given: Vec<Given>,
     /// In place of the stored weights, by their path inside the network: `net.with(params)`, of one program.
     pub with: Option<Rc<Params>>,
+    /// How its latents settled in the last training.
+    pub settles: Vec<crate::samples::Settling>,
     pub span: Span,
 }
 

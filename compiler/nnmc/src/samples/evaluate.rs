@@ -129,7 +129,7 @@ impl Session<'_> {
         };
         let mut body = match &states {
             Some((new, initial)) => self.presentation_stmts(p, new, initial),
-            None => vec![],
+            None => self.settled_as_trained(p)?,
         };
         let round = Int::Mul(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(copies as i64)));
         if num.stepwise {
@@ -160,6 +160,17 @@ impl Session<'_> {
         Some(Num { repr: Repr::Const(array), stepwise: false, ..num.clone() })
     }
 
+    /// Latents of the networks that are looked at settle as they did in their last training.
+    fn settled_as_trained(&mut self, p: &Presentation) -> Option<Vec<Stmt>> {
+        let nets: Vec<NetId> = self.program.as_ref()?.frames.keys().copied().collect();
+        let mut at = super::present::Timeline::default();
+        for id in nets {
+            let settles = self.net(id).settles.clone();
+            self.settle_latents(p, &settles, &mut at)?;
+        }
+        Some(at.after)
+    }
+
     pub fn samples_program(&mut self, name: &str, body: Vec<Stmt>, batch: usize) -> GraphProgram {
         GraphProgram {
             name: name.into(),
@@ -167,7 +178,7 @@ impl Session<'_> {
             graph: std::mem::take(&mut self.graph),
             batch,
             slots: SLOTS.iter().map(|s| s.to_string()).collect(),
-            loops: TIME.0 + 1,
+            loops: super::SETTLE.0 + 1,
             body,
         }
     }

@@ -116,6 +116,10 @@ impl Meeting {
     /// The sum of a formula over the samples and the pairs that share a weight, in the weights' shape.
     pub fn summed(&self, g: &mut Graph, formula: NodeId, weights: &[usize], count: NodeId) -> Built {
         match self {
+            Meeting::Windows(w) if w.is_of_weights(g, formula) => {
+                let sum = separate::batch_sum(g, formula, &w.matrix(), count)?;
+                g.reshape(sum, weights)
+            }
             Meeting::Windows(w) => w.summed(g, formula),
             _ => separate::batch_sum(g, formula, weights, count),
         }
@@ -127,6 +131,10 @@ impl Meeting {
             let sum = separate::batch_sum(g, formula, &[biases, 1], count)?;
             return g.reshape(sum, &[biases]);
         };
+        if w.is_of_weights(g, formula) {
+            let sum = separate::batch_sum(g, formula, &[w.conv.groups, w.outs(), 1, 1], count)?;
+            return g.reshape(sum, &[biases]);
+        }
         let all = g.broadcast_to(formula, &w.column())?;
         let sum = g.reduce(Reduce::Sum, all, &[2, 3])?;
         let sum = g.batch_sum(sum)?;
@@ -173,6 +181,11 @@ impl Term {
 }
 
 impl Windows {
+    /// Whether a formula is the same at all places of the image: one number a weight, not one a pair.
+    fn is_of_weights(&self, g: &Graph, formula: NodeId) -> bool {
+        self.places() > 1 && matches!(g.shape(formula), [] | [_, _, _, 1])
+    }
+
     fn outs(&self) -> usize {
         self.weights[0] / self.conv.groups
     }

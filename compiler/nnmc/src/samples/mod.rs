@@ -2,13 +2,19 @@
 
 mod credit;
 mod derivative;
+mod directions;
 mod evaluate;
 mod fisher;
+mod formula;
 mod gradient;
 mod meeting;
 mod optimizer;
+mod passes;
 mod present;
 mod separate;
+mod settle;
+mod sweep;
+mod target;
 mod train;
 mod update;
 
@@ -17,11 +23,14 @@ use nnm_kir::ir::LoopId;
 
 pub use credit::Credit;
 pub use present::Presentation;
+pub use settle::Settling;
 pub use train::Training;
 
 /// The loop over batches or updates, and that over the steps of a presentation.
 pub const ROUND: LoopId = LoopId(0);
 pub const TIME: LoopId = LoopId(1);
+/// The loop in which free variables settle.
+pub const SETTLE: LoopId = LoopId(2);
 
 pub const SLOTS: [&str; 6] = ["batch", "from", "to", "fault", "fault_index", "offset"];
 

@@ -5,8 +5,8 @@ use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use super::credit::Target;
 use super::present::with_fields;
+use super::target::Target;
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Optimizer};
 use crate::program::{NewLeaf, Role};
@@ -121,7 +121,7 @@ impl Session<'_> {
                 role: Role::Work,
                 unit: Unit::REAL,
                 shape: &target.shape,
-                batched: false,
+                batched: target.batched,
                 home: None,
             };
             let num = self.leaf(leaf);
@@ -161,6 +161,29 @@ impl Session<'_> {
             assigns.push(Assign { to: leaf.var, place: Place::Whole, add: false, value: node });
         }
         Some(())
+    }
+
+    /// Where an optimizer's states begin anew: at 0, as they do in a training.
+    pub fn fresh_states(
+        &mut self,
+        kind: &Kind,
+        optimizer: &Optimizer,
+        target: &Target,
+        number: usize,
+    ) -> Option<Vec<Assign>> {
+        let scope = self.scope(self.modules.item(kind.item).module, None);
+        let mut out = vec![];
+        for decl in &optimizer.dynamics.states {
+            let Some(leaf) = self.leaf_of(&Self::state_path(target, number, &decl.name.text)) else { continue };
+            let first = match decl.init {
+                Some(Init::Value(e)) => self.operand(scope, e)?.num,
+                _ => Num::real(0.0),
+            };
+            let node = self.lift(&first);
+            let value = self.graph.broadcast_to(node, &target.shape).noted(self)?;
+            out.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
+        }
+        Some(out)
     }
 
     /// Scales directions so that their common norm is at most `limit`.

@@ -41,7 +41,40 @@ pub struct Field {
     pub values: Array,
 }
 
+/// What is done before an update: the steps of the presentation, and what follows them.
+#[derive(Default)]
+pub struct Timeline {
+    /// The states' values after a step, and their first ones.
+    pub new: Vec<Assign>,
+    pub initial: Vec<Assign>,
+    /// What else each step keeps, and where that begins.
+    pub step: Vec<Assign>,
+    pub begin: Vec<Assign>,
+    /// After the last step.
+    pub after: Vec<Stmt>,
+    pub started: bool,
+}
+
 impl Session<'_> {
+    /// The states of the presentation, once what the objective reads is known.
+    pub fn start_timeline(&mut self, p: &mut Presentation, at: &mut Timeline) -> Option<()> {
+        if p.steps > 0 && !at.started {
+            self.settle_histories()?;
+            (at.new, at.initial) = self.step_assigns(p)?;
+        }
+        at.started = true;
+        Some(())
+    }
+
+    /// All statements before the update.
+    pub fn timeline_stmts(&mut self, p: &Presentation, at: Timeline) -> Vec<Stmt> {
+        let step: Vec<Assign> = at.new.into_iter().chain(at.step).collect();
+        let initial: Vec<Assign> = at.initial.into_iter().chain(at.begin).collect();
+        let mut out = self.presentation_stmts(p, &step, &initial);
+        out.extend(at.after);
+        out
+    }
+
     /// The `given` statements of a block.
     pub fn givens(&self, scope: ScopeId, block: &[nnm_syntax::ast::Stmt]) -> Vec<Given> {
         let found = block.iter().filter_map(|stmt| match &stmt.kind {

@@ -4,11 +4,12 @@ use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarId};
 use nnm_syntax::ast::ExprId;
 
 use super::Presentation;
-use super::credit::{Credit, Target};
+use super::credit::Credit;
 use super::evaluate::rounds_loop;
+use super::present::Timeline;
+use super::target::Target;
 use crate::engine::Engine;
 use crate::eval::Call;
-use crate::failure::Noted;
 use crate::hir::Rule;
 use crate::network::NetId;
 use crate::session::{Mode, Session};
@@ -78,40 +79,42 @@ impl Session<'_> {
         net: NetId,
         rule: Option<(std::rc::Rc<Kind>, Rule)>,
         objective: ExprId,
-        p: Presentation,
+        mut p: Presentation,
     ) -> Option<Value> {
         let frame = self.frame_of(net);
+        let mut at = Timeline::default();
+        let targets = |s: &mut Self| s.targets(frame, None, call.span);
+        let (targets, nodes) = match &rule {
+            Some((kind, rule)) => {
+                let mut credit = Credit::new(kind, rule, p.scope, call.span);
+                self.set_feedback(frame, &credit)?;
+                credit.objective = Some(self.objective_node(&p, objective, false)?);
+                self.reach_ports(frame);
+                let targets = targets(self)?;
+                let nodes = self.rule_directions(&mut p, &mut credit, &targets, &mut at)?;
+                self.merged(targets, nodes)?
+            }
+            None => {
+                let objective = self.objective_node(&p, objective, false)?;
+                self.reach_ports(frame);
+                let mut targets = targets(self)?;
+                let mut seen = vec![];
+                targets.retain(|t| {
+                    let fresh = !seen.contains(&t.var);
+                    seen.push(t.var);
+                    fresh
+                });
+                let nodes = self.descent(&mut p, objective, &targets, &mut at, call.span)?;
+                (targets, nodes)
+            }
+        };
         let mut assigns = vec![];
         let mut names = vec![];
-        if let Some((kind, rule)) = &rule {
-            let mut credit = Credit { kind, rule, objective: None, scope: p.scope, span: call.span };
-            self.set_feedback(frame, &credit)?;
-            credit.objective = Some(self.objective_node(&p, objective, false)?);
-            let targets = self.targets(frame, None, call.span)?;
-            let proposed = targets.iter().map(|t| self.proposed(&credit, t)).collect::<Option<Vec<_>>>()?;
-            let (targets, proposed) = self.merged(targets, proposed)?;
-            for (target, node) in targets.into_iter().zip(proposed) {
-                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
-            }
-        } else {
-            let objective = self.objective_node(&p, objective, false)?;
-            let mean = self.batch_mean_of(objective)?;
-            let mut targets = self.targets(frame, None, call.span)?;
-            let mut seen = vec![];
-            targets.retain(|t| {
-                !seen.contains(&t.var) && {
-                    seen.push(t.var);
-                    true
-                }
-            });
-            let reads: Vec<NodeId> = targets.iter().map(|t| t.read).collect();
-            let slopes = self.derivatives(&[(mean, None)], &reads, call.span)?;
-            for (target, slope) in targets.into_iter().zip(slopes) {
-                let node = self.graph.unary(nnm_graph::ir::Unary::Neg, slope).noted(self)?;
-                names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
-            }
+        for (target, node) in targets.into_iter().zip(nodes) {
+            names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
         }
-        let body = vec![Stmt::Stage { about: "direction".into(), assigns }];
+        let mut body = self.timeline_stmts(&p, at);
+        body.push(Stmt::Stage { about: "direction".into(), assigns });
         let mut round = self.fetches(&p, &body);
         round.extend(body);
         let program = self.samples_program("update", vec![rounds_loop(round)], p.batch);

@@ -166,13 +166,7 @@ impl Session<'_> {
         self.bind_time(scope);
         self.bind(scope, "w", Value::Num(Num::unknown(site.w_unit.clone())));
         let outer = sim.map_or(scope, |s| s.scope);
-        let credit = Credit {
-            kind: &site.learn.kind,
-            rule: &site.learn.rule,
-            objective: None,
-            scope: outer,
-            span: site.learn.span,
-        };
+        let credit = Credit::new(&site.learn.kind, &site.learn.rule, outer, site.learn.span);
         self.bind_rule_params(scope, &credit)?;
         Some(scope)
     }

@@ -16,15 +16,24 @@ include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A code such as `E0203`, or a model with `--solvers`; without it, all codes
+    /// A code such as `E0203`, or a model with `--solvers` or `--rules`; without it, all codes
     #[arg(value_name = "CODE|FILE")]
     pub subject: Option<String>,
     /// Show how the equations of a model are solved, and why so
     #[arg(long)]
     pub solvers: bool,
+    /// Show what the rules of a model read and need, and which weights they reach
+    #[arg(long, conflicts_with = "solvers")]
+    pub rules: bool,
 }
 
 pub fn explain(shell: &Shell, args: &ExplainArgs) -> Result<Exit, Stop> {
+    if args.rules {
+        let Some(file) = &args.subject else {
+            return Err(Stop::usage("of which model? `nnmc explain model.nnm --rules`"));
+        };
+        return rules(shell, PathBuf::from(file));
+    }
     match (&args.subject, args.solvers) {
         (Some(file), true) => solvers(shell, PathBuf::from(file)),
         (None, true) => Err(Stop::usage("of which model? `nnmc explain model.nnm --solvers`")),
@@ -47,7 +56,7 @@ fn page(shell: &Shell, subject: &str) -> Result<Exit, Stop> {
         None => match title(&code) {
             Some(title) => format!("# {code}: {title}\n"),
             None if subject.ends_with(".nnm") => {
-                return Err(Stop::usage(format!("what of it? `nnmc explain {subject} --solvers`")));
+                return Err(Stop::usage(format!("what of it? `nnmc explain {subject} --solvers`, or `--rules`")));
             }
             None => return Err(Stop::usage(format!("there is no code `{subject}`; `nnmc explain` lists them"))),
         },
@@ -99,6 +108,23 @@ fn solvers(shell: &Shell, path: PathBuf) -> Result<Exit, Stop> {
     }
     if checked.solvers.is_empty() {
         shell.note("no experiment simulates anything, so there is nothing to solve");
+    }
+    Ok(Exit::Good)
+}
+
+fn rules(shell: &Shell, path: PathBuf) -> Result<Exit, Stop> {
+    let model = Model::read(&path)?;
+    let host = CommandHost::new(&path, &[], Meter::silent());
+    let checked = model.check_aloud(shell, &host, &Settings::default())?;
+    for text in &checked.rules {
+        if shell.json {
+            shell.event("rule", json!({ "text": text }));
+        } else {
+            shell.out(text);
+        }
+    }
+    if checked.rules.is_empty() {
+        shell.note("no experiment trains anything, so no rule is at work");
     }
     Ok(Exit::Good)
 }

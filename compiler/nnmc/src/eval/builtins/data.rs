@@ -60,7 +60,7 @@ pub const METHODS: &[Builtin] = &[
     Builtin { name: "sample", about: "`data.sample(n)`: n rows drawn without repetition", run: sample_rows },
 ];
 
-fn dataset(name: &str, fields: IndexMap<String, Num>, rows: usize) -> Value {
+pub fn dataset(name: &str, fields: IndexMap<String, Num>, rows: usize) -> Value {
     Value::Data(Dataset { name: name.into(), fields, parts: IndexMap::new(), rows }.into())
 }
 
@@ -347,7 +347,7 @@ impl Session<'_> {
     }
 }
 
-fn receiver(call: &Call) -> Option<Rc<Dataset>> {
+pub fn receiver(call: &Call) -> Option<Rc<Dataset>> {
     match &call.receiver {
         Some(Value::Data(data)) => Some(data.clone()),
         _ => None,

@@ -30,6 +30,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`stop_gradient(x)`: x, through which nothing is differentiated",
         run: stop_gradient,
     },
+    Builtin {
+        name: "linearized",
+        about: "`linearized(E)`: in the energy of a rule's `settle`, E to first order around the forward pass",
+        run: |s, c| s.linearized_call(c),
+    },
     Builtin { name: "surrogate", about: "`surrogate(x, y)`: the value of x with the derivative of y", run: surrogate },
     Builtin { name: "step", about: "`step(x)`: 1 where x > 0, else 0", run: step },
     Builtin { name: "batch_mean", about: "`batch_mean(x)`: the mean over the samples of a batch", run: batch_mean },

@@ -2,6 +2,7 @@
 
 mod activity;
 mod data;
+mod images;
 mod learning;
 mod math;
 mod random;
@@ -32,7 +33,7 @@ impl std::fmt::Debug for Builtin {
     }
 }
 
-const FAMILIES: [&[Builtin]; 9] = [
+const FAMILIES: [&[Builtin]; 10] = [
     math::FUNCTIONS,
     reduce::FUNCTIONS,
     tensors::FUNCTIONS,
@@ -41,6 +42,7 @@ const FAMILIES: [&[Builtin]; 9] = [
     activity::FUNCTIONS,
     time::FUNCTIONS,
     data::FUNCTIONS,
+    images::FUNCTIONS,
     learning::FUNCTIONS,
 ];
 
@@ -55,6 +57,7 @@ pub fn find(name: &str) -> Option<&'static Builtin> {
 /// A function that only values of one kind have: `data.split(…)`, `sweep.at(k)`.
 pub fn method(receiver: &Value, name: &str) -> Option<&'static Builtin> {
     let family: &[Builtin] = match receiver {
+        Value::Data(_) if images::METHODS.iter().any(|b| b.name == name) => images::METHODS,
         Value::Data(_) => data::METHODS,
         Value::Network(_) => learning::NETWORK_METHODS,
         Value::Many(_) => learning::PART_METHODS,

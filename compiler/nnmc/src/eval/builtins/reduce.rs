@@ -71,6 +71,9 @@ pub const FUNCTIONS: &[Builtin] = &[
 
 /// The axis asked for: `Some(None)` where none is.
 fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
+    if let Some(axis) = end_axis(s, call) {
+        return Some(Some(axis));
+    }
     let Some(axis) = s.optional_int(call, "axis", -8)? else { return Some(None) };
     if axis >= 0 {
         return Some(Some(axis as usize));
@@ -79,6 +82,15 @@ fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
     let x = s.num_arg(call, 0, "x")?;
     let rank = s.shape(&x.num).map_or(0, |shape| shape.len()) as i64;
     Some(Some((rank + axis).max(0) as usize))
+}
+
+/// In a rule `axis = post` and `axis = pre` go over the targets or the senders of a connection.
+fn end_axis(s: &mut Session, call: &Call) -> Option<usize> {
+    let e = call.named("axis")?;
+    let (_, expr) = s.bare_expr(call.scope, e);
+    let nnm_syntax::ast::ExprKind::Name(name) = &expr.kind else { return None };
+    let axis = ["post", "pre"].iter().position(|end| end == name)?;
+    matches!(s.local(call.scope, name, expr.span), Some(Value::Names(_))).then_some(axis)
 }
 
 /// Reduces along the axis of the call, or everything.
@@ -91,7 +103,7 @@ fn reduce_of(s: &mut Session, call: &Call, x: Operand, op: Reduce, unit: impl Fn
     let axis = axis_of(s, call)?;
     let unit = unit(&x.num.unit);
     let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
-    let keep = keeps(s, call)?;
+    let keep = keeps(s, call)? || end_axis(s, call).is_some();
     let out = s.apply(call.span, unit, &[&x.num], |g, n| {
         let reduced = reduce_axis(g, op, n[0], axis)?;
         if keep { with_axis(g, n[0], reduced, axis) } else { Ok(reduced) }
@@ -160,12 +172,14 @@ fn mean(s: &mut Session, call: &Call) -> Value {
 
 pub fn mean_of(s: &mut Session, call: &Call, x: &Operand, axis: Option<usize>) -> Num {
     let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
+    let keep = end_axis(s, call).is_some();
     let out = s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
         let axes: Vec<usize> = match axis {
             Some(axis) => vec![axis],
             None => (0..g.shape(n[0]).len()).collect(),
         };
-        g.mean(n[0], &axes)
+        let y = g.mean(n[0], &axes)?;
+        if keep { with_axis(g, n[0], y, axis) } else { Ok(y) }
     });
     Num { times, ..out }
 }

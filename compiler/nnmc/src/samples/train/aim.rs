@@ -1,13 +1,17 @@
 //! One aim of an update: the objective, what its rule proposes for each trained quantity, and how far the optimizer goes.
 
-use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Binary, NodeId, Stmt, VarId};
-use nnm_kir::ir::{Int, SlotId};
-use nnm_syntax::ast::ExprId;
-use nnm_syntax::diag::Diagnostic;
+use std::collections::BTreeSet;
 
-use super::super::credit::{Credit, Target, What};
-use super::super::gradient::Sum;
+use indexmap::IndexMap;
+use nnm_graph::ir::{Assign, Binary, NodeId, Op, VarId};
+use nnm_kir::ir::{Int, SlotId};
+use nnm_syntax::ast::{ExprId, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::super::credit::Credit;
+use super::super::present::Timeline;
+use super::super::target::{Target, What};
 use super::super::{Presentation, slot};
 use super::Training;
 use super::plan::{Aim, Plan};
@@ -16,7 +20,58 @@ use crate::network::FrameId;
 use crate::session::Session;
 use crate::value::Value;
 
+/// Which trained quantities something reaches, and which only rules that do not.
+#[derive(Default)]
+pub(super) struct Reach {
+    reached: BTreeSet<VarId>,
+    missed: Vec<(Target, String, Span)>,
+}
+
 impl Session<'_> {
+    /// Keeps which targets a rule gives a direction other than 0. A rule without feedback leaves some out on purpose.
+    fn note_reached(&mut self, credit: &Credit, targets: &[Target], directions: &[NodeId], reach: &mut Reach) {
+        let wants_none = credit.rule.feedback.is_some_and(|(_, e, _)| {
+            let file = &self.modules.get(self.modules.item(credit.kind.item).module).file;
+            matches!(&file.expr(e).kind, nnm_syntax::ast::ExprKind::Name(n) if n == "none")
+        });
+        for (target, direction) in targets.iter().zip(directions) {
+            if wants_none || !self.is_zero(*direction) {
+                reach.reached.insert(target.var);
+            } else {
+                reach.missed.push((target.clone(), credit.kind.text.to_string(), credit.span));
+            }
+        }
+    }
+
+    pub(super) fn is_zero(&self, node: NodeId) -> bool {
+        let node = self.graph.node(node);
+        match &node.op {
+            Op::Const(x) => *x == 0.0,
+            Op::Tensor(t) => t.0.iter().all(|x| *x == 0.0),
+            Op::Broadcast | Op::Reshape | Op::BatchSum => self.is_zero(node.args[0]),
+            _ => false,
+        }
+    }
+
+    /// A trained weight that nothing reaches would stay as it was drawn: an error.
+    pub(super) fn check_reach(&mut self, t: &Training, reach: &Reach) -> Option<()> {
+        let mut fine = Some(());
+        for (target, rule, span) in &reach.missed {
+            if reach.reached.contains(&target.var) {
+                continue;
+            }
+            let message =
+                format!("`{}` is trained, but `{rule}` gives it nothing: the objective does not reach it", target.path);
+            let path = target.path.rsplit_once('.').map_or(target.path.as_str(), |(part, _)| part);
+            let d = Diagnostic::error("E0580", *span, message)
+                .label(t.span, "in this training")
+                .help(format!("leave it as it is with `freeze {path}`, or name what is trained: `minimize … over …`"));
+            self.report(d);
+            fine = None;
+        }
+        fine
+    }
+
     #[allow(clippy::too_many_arguments)]
     pub(super) fn build_aim(
         &mut self,
@@ -28,21 +83,16 @@ impl Session<'_> {
         frame: FrameId,
         changes: &mut IndexMap<VarId, (Target, Vec<NodeId>)>,
         assigns: &mut Vec<Assign>,
-        forward: &mut Option<(Vec<Assign>, Vec<Assign>)>,
-        before: &mut Vec<Stmt>,
+        at: &mut Timeline,
+        reach: &mut Reach,
     ) -> Option<Option<NodeId>> {
-        let mut credit =
-            Credit { kind: &aim.rule.0, rule: &aim.rule.1, objective: None, scope: p.scope, span: aim.span };
+        let mut credit = Credit::new(&aim.rule.0, &aim.rule.1, p.scope, aim.span);
         self.set_feedback(frame, &credit)?;
         let objective = match aim.objective {
             Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
             None => None,
         };
         self.reach_ports(frame);
-        if p.steps > 0 && forward.is_none() {
-            self.settle_histories()?;
-            *forward = Some(self.step_assigns(p)?);
-        }
         credit.objective = objective;
         let over = aim.over.as_ref().map(|list| list.iter().map(|e| self.eval(t.scope, *e)).collect::<Vec<_>>());
         let targets = self.targets(frame, over.as_deref(), aim.span)?;
@@ -60,25 +110,16 @@ impl Session<'_> {
             self.report(d);
             return None;
         }
-        let directions = match (p.steps > 0, objective) {
-            (true, Some(objective)) => {
-                let (new, initial) = forward.clone()?;
-                self.directions_over_time(p, &credit, objective, &targets, &new, &initial, before)?
-            }
-            (true, None) => {
-                self.error(
-                    "E0537",
-                    aim.span,
-                    "in a presentation over time a rule needs an objective; without one it acts in `simulate`",
-                );
-                return None;
-            }
-            (false, _) => targets.iter().map(|target| self.proposed(&credit, target)).collect::<Option<Vec<_>>>()?,
-        };
+        let directions = self.rule_directions(p, &mut credit, &targets, at)?;
         let (targets, directions) = match objective {
             Some(objective) => self.credit_elsewhere(t, p, &credit, objective, targets, called, directions)?,
             None => self.merged(targets, directions)?,
         };
+        self.note_reached(&credit, &targets, &directions, reach);
+        if self.mode == crate::session::Mode::Check {
+            let net = self.net(t.net).path.clone();
+            self.explain_aim(&net, &credit, &targets, &directions);
+        }
         let directions = match plan.clip {
             Some(limit) => self.clipped(&directions, limit)?,
             None => directions,
@@ -126,6 +167,12 @@ impl Session<'_> {
             }
         }
         let (targets, mut directions) = self.merged(targets, directions)?;
+        // A pass with other weights has met what the objective says of them.
+        let other_weights =
+            |s: &nnm_syntax::ast::Stmt| matches!(&s.kind, StmtKind::Assign { place, .. } if place.len() == 1);
+        if credit.rule.perturbed.iter().any(|(_, block)| block.iter().any(other_weights)) {
+            return Some((targets, directions));
+        }
         let said = self.said_of_weights(t, p, objective, &targets, credit)?;
         for (direction, said) in directions.iter_mut().zip(said) {
             if let Some(said) = said {
@@ -189,7 +236,7 @@ impl Session<'_> {
     }
 
     /// Evaluates every port, so that rules without an objective find their ends.
-    fn reach_ports(&mut self, frame: FrameId) {
+    pub fn reach_ports(&mut self, frame: FrameId) {
         self.reach_own_ports(frame);
         // Parts are met on the way, and parts of theirs.
         let mut done = 0;
@@ -247,49 +294,6 @@ impl Session<'_> {
         self.graph.binary(Binary::Div, sum, count).noted(self)
     }
 
-    /// Directions of a network over time: what each step proposes, added up on the way back.
-    #[allow(clippy::too_many_arguments)]
-    fn directions_over_time(
-        &mut self,
-        p: &mut Presentation,
-        credit: &Credit,
-        objective: NodeId,
-        targets: &[Target],
-        new: &[Assign],
-        initial: &[Assign],
-        before: &mut Vec<Stmt>,
-    ) -> Option<Vec<NodeId>> {
-        let reductions = self.program.as_ref()?.reductions.clone();
-        let reads: Vec<NodeId> = reductions.iter().map(|r| r.read).collect();
-        let by = self.derivatives(&[(objective, None)], &reads, credit.span)?;
-        let with_seeds: Vec<_> = reductions.into_iter().zip(by).collect();
-        let mut totals = vec![];
-        for target in targets {
-            totals.push(self.work_var(&format!("{}@direction", target.path), &target.shape, false, None));
-        }
-        let mut sums = |s: &mut Session, seeds: &[(NodeId, NodeId)]| -> Option<Vec<Sum>> {
-            s.program.as_mut()?.seeds = Some(seeds.to_vec());
-            let mut out = vec![];
-            for (target, total) in targets.iter().zip(&totals) {
-                out.push(Sum { total: *total, step: s.proposed(credit, target)? });
-            }
-            s.program.as_mut()?.seeds = None;
-            Some(out)
-        };
-        let back = self.backward(p, new, &with_seeds, &mut sums, credit.span)?;
-        let mut step = new.to_vec();
-        step.extend(back.keep);
-        if before.is_empty() {
-            before.extend(self.presentation_stmts(p, &step, initial));
-        } else if let Some(Stmt::For { body, .. }) = before.iter_mut().find(|s| matches!(s, Stmt::For { .. }))
-            && let Some(Stmt::Stage { assigns, .. }) = body.first_mut()
-        {
-            assigns.extend(step.into_iter().skip(new.len()));
-        }
-        before.extend(back.stmts);
-        Some(totals.iter().map(|t| self.read_whole(*t)).collect())
-    }
-
     /// A change that acts only during some epochs.
     fn gated(&mut self, aim: &Aim, p: &Presentation, change: NodeId, own: &mut [Assign]) -> Option<NodeId> {
         let Some((from, to)) = aim.during else { return Some(change) };
@@ -318,7 +322,7 @@ impl Session<'_> {
         if credit.rule.dynamics.nexts.is_empty() {
             return Some(());
         }
-        for target in targets.iter().filter(|t| matches!(t.what, What::Weight { .. })) {
+        for target in targets {
             let mut new = target.read;
             for change in changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
                 new = self.graph.binary(Binary::Add, new, change).noted(self)?;

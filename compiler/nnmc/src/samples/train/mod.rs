@@ -1,6 +1,7 @@
 //! `train`: what a training says, its program, and the course of it, brought together.
 
 mod aim;
+mod explain;
 mod plan;
 mod program;
 mod run;
@@ -29,6 +30,7 @@ impl Session<'_> {
         let Some(plan) = self.training_plan(t) else { return Ok(Value::Missing) };
         let given = self.givens(t.scope, t.block);
         self.net_mut(t.net).given = given.clone();
+        self.net_mut(t.net).settles = plan.settles.clone();
         let outer_graph = std::mem::take(&mut self.graph);
         let outer = self.program.take();
         let errors = self.error_count();

@@ -5,6 +5,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::super::credit::Credit;
+use super::super::settle::Settling;
 use super::Training;
 use crate::hir::{Optimizer, Rule, clause};
 use crate::session::{ScopeId, Session};
@@ -34,6 +35,17 @@ pub(super) struct Plan {
     pub(super) records: Vec<(Name, ExprId, i64)>,
     pub(super) validate: Option<(ExprId, usize)>,
     pub(super) frozen: Vec<ExprId>,
+    pub(super) settles: Vec<Settling>,
+    pub(super) constraints: Vec<Constraint>,
+}
+
+/// `constrain columns(net.D) to norm 1`
+pub(super) struct Constraint {
+    /// The weight, and the axis along which each part has its norm; none for the whole.
+    pub(super) target: ExprId,
+    pub(super) axis: Option<usize>,
+    pub(super) norm: ExprId,
+    pub(super) span: Span,
 }
 
 impl Session<'_> {
@@ -48,6 +60,8 @@ impl Session<'_> {
             records: vec![],
             validate: None,
             frozen: vec![],
+            settles: vec![],
+            constraints: vec![],
         };
         if let Some(e) = clause(t.clauses, "for") {
             plan.updates = Some(self.known_int(t.scope, e, "a number of updates", 1)? as usize);
@@ -87,6 +101,10 @@ impl Session<'_> {
                     "epochs" => plan.epochs = self.known_int(t.scope, first, "`epochs`", 0)? as usize,
                     "updates" => plan.updates = Some(self.known_int(t.scope, first, "`updates`", 0)? as usize),
                     "record" => self.plan_record(t, items, clauses, plan)?,
+                    "settle" => {
+                        let settling = self.settling(t.scope, items, clauses, stmt.span)?;
+                        plan.settles.push(settling);
+                    }
                     "freeze" => plan.frozen.extend(items.iter().map(|i| i.expr)),
                     other => self.not_in_train(other, word.span)?,
                 }
@@ -97,6 +115,16 @@ impl Session<'_> {
                     return None;
                 }
                 plan.clip = self.known_quantity(t.scope, *value, "a norm", &Unit::REAL);
+            }
+            StmtKind::Constrain { target, what, value } => {
+                if what.text != "norm" {
+                    let d = Diagnostic::error("E0590", what.span, "weights are constrained to a norm")
+                        .help("`constrain columns(net.D) to norm 1`");
+                    self.report(d);
+                    return None;
+                }
+                let (target, axis) = self.constrained(t.scope, *target);
+                plan.constraints.push(Constraint { target, axis, norm: *value, span: stmt.span });
             }
             StmtKind::CondWhen { word, cond } if word.text == "stop" => plan.stop = Some(*cond),
             StmtKind::Bare { word, clauses } if word.text == "validate" => {
@@ -113,9 +141,20 @@ impl Session<'_> {
         Some(())
     }
 
+    /// `columns(W)` and `rows(W)`: the weight, and the axis of one of its parts.
+    fn constrained(&mut self, scope: ScopeId, target: ExprId) -> (ExprId, Option<usize>) {
+        let (_, expr) = self.bare_expr(scope, target);
+        if let ast::ExprKind::Call { callee, args, .. } = &expr.kind
+            && let ast::ExprKind::Name(name) = &self.bare_expr(scope, *callee).1.kind
+            && let (Some(axis), [arg]) = (["columns", "rows"].iter().position(|n| n == name), args.as_slice())
+        {
+            return (arg.value.expr(), Some(axis));
+        }
+        (target, None)
+    }
+
     fn not_in_train(&mut self, word: &str, span: Span) -> Option<()> {
-        let words =
-            "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze";
+        let words = "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze, settle, constrain";
         let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`"))
             .help(format!("there go {words}"));
         self.report(d);
@@ -161,7 +200,6 @@ impl Session<'_> {
         let at = self.expr_span(t.scope, by);
         let value = self.eval(t.scope, by);
         let rule = self.rule_of(&value, at)?;
-        self.settling_or_perturbing(&rule.1, &rule.0.text, at)?;
         let optimizer = match clause(clauses, "with") {
             Some(e) => {
                 let at = self.expr_span(t.scope, e);
@@ -170,7 +208,7 @@ impl Session<'_> {
             }
             None => None,
         };
-        let credit = Credit { kind: &rule.0, rule: &rule.1, objective: None, scope: t.scope, span: at };
+        let credit = Credit::new(&rule.0, &rule.1, t.scope, at);
         let reads = credit.reads_credit(self);
         if reads && optimizer.is_none() {
             let message = format!("`{}` gives a direction: an optimizer must say how far to go", rule.0.text);
@@ -191,21 +229,6 @@ impl Session<'_> {
         };
         let during = self.during(t.scope, clauses)?;
         Some(Aim { objective, maximize, over, rule, optimizer, during, span })
-    }
-
-    /// Rules that need further phases of a presentation are refused.
-    fn settling_or_perturbing(&mut self, rule: &Rule, name: &str, span: Span) -> Option<()> {
-        let what = match (&rule.settle, rule.perturbed.first(), rule.noises.first()) {
-            (Some(_), _, _) => "settle",
-            (None, Some(_), _) => "perturbed",
-            (None, None, Some(_)) => "noise",
-            _ => return Some(()),
-        };
-        let message = format!("`{name}` uses `{what}`, which `train` does not carry out");
-        let d = Diagnostic::error("E0555", span, message)
-            .help("rules of errors and of activity act: `Backprop`, `FeedbackAlignment`, `Oja` …");
-        self.report(d);
-        None
     }
 
     fn during(&mut self, scope: ScopeId, clauses: &[ast::Clause]) -> Option<Option<(i64, i64)>> {

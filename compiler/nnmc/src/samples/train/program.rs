@@ -1,14 +1,17 @@
 //! The program of one update: all aims see the same weights, their changes are added, then bounds act.
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Binary, NodeId, Place, Program as GraphProgram, Stmt, VarId};
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Program as GraphProgram, Reduce, Stmt, Unary, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast;
+use nnm_syntax::diag::Diagnostic;
 
-use super::super::credit::{Target, What};
 use super::super::evaluate::rounds_loop;
+use super::super::present::Timeline;
+use super::super::target::{Target, What};
 use super::super::{Presentation, ROUND};
 use super::Training;
+use super::aim::Reach;
 use super::plan::Plan;
 use crate::failure::Noted;
 use crate::network::FrameId;
@@ -49,26 +52,29 @@ impl Session<'_> {
         let mut losses = vec![];
         let mut changes: IndexMap<VarId, (Target, Vec<NodeId>)> = IndexMap::new();
         let mut assigns = vec![];
-        let mut forward = None;
-        let mut before: Vec<Stmt> = vec![];
+        let mut at = Timeline::default();
+        let mut reach = Reach::default();
+        self.settle_latents(p, &plan.settles, &mut at)?;
         for (number, aim) in plan.aims.iter().enumerate() {
             let frame = self.aim_frame(t, p, number)?;
             let loss =
-                self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut forward, &mut before)?;
+                self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut at, &mut reach)?;
             losses.extend(loss);
             if number == 0 {
                 self.running_assigns(&mut assigns)?;
             }
         }
+        self.check_reach(t, &reach)?;
         for (target, change) in changes.values() {
             let mut new = target.read;
             for c in change {
                 new = self.graph.binary(Binary::Add, new, *c).noted(self)?;
             }
             let new = self.bounded(plan, target, new)?;
+            let new = self.constrained_to(t, plan, target, new)?;
             assigns.push(Assign { to: target.var, place: Place::Whole, add: false, value: new });
         }
-        let mut body = before;
+        let mut body = self.timeline_stmts(p, at);
         let mut loss_vars = vec![];
         let terms = self.term_means(p)?;
         losses.extend(terms.iter().map(|(_, mean)| *mean));
@@ -164,6 +170,52 @@ impl Session<'_> {
             }
         }
         Some(out)
+    }
+
+    /// The norms that parts of a weight are held to.
+    fn constrained_to(&mut self, t: &Training, plan: &Plan, target: &Target, new: NodeId) -> Option<NodeId> {
+        let mut out = new;
+        for c in &plan.constraints {
+            let value = self.eval(t.scope, c.target);
+            let frame = self.frame_of(t.net);
+            let named = self.targets(frame, Some(&[value]), c.span)?;
+            if !named.iter().any(|n| n.var == target.var) {
+                continue;
+            }
+            let norm = self.known_quantity(t.scope, c.norm, "a norm", &target.unit)?;
+            out = match self.of_norm(out, c.axis, norm) {
+                Ok(node) => node,
+                Err(error) => {
+                    let d = Diagnostic::error("E0590", c.span, format!("this weight has no such parts: {error}"));
+                    self.report(d.help("`columns(…)` and `rows(…)` are of a matrix"));
+                    return None;
+                }
+            };
+        }
+        Some(out)
+    }
+
+    fn of_norm(&mut self, node: NodeId, axis: Option<usize>, norm: f64) -> nnm_graph::Built {
+        let g = &mut self.graph;
+        let shape = g.shape(node).to_vec();
+        let square = g.binary(Binary::Mul, node, node)?;
+        let sum = match axis {
+            Some(axis) => g.reduce(Reduce::Sum, square, &[axis])?,
+            None => g.reduce_all(Reduce::Sum, square)?,
+        };
+        let mut kept = shape.clone();
+        match axis {
+            Some(axis) => kept[axis] = 1,
+            None => kept.clear(),
+        }
+        let length = g.unary(Unary::Sqrt, sum)?;
+        let tiny = g.constant(f64::from(f32::MIN_POSITIVE));
+        let length = g.binary(Binary::Max, length, tiny)?;
+        let wanted = g.constant(norm);
+        let factor = g.binary(Binary::Div, wanted, length)?;
+        let factor = g.reshape(factor, &kept)?;
+        let factor = g.broadcast_to(factor, &shape)?;
+        g.binary(Binary::Mul, factor, node)
     }
 
     fn after_update(
