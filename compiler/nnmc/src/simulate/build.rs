@@ -11,7 +11,7 @@ use crate::dynamics::{Equation, EventArrival};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::FrameId;
+use crate::network::{FrameId, Population};
 use crate::program::{NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
@@ -73,8 +73,26 @@ impl Session<'_> {
         }
     }
 
+    /// Parts are evaluated in each step; cells in them that remember would stand still.
+    fn parts_without_states(&mut self, sim: &Simulation) -> Option<()> {
+        let inner = self.nets_below(sim.net).into_iter().skip(1);
+        let remembers = |p: &&Population| p.spiking || p.states.iter().any(|s| !s.running);
+        let found = inner.filter_map(|id| {
+            let net = self.net(id);
+            net.populations.iter().find(remembers).map(|p| (format!("{}.{}", net.path, p.name), p.span))
+        });
+        let Some((name, at)) = found.take(1).next() else { return Some(()) };
+        let message = format!("`{name}` has states, and parts with states act in `train` and `evaluate` only");
+        let d = Diagnostic::error("E0560", sim.span, message)
+            .label(at, "this population is in a part")
+            .help("declare the population in the architecture that is simulated");
+        self.report(d);
+        None
+    }
+
     /// Builds the program of a simulation's step. The program stays in place for the caller to take.
     pub fn build_simulation(&mut self, sim: &Simulation, duration: Duration) -> Option<Build> {
+        self.parts_without_states(sim)?;
         let mut program = Program::new(Purpose::Simulate, false);
         program.dt = duration.timed.then_some(duration.dt);
         program.step = Int::Loop(STEP);
