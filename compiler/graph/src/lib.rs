@@ -2,6 +2,7 @@
 //!
 //! [`ir::Graph`] is built by its methods (in [`ops`], one file per family), which infer shapes, simplify and share equal
 //! nodes. [`eval`] says what a node means, [`grad`] differentiates, [`walk`] searches and substitutes.
+mod effects;
 pub mod error;
 pub mod eval;
 pub mod grad;

@@ -85,7 +85,7 @@ fn check_one(program: &Program, reference: &Program, values: &HashMap<VarId, Arr
     let text = print(&lowered.kernel);
     let (memory, _, status) = both(program, &lowered, values, slots);
     assert_eq!(host.run(), status, "{text}");
-    for (k, var) in program.graph.vars.iter().enumerate() {
+    for (k, var) in reference.graph.vars.iter().enumerate() {
         let (size, stride) = (host.size(VarId(k as u32)), lowered.strides[k] as usize);
         for copy in 0..var.times.unwrap_or(1) {
             let at = |k: usize| copy * stride + k;
@@ -396,4 +396,48 @@ fn rules_separate() {
     let text = print(&lowered(&optimised).kernel);
     assert_eq!(text.matches("call gemm").count(), 2, "{text}");
     assert!(!text.contains("map 80 "), "nothing is as large as samples times connections\n{text}");
+}
+
+/// A loop that adds up `sum over samples of error_t · input` with an input that stays: one product after the loop.
+#[test]
+fn products_with_what_a_loop_keeps_come_after_it() {
+    let mut b = Builder::new(31, 3);
+    let input = b.real("input", &[5], true);
+    let error = b.real("error", &[4], true);
+    let (change, other, twice) =
+        (b.real("change", &[4, 5], false), b.real("other", &[4, 5], false), b.real("twice", &[4, 5], false));
+    let (x, e) = (b.read(input), b.read(error));
+    let half = b.c(0.5);
+    let next = b.binary(Binary::Mul, e, half);
+    let product = |b: &mut Builder, rows: NodeId, columns: NodeId| {
+        let outer = b.graph.outer(rows, columns).unwrap();
+        let sum = b.graph.batch_sum(outer).unwrap();
+        let three = b.c(3.0);
+        b.binary(Binary::Div, sum, three)
+    };
+    let kept = product(&mut b, e, x);
+    let size = b.graph.reduce_all(Reduce::Sum, e).unwrap();
+    let scaled = b.binary(Binary::Mul, x, size);
+    let changing = product(&mut b, e, scaled);
+    let (old, others, doubled) = (b.read(change), b.read(other), b.read(twice));
+    let change_value = b.binary(Binary::Add, kept, old);
+    // Not linear in what is summed: the factor changes too.
+    let other_value = b.binary(Binary::Add, changing, others);
+    // D is looked at elsewhere: it must not wait.
+    let seen = b.binary(Binary::Mul, others, half);
+    let twice_value = b.binary(Binary::Add, doubled, seen);
+    let body =
+        stage(vec![set(error, next), set(change, change_value), set(other, other_value), set(twice, twice_value)]);
+    let body =
+        vec![Stmt::For { index: LoopId(0), from: Int::Const(0), to: Int::Const(6), down: false, body: vec![body] }];
+    let (program, values) = b.program(3, &["batch"], 1, body);
+    let mut optimised = program.clone();
+    nnm_graph::optimise(&mut optimised, &mut |_, _, _| ()).unwrap();
+    let [_, Stmt::For { body, .. }, Stmt::Stage { .. }] = optimised.body.as_slice() else {
+        panic!("{}", nnm_graph::print(&optimised))
+    };
+    let Stmt::Stage { assigns, .. } = &body[0] else { panic!("a stage") };
+    assert!(assigns.iter().all(|a| a.to != change), "{}", nnm_graph::print(&optimised));
+    assert!(assigns.iter().any(|a| a.to == other) && assigns.iter().any(|a| a.to == twice));
+    check(&program, &values, &[3]);
 }

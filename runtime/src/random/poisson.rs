@@ -16,6 +16,8 @@ pub type FillPoisson<T> = unsafe extern "C" fn(out: *mut T, mean: *const T, n: u
 
 /// Elements at a time.
 const PART: usize = 64;
+/// Up to so many elements that are not 0, each is decided by itself.
+const FEW: u32 = 4;
 /// From this mean on by rejection.
 const LARGE: f64 = 10.0;
 /// From this mean on the distribution is, to the precision of an f64, a normal one.
@@ -108,12 +110,17 @@ fn decide<T: Count, const F: bool>(means: &[T; PART], key: u64, step: u64, index
     for i in 0..PART {
         none[i] = exp::<f64, F>(-means[i].to_f64());
     }
-    let mut some = 0u64;
+    let (mut some, mut odd) = (0u64, 0u64);
     for i in 0..PART {
         let mean = means[i].to_f64();
-        let odd = u64::from(mean.is_nan()) | u64::from(mean < 0.0) | u64::from(mean >= LARGE);
-        some |= (u64::from(u[i] >= none[i]) | odd) << i;
+        odd |= (u64::from(mean.is_nan()) | u64::from(mean < 0.0) | u64::from(mean >= LARGE)) << i;
+        some |= u64::from(u[i] >= none[i]) << i;
     }
+    if (some & !odd).count_ones() > FEW {
+        values = together(means, &u, &none);
+        some = 0;
+    }
+    some |= odd;
     while some != 0 {
         let i = some.trailing_zeros() as usize;
         some &= some - 1;
@@ -143,16 +150,49 @@ fn round(x: f64) -> f64 {
     (x + 0.5).floor()
 }
 
+/// Beyond this a mean below LARGE has nothing left but rounding.
+const MOST: f64 = 200.0;
+
 /// The number of k for which P(N <= k) <= u.
 fn inversion(mean: f64, u: f64, none: f64) -> f64 {
     let (mut k, mut term, mut sum) = (0.0, none, none);
-    // Beyond 200 a mean below 10 has nothing left but rounding.
-    while u >= sum && k < 200.0 {
+    while u >= sum && k < MOST {
         k += 1.0;
-        term *= mean / k;
+        term *= mean * (1.0 / k);
         sum += term;
     }
     k
+}
+
+/// `inversion` of all elements of a part at once, with the same arithmetic; those with a mean of LARGE or more are not
+/// to be used.
+#[inline(always)]
+fn together<T: Count>(means: &[T; PART], u: &[f64; PART], none: &[f64; PART]) -> [T; PART] {
+    let mut mean = [0.0; PART];
+    for i in 0..PART {
+        mean[i] = means[i].to_f64();
+    }
+    let (mut count, mut term, mut sum) = ([0.0; PART], *none, *none);
+    let mut k = 0.0;
+    while k < MOST {
+        let mut any = 0u64;
+        k += 1.0;
+        for i in 0..PART {
+            let open = u64::from(u[i] >= sum[i]) & u64::from(mean[i] < LARGE);
+            any |= open;
+            count[i] += open as f64;
+            term[i] *= mean[i] * (1.0 / k);
+            sum[i] += term[i];
+        }
+        if any == 0 {
+            break;
+        }
+    }
+    let mut values = [T::default(); PART];
+    for i in 0..PART {
+        values[i] = T::from_f64(count[i]);
+    }
+    values
 }
 
 fn rejection(mean: f64, key: u64, step: u64, index: u64) -> f64 {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use ndarray::{ArcArray, IxDyn};
 use nnm_kir::ir::{Draw, Int};
-use nnm_runtime::array::Array;
+use nnm_runtime::array::{self, Array};
 use nnm_runtime::random;
 
 use crate::ir::{Graph, Node, NodeId, Op, Place, VarId};
@@ -34,7 +34,35 @@ pub(crate) struct Sample<'a> {
 }
 
 /// A node's value: one sample, or one after another where the node is batched.
-type Value = Rc<Vec<f64>>;
+#[derive(Clone)]
+enum Value {
+    Own(Rc<Vec<f64>>),
+    /// What is stored elsewhere, in row-major order.
+    Stored(Array),
+}
+
+impl Value {
+    fn stored(array: Array) -> Value {
+        match array.is_standard_layout() {
+            true => Value::Stored(array),
+            false => Value::Own(Rc::new(array::to_vec(&array))),
+        }
+    }
+
+    fn numbers(&self) -> &[f64] {
+        match self {
+            Value::Own(numbers) => numbers,
+            Value::Stored(array) => array.as_slice().unwrap_or(&[]),
+        }
+    }
+
+    fn into_vec(self) -> Vec<f64> {
+        match self {
+            Value::Own(numbers) => Rc::try_unwrap(numbers).unwrap_or_else(|shared| shared.as_ref().clone()),
+            Value::Stored(array) => array::to_vec(&array),
+        }
+    }
+}
 
 /// The value of a node; of a batched one with a leading axis of samples. The number of samples is that of the first
 /// batched var read, else 1. Integers must be constants: see [`eval_all`] for others.
@@ -54,17 +82,19 @@ pub fn eval_all(graph: &Graph, nodes: &[NodeId], env: &Env) -> Vec<Array> {
     let mut values: HashMap<NodeId, Value> = HashMap::new();
     for id in walk::needed(graph, nodes) {
         let value = node_value(graph, id, &values, env);
-        values.insert(id, Rc::new(value));
+        values.insert(id, value);
     }
-    nodes.iter().map(|id| to_array(graph.node(*id), values.get(id), env.batch)).collect()
+    let results: Vec<Option<Value>> = nodes.iter().map(|id| values.get(id).cloned()).collect();
+    drop(values);
+    nodes.iter().zip(results).map(|(id, value)| to_array(graph.node(*id), value, env.batch)).collect()
 }
 
-fn to_array(node: &Node, value: Option<&Value>, batch: usize) -> Array {
+fn to_array(node: &Node, value: Option<Value>, batch: usize) -> Array {
     let mut dims = node.shape.clone();
     if node.batched {
         dims.insert(0, batch);
     }
-    let data = value.map(|v| v.as_ref().clone()).unwrap_or_default();
+    let data = value.map(Value::into_vec).unwrap_or_default();
     ArcArray::from_shape_vec(IxDyn(&dims), data).unwrap_or_else(|_| ArcArray::from_elem(IxDyn(&dims), f64::NAN))
 }
 
@@ -83,31 +113,36 @@ fn constant_int(int: &Int, batch: usize) -> i64 {
     }
 }
 
-fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &Env) -> Vec<f64> {
+fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &Env) -> Value {
     let node = graph.node(id);
     let samples = if node.batched { env.batch } else { 1 };
-    let args: Vec<Value> = node.args.iter().map(|a| values.get(a).cloned().unwrap_or_default()).collect();
-    match &node.op {
+    let args: Vec<&[f64]> = node.args.iter().map(|a| values.get(a).map_or(&[][..], Value::numbers)).collect();
+    let numbers = match &node.op {
         Op::Const(value) => vec![*value],
-        Op::Tensor(tensor) => tensor.0.iter().copied().collect(),
+        Op::Tensor(tensor) => return Value::stored(tensor.0.as_ref().clone()),
         Op::Count(int) => vec![(env.int)(int) as f64],
-        Op::Read { var, place } => read_value(node, (env.read)(*var, place), samples),
+        Op::Read { var, place } => return read_value(node, (env.read)(*var, place), samples),
         Op::Draw { draw, key, step } => draw_value(node, *draw, *key, (env.int)(step), &args, samples),
         Op::BatchSum => batch_sum(node, &args, env.batch),
         op => match ops::def(op).sample {
             Some(sample) => by_sample(graph, node, &args, samples, sample),
             None => vec![],
         },
+    };
+    Value::Own(Rc::new(numbers))
+}
+
+fn read_value(node: &Node, array: Array, samples: usize) -> Value {
+    let size = samples * shape::size(&node.shape);
+    if array.len() == size {
+        return Value::stored(array);
     }
+    let mut data = array::to_vec(&array);
+    data.resize(size, f64::NAN);
+    Value::Own(Rc::new(data))
 }
 
-fn read_value(node: &Node, array: Array, samples: usize) -> Vec<f64> {
-    let mut data: Vec<f64> = array.iter().copied().collect();
-    data.resize(samples * shape::size(&node.shape), f64::NAN);
-    data
-}
-
-fn draw_value(node: &Node, draw: Draw, key: u64, step: i64, args: &[Value], samples: usize) -> Vec<f64> {
+fn draw_value(node: &Node, draw: Draw, key: u64, step: i64, args: &[&[f64]], samples: usize) -> Vec<f64> {
     let size = samples * shape::size(&node.shape);
     let mean = |i: usize| args.first().and_then(|a| a.get(i % a.len().max(1))).copied().unwrap_or(0.0);
     let number = |i: usize| match draw {
@@ -118,7 +153,7 @@ fn draw_value(node: &Node, draw: Draw, key: u64, step: i64, args: &[Value], samp
     (0..size).map(number).collect()
 }
 
-fn batch_sum(node: &Node, args: &[Value], batch: usize) -> Vec<f64> {
+fn batch_sum(node: &Node, args: &[&[f64]], batch: usize) -> Vec<f64> {
     let size = shape::size(&node.shape);
     let mut sum = vec![0.0; size];
     for sample in args.iter().flat_map(|a| a.chunks(size.max(1))).take(batch) {
@@ -127,12 +162,12 @@ fn batch_sum(node: &Node, args: &[Value], batch: usize) -> Vec<f64> {
     sum
 }
 
-fn by_sample(graph: &Graph, node: &Node, args: &[Value], samples: usize, sample: ops::SampleFn) -> Vec<f64> {
+fn by_sample(graph: &Graph, node: &Node, args: &[&[f64]], samples: usize, sample: ops::SampleFn) -> Vec<f64> {
     let size = shape::size(&node.shape);
     let mut out = vec![0.0; samples * size];
     let shapes: Vec<&[usize]> = node.args.iter().map(|a| graph.shape(*a)).collect();
     for (k, out) in out.chunks_mut(size.max(1)).enumerate() {
-        let part = |(value, id): (&'_ Value, &NodeId)| -> (usize, usize) {
+        let part = |(value, id): (&&[f64], &NodeId)| -> (usize, usize) {
             let len = shape::size(graph.shape(*id));
             let start = if graph.node(*id).batched { k * len } else { 0 };
             (start, (start + len).min(value.len()))

@@ -2,6 +2,7 @@
 
 mod clean;
 mod merge;
+mod postpone;
 mod separate;
 
 use crate::error::ShapeError;
@@ -25,6 +26,11 @@ pub static PASSES: &[Pass] = &[
         name: "separate",
         about: "sums over samples or an axis of products of rows and columns become matrix products",
         run: separate::run,
+    },
+    Pass {
+        name: "postpone",
+        about: "what a loop sums up through products with what it does not change is summed up before the product",
+        run: postpone::run,
     },
     Pass {
         name: "clean",
