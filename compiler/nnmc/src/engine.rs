@@ -1,12 +1,13 @@
 //! A program made runnable: lowered, compiled, with its buffers; and moving numbers in and out of them.
 
+use nnm_graph::Lowered;
 use nnm_graph::ir::{Program, Var, VarElem, VarId};
-use nnm_graph::lower::{Lowered, lower};
 use nnm_kir::ir::{Elem, Kernel, Precision};
 use nnm_runtime::array::Array;
 use nnm_runtime::memory::Aligned;
 use nnm_runtime::prims;
 
+use crate::lowering::lowered;
 use crate::value::shaped;
 
 /// How kernels are executed.
@@ -47,7 +48,7 @@ impl Engine {
                 return Err(EngineError::Bug(format!("in the graph of `{}`: {}", program.name, faults.join("; "))));
             }
         }
-        let lowered = lower(program).map_err(|e| EngineError::Bug(format!("lowering `{}`: {e}", program.name)))?;
+        let lowered = lowered(program).map_err(EngineError::Bug)?;
         let code = match backend {
             Backend::Jit => {
                 let compiled = nnm_codegen::compile(

@@ -1,8 +1,17 @@
-//! Looking through a graph program's statements.
+//! From a graph program to its kernel; looking through a program's statements.
 
 use std::collections::BTreeSet;
 
-use nnm_graph::ir::{Graph, NodeId, Op, Stmt, VarId};
+use nnm_graph::ir::{Graph, NodeId, Op, Program, Stmt, VarId};
+use nnm_graph::{Lowered, lower, optimise};
+
+/// The program after all passes, as a kernel; the message of a fault, which is ours.
+pub fn lowered(program: &Program) -> Result<Lowered, String> {
+    let fault = |what: &str, e: &dyn std::fmt::Display| format!("{what} `{}`: {e}", program.name);
+    let mut program = program.clone();
+    optimise(&mut program, &mut |_, _, _| ()).map_err(|e| fault("optimising", &e))?;
+    lower(&program).map_err(|e| fault("lowering", &e))
+}
 
 /// The vars that the statements' values read.
 pub fn vars_read(graph: &Graph, body: &[Stmt]) -> BTreeSet<VarId> {

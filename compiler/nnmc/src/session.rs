@@ -154,7 +154,7 @@ impl<'a> Session<'a> {
         }
         if self.settings.emit_kernels
             && self.mode == Mode::Check
-            && let Ok(lowered) = nnm_graph::lower::lower(program)
+            && let Ok(lowered) = crate::lowering::lowered(program)
         {
             self.dump_kernel(&lowered.kernel);
         }

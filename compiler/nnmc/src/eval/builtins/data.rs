@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use indexmap::IndexMap;
-use ndarray::{Axis, IxDyn};
+use ndarray::Axis;
 use nnm_runtime::array::Array;
 use nnm_runtime::data::DataError;
 use nnm_runtime::random;
