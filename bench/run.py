@@ -1,89 +1,121 @@
 #!/usr/bin/env python3
 """Times the models of this folder and, where they are to be had, the same workloads in other tools, and prints ratios.
 
-    cargo build --release && python3 bench/run.py [--repeats 5]
+    cargo build --release && python3 bench/run.py [--repeats 3] [--only s1,t6] [--nnmc target/release/nnmc]
 
-NNM_PEERS names a folder of scripts that print one JSON line with `wall_s_sim` and `wall_s_total` (seconds); NNM_PEER_PYTHON
-the interpreter to run them with. Without them only our own times are printed. The least of the repeats counts; "sim" of a
-simulation is the slope over the simulated time, so that start, compilation and wiring drop out.
+NNM_PEERS names a folder of scripts that print one JSON line with `cpu_s_sim` and `cpu_s_total` (seconds of processor time);
+NNM_PEER_PYTHON the interpreter to run them with, NNM_PEER_PYTHONS others by tool (`brian=…,jax=…,torch=…,nest=…`); NNM_DATA
+where the images are. Without them only our own times are printed.
+
+All times are processor time of one thread, so that other work on the machine counts little; the least of the repeats
+counts. "work" is the simulation or the training alone: the slope over the simulated time or over the epochs, so that
+start, reading, compilation and wiring drop out. "total" is from the start of the process to its end.
 """
 import argparse
 import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import tempfile
-import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-NNMC = ROOT / "target" / "release" / "nnmc"
-# model, how long its simulation lasts, the peer's script with its arguments, its name
+# model; the text that says how long it is, and a longer one with the number of units more; scripts of peers
 ROWS = [
-    ("s1_cuba.nnm", "1 s", ["sim/s1_cuba_brian.py", "--backend", "cpp", "--t", "1.0"], "Brian2 C++"),
-    ("t6_digits.nnm", None, ["train/t6_digits_jax.py", "--mode", "scan"], "JAX scan"),
-    ("t2_cnn.nnm", None, ["train/t2_cnn_jax.py", "--mode", "scan"], "JAX scan"),
-    ("t3_lstm.nnm", None, ["train/t3_lstm_jax.py", "--mode", "scan"], "JAX scan"),
-    ("t4_transformer.nnm", None, ["train/t4_transformer_jax.py", "--mode", "scan"], "JAX scan"),
-    ("lif_cold.nnm", None, None, None),
+    ("s1_cuba", ("for 1 s step", "for 6 s step", 5), [("brian", "sim/s1_cuba_brian.py --backend cpp"), ("nest", "sim/s1_cuba_nest.py")]),
+    ("s2_coba", ("for 1 s step", "for 6 s step", 5), [("brian", "sim/s2_coba_brian.py --backend cpp"), ("nest", "sim/s2_coba_nest.py")]),
+    ("s3_cobahh", ("for 1 s step", "for 3 s step", 2), [("brian", "sim/s3_cobahh_brian.py --backend cpp")]),
+    ("s4_brunel", ("for 1 s step", "for 2 s step", 1), [("brian", "sim/s4_brunel_brian.py --backend cpp"), ("nest", "sim/s4_brunel_nest.py")]),
+    ("s6b_izhikevich", ("for 1000 steps", "for 3000 steps", 2), [("jax", "sim/s6_izhikevich_jax.py --syn 0 --n 100000")]),
+    ("s7_hodgkin_huxley", ("for 10 s step", "for 60 s step", 5), [("jax", "sim/s7_hh1_jax.py"), ("nest", "sim/s7_hh1_arbor.py")]),
+    ("t1_mlp", ("epochs 1", "epochs 3", 2), [("jax", "train/t1_mlp_jax.py --mode scan"), ("torch", "train/t1_mlp_torch.py")]),
+    ("t2_cnn", ("for 937 updates", "for 1874 updates", 1), [("jax", "train/t2_cnn_jax.py --mode scan"), ("torch", "train/t2_cnn_torch.py")]),
+    ("t3_lstm", ("for 468 updates", "for 936 updates", 1), [("jax", "train/t3_lstm_jax.py --mode scan"), ("torch", "train/t3_lstm_torch.py")]),
+    ("t4_transformer", ("for 468 updates", "for 936 updates", 1), [("jax", "train/t4_transformer_jax.py --mode scan"), ("torch", "train/t4_transformer_torch.py")]),
+    ("t5_spiking", ("epochs 1", "epochs 3", 2), [("jax", "train/t5_snn_jax.py --mode scan")]),
+    ("t6_digits", ("epochs 50", "epochs 550", 10), [("jax", "train/t6_digits_jax.py --mode scan"), ("torch", "train/t6_digits_torch.py")]),
+    ("lif_cold", None, [("jax", "coldstart/lif_jax.py")]),
 ]
 
 
-def least(command, repeats):
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        best = min(best, time.perf_counter() - start)
-    return best
+def processor_time(command, **options):
+    """Seconds of processor time that a command and its children take, and what it printed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, **options)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
 
 
-def ours(model, duration, repeats):
-    """Seconds in all, and per simulated second where the model simulates one."""
+def ours(nnmc, model, longer, repeats):
+    """Seconds in all, and of the work by itself; `None` where the model does not run."""
     with tempfile.TemporaryDirectory() as out:
         def run(file):
-            data = str(ROOT / "models")
-            return least([str(NNMC), "run", str(file), "--data", data, "--out", out, "-q"], repeats)
+            command = [str(nnmc), "run", str(file), "--data", str(ROOT / "models"), "--out", out, "-q"]
+            if "NNM_DATA" in os.environ:
+                command += ["--data", os.environ["NNM_DATA"]]
+            runs = [processor_time(command) for _ in range(repeats)]
+            if any(done.returncode != 0 for _, done in runs):
+                return None
+            return min(seconds for seconds, _ in runs)
 
-        total = run(HERE / model)
-        if duration is None:
+        total = run(HERE / f"{model}.nnm")
+        if longer is None or total is None:
             return total, None
-        longer = pathlib.Path(out) / model
-        text = (HERE / model).read_text()
-        longer.write_text(re.sub(rf"for {duration} step", "for 11 s step", text))
-        return total, (run(longer) - total) / 10
+        short, long, units = longer
+        text = (HERE / f"{model}.nnm").read_text()
+        file = pathlib.Path(out) / f"{model}.nnm"
+        file.write_text(re.sub(r"(?m)^\s*expect .*$", "", text.replace(short, long)))
+        more = run(file)
+        return total, None if more is None else (more - total) / units
 
 
-def peer(script, repeats):
-    folder, python = os.environ.get("NNM_PEERS"), os.environ.get("NNM_PEER_PYTHON", "python3")
-    if not folder or not script:
+def peer(tool, script, repeats):
+    """The least seconds in all and of the work, as the script reports them."""
+    folder = os.environ.get("NNM_PEERS")
+    pythons = dict(pair.split("=", 1) for pair in os.environ.get("NNM_PEER_PYTHONS", "").split(",") if "=" in pair)
+    python = pythons.get(tool, os.environ.get("NNM_PEER_PYTHON"))
+    if not folder or not python:
         return None
     best = None
     for _ in range(repeats):
-        done = subprocess.run([python, *script], cwd=folder, capture_output=True, text=True)
+        _, done = processor_time([python, *script.split()], cwd=folder)
         if done.returncode != 0 or not done.stdout.strip():
             return None
         line = json.loads(done.stdout.strip().splitlines()[-1])
-        if best is None or line["wall_s_sim"] < best["wall_s_sim"]:
-            best = line
+        found = (line.get("cpu_s_total") or line["wall_s_total"], line.get("cpu_s_sim") or line.get("wall_s_sim"))
+        best = found if best is None else tuple(min(a, b) if a and b else a or b for a, b in zip(best, found))
     return best
+
+
+def seconds(value):
+    return f"{value:9.4f}" if value is not None else f"{'-':>9}"
+
+
+def ratio(a, b):
+    return f"{a / b:7.3f}" if a is not None and b else f"{'-':>7}"
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    print(f"{'workload':16} {'total s':>8} {'sim s':>8}   {'peer':12} {'total s':>8} {'sim s':>8}   ratio total, sim")
-    for model, duration, script, name in ROWS:
-        total, sim = ours(model, duration, repeats)
-        other = peer(script, repeats)
-        line = f"{model[:-4]:16} {total:8.4f} {sim if sim else float('nan'):8.4f}"
-        if other:
-            theirs = other["wall_s_sim"]
-            line += f"   {name:12} {other['wall_s_total']:8.3f} {theirs:8.4f}"
-            line += f"   {total / other['wall_s_total']:.4f}, {(sim or total) / theirs:.2f}"
-        print(line)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--nnmc", default=str(ROOT / "target" / "release" / "nnmc"))
+    options = parser.parse_args()
+    only = [name for name in options.only.split(",") if name]
+    print(f"{'workload':18} {'total':>9} {'work':>9}   {'peer':6} {'total':>9} {'work':>9}   {'total':>7} {'work':>7}  (ratios)")
+    for model, longer, peers in ROWS:
+        if only and not any(model.startswith(name) for name in only):
+            continue
+        total, work = ours(options.nnmc, model, longer, options.repeats)
+        line = f"{model:18} {seconds(total)} {seconds(work)}"
+        print(line, flush=True)
+        for tool, script in peers:
+            other = peer(tool, script, options.repeats)
+            if other:
+                ratios = f"{ratio(total, other[0])} {ratio(work, other[1])}"
+                print(f"{'':38}   {tool:6} {seconds(other[0])} {seconds(other[1])}   {ratios}", flush=True)
 
 
 main()

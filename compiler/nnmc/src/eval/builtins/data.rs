@@ -327,15 +327,17 @@ fn sample(s: &mut Session, call: &Call) -> Value {
     })())
 }
 
+/// Neighbouring rows are looked at where they are; others are copied.
 fn take(num: &Num, rows: &[usize]) -> Num {
     let Some(array) = num.as_const() else { return num.clone() };
-    let mut shape = array.shape().to_vec();
-    shape[0] = rows.len();
-    let mut values = Vec::with_capacity(shape.iter().product());
-    for row in rows {
-        values.extend(array.index_axis(Axis(0), *row).iter().copied());
-    }
-    let taken = ndarray::ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap_or_default().into_shared();
+    let first = rows.first().copied().unwrap_or(0);
+    let taken = if rows.iter().enumerate().all(|(k, row)| *row == first + k) {
+        let mut part = array.clone();
+        part.slice_axis_inplace(Axis(0), (first..first + rows.len()).into());
+        part
+    } else {
+        array.select(Axis(0), rows).into_shared()
+    };
     Num { repr: crate::value::Repr::Const(taken), ..num.clone() }
 }
 
