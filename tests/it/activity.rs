@@ -272,3 +272,13 @@ fn slices_are_named_by_places_in_their_populations() {
     assert_eq!(get(&found, "post"), [2.0, 3.0, 4.0, 5.0]);
     assert_eq!(get(&found, "w"), [442.0, 553.0, 664.0, 775.0]);
 }
+
+#[test]
+fn weights_may_be_lets_of_parameters() {
+    let text = "neuron Source {\n  output y = 1\n}\nneuron Cell {\n  input u: real\n  state v: real = 0\n  next v = u\n  output v\n}\n\
+        architecture A(p: real = 3) {\n  let half = p / 2\n  let w = 4 * half\n  population s: Source[2]\n  population c: Cell[1]\n  \
+        connect s -> c: all() via Direct(w = w)\n}\n\
+        experiment E {\n  let net = A(p = 5)\n  let run = simulate net for 5 ms step 1 ms { record net.c.v }\n  report v = flatten(run.c.v)\n}\n";
+    // Two senders whose output is one number for both count as two.
+    assert_eq!(get(&reports(text), "v"), [0.0, 20.0, 20.0, 20.0, 20.0, 20.0]);
+}

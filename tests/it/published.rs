@@ -60,3 +60,8 @@ fn microcircuit() {
 fn vogels() {
     hold("plasticity/vogels_2011.nnm", &[("seeds", "5")]);
 }
+
+#[test]
+fn wang() {
+    hold("networks/wang_2002.nnm", &[("seeds", "5"), ("coherences", "[0.032, 0.512]")]);
+}

@@ -34,6 +34,7 @@ impl Session<'_> {
         let last: Vec<Decl> = arch.outputs.clone();
         self.net_mut(id).outputs = last;
         self.add_members(id, &arch.body, scope);
+        self.bind_known_lets(id, scope);
         self.add_connections(id, &arch.body, scope);
         if self.error_count() == errors {
             self.probe(id);
@@ -432,6 +433,27 @@ impl Session<'_> {
 
     pub fn closure(&self, scope: ScopeId, id: ExprId) -> Closure {
         Closure::new(scope, self.module_of(scope), id)
+    }
+
+    /// Binds the `let`s of what is known before the run: weights, delays and patterns may use them.
+    fn bind_known_lets(&mut self, id: NetId, scope: ScopeId) {
+        let lets = self.net(id).lets.clone();
+        let own: Vec<&str> = lets.iter().map(|l| l.decl.name.text.as_str()).collect();
+        let mut unknown: Vec<String> = self.net(id).member_names();
+        unknown.retain(|n| !own.contains(&n.as_str()));
+        let module = self.module_of(scope);
+        for NetLet { decl, pass } in &lets {
+            let Some(Init::Value(value)) = decl.init else { continue };
+            let name = &decl.name.text;
+            let again = own.iter().filter(|n| *n == name).count() > 1;
+            let uses = crate::eval::names_in(&self.modules.get(module).file, value);
+            if pass.is_some() || again || uses.iter().any(|n| unknown.contains(n)) {
+                unknown.push(name.clone());
+                continue;
+            }
+            let closure = self.closure(scope, value);
+            self.bind_lazy(scope, name.clone(), Lazy::Expr(closure, decl.ty.clone()));
+        }
     }
 
     fn add_connections(&mut self, id: NetId, body: &[Build], scope: ScopeId) {

@@ -594,7 +594,11 @@ impl Session<'_> {
             return Value::Num(self.spike_flags(frame, index));
         }
         match self.default_output(&population) {
-            Some(name) => self.population_name(frame, index, &name, span),
+            // An output that is the same for all cells is still one value a cell.
+            Some(name) => match self.population_name(frame, index, &name, span) {
+                Value::Num(num) => Value::Num(self.to_shape(num, &population.shape, span)),
+                other => other,
+            },
             None => {
                 let message = format!("`{}` has no output", population.name);
                 let d = Diagnostic::error("E0417", span, message).label(population.span, "declared here");
