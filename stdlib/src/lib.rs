@@ -21,6 +21,7 @@ macro_rules! text {
 }
 
 const MODULES: &[Module] = &[
+    ("analysis", text!("analysis")),
     ("environments", text!("environments")),
     ("functions", text!("functions")),
     ("layers", text!("layers")),

@@ -9,7 +9,7 @@ use nnm_compiler::settings::Settings;
 use crate::support::{files_below, name, outcomes, read, root};
 
 /// The families of models, each with a test of its own.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 15] = [
     "neurons",
     "synapses",
     "sources",
@@ -23,6 +23,8 @@ const FOLDERS: [&str; 13] = [
     "attention",
     "continual",
     "meta",
+    "reinforcement",
+    "brain",
 ];
 
 /// Models that take more than a few seconds.
@@ -130,4 +132,14 @@ fn continual() {
 #[test]
 fn meta() {
     hold("meta");
+}
+
+#[test]
+fn reinforcement() {
+    hold("reinforcement");
+}
+
+#[test]
+fn brain() {
+    hold("brain");
 }

@@ -197,6 +197,27 @@ impl Engine {
         Ok(out)
     }
 
+    /// The bytes of all buffers but those of some vars.
+    pub fn image(&self, skip: &[VarId]) -> Vec<Vec<u8>> {
+        let skipped: Vec<usize> = skip.iter().map(|v| self.buffer(*v)).collect();
+        let kept = |k: &usize| !skipped.contains(k);
+        (0..self.memory.len()).filter(kept).map(|k| self.memory[k].view::<u8>().to_vec()).collect()
+    }
+
+    /// Puts back what [`Self::image`] gave; false where it is of another program.
+    pub fn restore_image(&mut self, skip: &[VarId], image: &[Vec<u8>]) -> bool {
+        let skipped: Vec<usize> = skip.iter().map(|v| self.buffer(*v)).collect();
+        let places: Vec<usize> = (0..self.memory.len()).filter(|k| !skipped.contains(k)).collect();
+        let fits = places.len() == image.len()
+            && places.iter().zip(image).all(|(k, bytes)| self.memory[*k].view::<u8>().len() == bytes.len());
+        if fits {
+            for (k, bytes) in places.iter().zip(image) {
+                self.memory[*k].view_mut::<u8>().copy_from_slice(bytes);
+            }
+        }
+        fits
+    }
+
     pub fn restore(&mut self, kept: Vec<(usize, Aligned)>) {
         for (buffer, memory) in kept {
             self.memory[buffer] = memory;

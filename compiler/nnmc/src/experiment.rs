@@ -27,6 +27,10 @@ pub struct Outcome {
     pub runs: Vec<(String, Value)>,
     /// `save net to "file"`: weights by name.
     pub saved: Vec<(String, Vec<(String, nnm_runtime::array::Array)>)>,
+    /// What each training was made of.
+    pub components: Vec<crate::components::Components>,
+    /// What `check-gradients` found.
+    pub gradients: Vec<crate::samples::GradientRow>,
     /// Weights of all networks at the end.
     pub weights: Vec<(String, nnm_runtime::array::Array)>,
 }
@@ -47,9 +51,10 @@ impl Session<'_> {
         own.values().copied().filter(|i| matches!(self.modules.item(*i).kind, ItemKind::Experiment(_))).collect()
     }
 
-    pub fn run_experiment(&mut self, item: ItemId) -> Result<Outcome, Failure> {
+    /// Runs an experiment; where it ends early, what was reached comes with the reason.
+    pub fn run_experiment(&mut self, item: ItemId) -> (Outcome, Option<Failure>) {
         let declared = self.modules.item(item).clone();
-        let ItemKind::Experiment(stmts) = &declared.kind else { return Ok(Outcome::default()) };
+        let ItemKind::Experiment(stmts) = &declared.kind else { return (Outcome::default(), None) };
         let mut outcome = Outcome { name: declared.name.text.clone(), ..Outcome::default() };
         self.seed = self.settings.seed.unwrap_or(0);
         let precision = self.settings.precision;
@@ -60,8 +65,10 @@ impl Session<'_> {
         outcome.seed = self.seed;
         self.settings.precision = precision;
         outcome.weights = self.weights_since(first_net);
+        outcome.components = std::mem::take(&mut self.made_of);
+        outcome.gradients = std::mem::take(&mut self.gradients);
         self.host.progress(&Event::ExperimentEnded { name: outcome.name.clone() });
-        result.map(|()| outcome)
+        (outcome, result.err())
     }
 
     fn weights_since(&self, first: usize) -> Vec<(String, nnm_runtime::array::Array)> {
@@ -78,6 +85,9 @@ impl Session<'_> {
 
     fn run_stmts(&mut self, scope: ScopeId, stmts: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
         for stmt in stmts {
+            if self.settings.check_gradients && self.mode == Mode::Run && tells_results(stmt) {
+                continue;
+            }
             self.run_stmt(scope, stmt, outcome)?;
             if let Some(failure) = self.failure.take() {
                 return Err(failure);
@@ -94,7 +104,14 @@ impl Session<'_> {
             StmtKind::Let { name, ty, value } => self.run_let(scope, name, ty.as_ref(), *value),
             StmtKind::Decl { word, name, value, .. } => self.run_decl(scope, word, name, *value, outcome),
             StmtKind::Run { name, word, subject, world, clauses, block } => {
-                let value = self.run_run(scope, word, *subject, *world, clauses, block, stmt.span)?;
+                let value = match self.run_run(scope, word, *subject, *world, clauses, block, stmt.span) {
+                    Ok(value) => value,
+                    Err(failure) => {
+                        let name = name.as_ref().map_or("unfinished", |n| &n.text);
+                        outcome.runs.extend(self.unfinished.take().map(|value| (name.to_string(), value)));
+                        return Err(failure);
+                    }
+                };
                 if let Some(name) = name {
                     if self.mode == Mode::Run {
                         outcome.runs.push((name.text.clone(), value.clone()));
@@ -108,7 +125,7 @@ impl Session<'_> {
             StmtKind::Error => {}
             _ => {
                 let d = Diagnostic::error("E0212", stmt.span, "this does not belong in `experiment`")
-                    .help("there go `seed`, `data`, `let`, `simulate`, `train`, `report`, `plot`, `expect`, `save`, `set`, `reset`, `for`");
+                    .help("there go `seed`, `data`, `let`, `simulate`, `train`, `report`, `plot`, `expect`, `save`, `load`, `set`, `reset`, `for`");
                 self.report(d);
             }
         }
@@ -210,9 +227,9 @@ impl Session<'_> {
                 return Ok(Value::Missing);
             }
         };
-        if let Some(world) = world {
+        if let (Some(world), "simulate") = (world, word.text.as_str()) {
             let at = self.expr_span(scope, world);
-            self.error("E0543", at, "networks do not act in environments yet: train on data or simulate");
+            self.error("E0543", at, "`simulate` takes no environment: networks act in one while they are trained");
             return Ok(Value::Missing);
         }
         if word.text == "simulate" {
@@ -228,13 +245,13 @@ impl Session<'_> {
                     return Ok(Value::Missing);
                 }
             },
-            None if clause(clauses, "for").is_some() => None,
+            None if world.is_some() || clause(clauses, "for").is_some() => None,
             None => {
                 self.error("E0544", span, "on which data? `train net on DATA { … }`");
                 return Ok(Value::Missing);
             }
         };
-        self.train(&Training { scope, net, data, clauses, block, span })
+        self.train(&Training { scope, net, data, world, clauses, block, span })
     }
 
     fn run_list(
@@ -268,6 +285,7 @@ impl Session<'_> {
                 }
             }
             "save" => self.run_save(scope, items, clauses, outcome),
+            "load" => self.run_load(scope, items, clauses),
             "reset" => {
                 for item in items {
                     if let Value::Network(id) = self.eval(scope, item.expr) {
@@ -316,18 +334,10 @@ impl Session<'_> {
     }
 
     fn run_save(&mut self, scope: ScopeId, items: &[ast::ListItem], clauses: &[ast::Clause], outcome: &mut Outcome) {
-        let Some(item) = items.first() else { return };
-        let Some(file) = clause(clauses, "to") else {
-            let span = self.expr_span(scope, item.expr);
-            self.error("E0546", span, "where to? `save net to \"weights.safetensors\"`");
-            return;
-        };
-        let (value, file) = (self.eval(scope, item.expr), self.eval(scope, file));
-        if let (Value::Network(id), Value::Text(file)) = (value, file) {
-            let net = self.net(id);
-            let weights =
-                net.store.iter().filter(|(n, _)| !n.starts_with('@')).map(|(n, a)| (n.clone(), a.clone())).collect();
-            outcome.saved.push((file.to_string(), weights));
+        if let Some((id, file, _)) = self.net_and_file(scope, items, clauses, ["save", "to"])
+            && self.mode == Mode::Run
+        {
+            outcome.saved.push((file, self.weights_of(id)));
         }
     }
 
@@ -484,6 +494,15 @@ pub fn known(value: &Value) -> Option<&Num> {
     match value {
         Value::Num(num) if matches!(num.repr, Repr::Const(_)) => Some(num),
         _ => None,
+    }
+}
+
+/// Whether a statement is about the results of what was done.
+fn tells_results(stmt: &Stmt) -> bool {
+    match &stmt.kind {
+        StmtKind::List { word, .. } => matches!(word.text.as_str(), "plot" | "expect" | "save"),
+        StmtKind::Decl { word, .. } => word.text == "report",
+        _ => false,
     }
 }
 

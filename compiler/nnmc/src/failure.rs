@@ -8,6 +8,8 @@ pub enum Failure {
     Model,
     /// NaN, divergence.
     Numeric(Box<Diagnostic>),
+    /// A file that cannot be used.
+    Data(String),
     /// Refused by a limit.
     Limit(String),
     /// A fault of ours.

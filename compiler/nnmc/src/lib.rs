@@ -5,6 +5,8 @@
 //! which [`engine`] lowers, compiles and runs. The library reads no file but through [`session::Host`] and prints nothing.
 
 mod analysis;
+pub mod checkpoint;
+pub mod components;
 pub mod dynamics;
 pub mod engine;
 pub mod eval;
@@ -26,6 +28,7 @@ mod suggest;
 pub mod table;
 pub mod unit;
 pub mod value;
+mod weights;
 
 /// The point of the unit circle at an angle in rad.
 pub(crate) fn ring_point(angle: f64) -> [f64; 2] {

@@ -26,6 +26,13 @@ pub fn vars_read(graph: &Graph, body: &[Stmt]) -> BTreeSet<VarId> {
     read
 }
 
+/// The values that the statements compute.
+pub fn values(body: &[Stmt]) -> Vec<NodeId> {
+    let mut roots = vec![];
+    collect(body, &mut roots);
+    roots
+}
+
 fn collect(body: &[Stmt], roots: &mut Vec<NodeId>) {
     for stmt in body {
         match stmt {

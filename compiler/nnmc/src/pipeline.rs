@@ -47,6 +47,7 @@ pub struct Rejected {
 
 /// What a run gave, as far as it came.
 pub struct Run {
+    /// The last is not whole where there is a failure.
     pub outcomes: Vec<Outcome>,
     pub failure: Option<Failure>,
     pub diagnostics: Vec<Diagnostic>,
@@ -115,12 +116,11 @@ impl Checked {
             if settings.experiment.as_ref().is_some_and(|wanted| *wanted != name) {
                 continue;
             }
-            match session.run_experiment(item) {
-                Ok(outcome) => outcomes.push(outcome),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
+            let (outcome, error) = session.run_experiment(item);
+            outcomes.push(outcome);
+            if error.is_some() {
+                failure = error;
+                break;
             }
         }
         let unused =
@@ -151,7 +151,8 @@ impl Session<'_> {
                 ItemKind::Neuron(_) => self.check_neuron(item),
                 ItemKind::Function(_) | ItemKind::Objective(_) => self.check_function(item),
                 ItemKind::Rule(_) => self.check_rule(item),
-                ItemKind::Synapse(_) | ItemKind::Optimizer(_) | ItemKind::Environment(_) | ItemKind::Experiment(_) => {}
+                ItemKind::Environment(_) => self.check_environment(item),
+                ItemKind::Synapse(_) | ItemKind::Optimizer(_) | ItemKind::Experiment(_) => {}
             }
         }
     }
@@ -205,7 +206,10 @@ impl Session<'_> {
         if let Some(item) = self.architecture_of(scope, ty) {
             let text = self.text(ty.span).into();
             let kind = Kind { item, args: vec![], span: ty.span, text };
-            return self.build_network(&kind, "net").map_or(Value::Missing, Value::Network);
+            let Some(net) = self.build_network(&kind, "net") else { return Value::Missing };
+            // Its members have values in the function, as they have where it is called.
+            self.frame_of(net);
+            return Value::Network(net);
         }
         let unknown = Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown));
         match self.hold_at(scope, unknown, ty, ty.span) {

@@ -76,6 +76,10 @@ pub struct Program {
     pub senders: IndexMap<(FrameId, usize), Num>,
     /// What comes to ports from elsewhere: held over the step, whatever the solver.
     pub foreign: Vec<NodeId>,
+    /// The world in which the networks act.
+    pub world: Option<crate::samples::World>,
+    /// Sets the draws of this program apart from those of others at the same places.
+    pub salt: String,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
     /// Draws made so far, for their keys.
@@ -120,6 +124,8 @@ impl Program {
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
             foreign: vec![],
+            world: None,
+            salt: String::new(),
             terms: vec![],
             draws: 0,
             reductions: vec![],

@@ -66,6 +66,18 @@ pub struct Session<'a> {
     pub chain: Vec<(String, Span)>,
     /// The draw being made for a parameter, state or weight; `None` inside equations.
     pub drawing: Option<crate::network::Drawing>,
+    /// What `check-gradients` found.
+    pub gradients: Vec<crate::samples::GradientRow>,
+    /// What the trainings so far were made of.
+    pub made_of: Vec<crate::components::Components>,
+    /// Updates in an epoch and in all, of the training being built.
+    pub schedule: Option<(usize, usize)>,
+    /// Trainings and simulations begun so far.
+    pub courses: usize,
+    /// What a training or simulation that ended early had given.
+    pub unfinished: Option<Value>,
+    /// Who acts where episodes are evaluated.
+    pub actor: Option<crate::samples::Actor>,
     /// Whether an expression over samples may keep an axis of time: for pictures.
     pub keeps_series: bool,
     /// Calls of declared functions under way.
@@ -93,6 +105,10 @@ pub trait Host {
     fn progress(&self, event: &crate::events::Event);
     /// Whether the user asked to stop.
     fn interrupted(&self) -> bool;
+    /// Where checkpoints are kept, if anywhere.
+    fn keeper(&self) -> Option<&dyn crate::checkpoint::Keeper> {
+        None
+    }
 }
 
 impl<'a> Session<'a> {
@@ -108,6 +124,12 @@ impl<'a> Session<'a> {
             program: None,
             chain: vec![],
             drawing: None,
+            gradients: vec![],
+            made_of: vec![],
+            schedule: None,
+            courses: 0,
+            unfinished: None,
+            actor: None,
             keeps_series: false,
             depth: 0,
             host,

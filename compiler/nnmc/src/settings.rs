@@ -14,6 +14,8 @@ pub struct Settings {
     /// Names of `set` that something asked for.
     pub used: std::collections::BTreeSet<String>,
     pub experiment: Option<String>,
+    /// Hold derivatives against differences instead of training.
+    pub check_gradients: bool,
     /// Keep printed forms of graphs and kernels.
     pub emit_graph: bool,
     pub emit_kernels: bool,
@@ -28,6 +30,7 @@ impl Default for Settings {
             set: vec![],
             used: Default::default(),
             experiment: None,
+            check_gradients: false,
             emit_graph: false,
             emit_kernels: false,
         }

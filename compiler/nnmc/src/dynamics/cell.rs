@@ -6,7 +6,7 @@ use nnm_syntax::ast::{AssignOp, CmpOp, ExprId, ExprKind, Name, Stmt, StmtKind};
 use nnm_syntax::span::Span;
 
 use super::solver::{Choice, Equation, Method};
-use crate::hir::{ItemKind, Neuron, When};
+use crate::hir::{Dynamics, ItemKind, Neuron, When};
 use crate::network::{FrameId, Population, clause_of};
 use crate::program::{NewLeaf, Role};
 use crate::session::{ScopeId, Session};
@@ -194,15 +194,15 @@ impl Session<'_> {
             let right = self.to_shape(right.num, &shape, equation.span);
             let (state, rate) = (self.lift(state), self.lift(&right));
             let held = holds.get(name).cloned().map(|h| self.lift(&h));
-            let method = self.method_of(scope, neuron, name);
+            let method = self.method_of(scope, &neuron.dynamics, name);
             out.push(Equation { name: name.clone(), state, rate, held, method, span: equation.span });
         }
         Some(out)
     }
 
     /// The method that a `solve` asks for.
-    fn method_of(&mut self, scope: ScopeId, neuron: &Neuron, state: &str) -> Option<Method> {
-        let (_, method) = neuron.dynamics.solves.iter().find(|(names, _)| names.iter().any(|n| n.text == state))?;
+    pub fn method_of(&mut self, scope: ScopeId, dynamics: &Dynamics, state: &str) -> Option<Method> {
+        let (_, method) = dynamics.solves.iter().find(|(names, _)| names.iter().any(|n| n.text == state))?;
         let (_, expr) = self.bare_expr(scope, *method);
         let ExprKind::Name(name) = &expr.kind else {
             self.error("E0437", expr.span, "`solve … by` takes the name of a method");

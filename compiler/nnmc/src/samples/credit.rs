@@ -254,8 +254,25 @@ impl Session<'_> {
         let port = p.port?;
         let node = *self.program.as_ref()?.port_nodes.get(&(frame, p.target, port))?;
         let unit = Unit::REAL.over(&self.net(id).populations[p.target].ports[port].unit);
-        let error = self.minus_gradient(credit.objective?, node, credit.span)?;
+        let error = match self.graph.node(node).batched {
+            true => self.minus_gradient(credit.objective?, node, credit.span)?,
+            // Where the samples share what arrives, each still has an error of its own.
+            false => self.minus_gradient_each(credit.objective?, node)?,
+        };
         Some(Num::node(unit, error))
+    }
+
+    fn minus_gradient_each(&mut self, of: NodeId, by: NodeId) -> Option<NodeId> {
+        let one = self.graph.constant(1.0);
+        let seeds = self.program.as_ref().and_then(|p| p.seeds.clone()).unwrap_or_else(|| vec![(of, one)]);
+        let found = nnm_graph::grad_each(&mut self.graph, &seeds, &[by]).noted(self)?;
+        match found.first().copied().flatten() {
+            Some(node) => self.graph.unary(Unary::Neg, node).noted(self),
+            None => {
+                let shape = self.graph.shape(by).to_vec();
+                Some(self.graph.filled(0.0, &shape))
+            }
+        }
     }
 
     /// The error by the network's own weights, whatever the rule's feedback: what `gradient` means.

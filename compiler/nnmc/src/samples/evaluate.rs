@@ -4,7 +4,8 @@ use nnm_graph::ir::{Assign, Place, Program as GraphProgram, Stmt, Var, VarElem};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_runtime::abi::status;
 use nnm_runtime::array::Array;
-use nnm_syntax::ast::ExprId;
+use nnm_syntax::ast::{CmpOp, ExprId, ExprKind};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Presentation, ROUND, SLOTS, TIME, slot};
@@ -26,6 +27,9 @@ impl Session<'_> {
             self.error("E0222", call.span, format!("`{}` needs an expression: `{}(E on DATA)`", call.name, call.name));
             return None;
         };
+        if let Some((e, world, episodes)) = self.episodes_of(call, e) {
+            return self.over_episodes(call, e, world, episodes);
+        }
         let Some(on) = call.clause("on") else {
             self.error("E0525", call.span, format!("`{}` needs data: `{}(E on DATA)`", call.name, call.name));
             return None;
@@ -41,6 +45,62 @@ impl Session<'_> {
         };
         let given = self.given_clauses(call.scope, &call.clauses);
         self.over_samples(call.scope, e, &data, given, call.span)
+    }
+
+    /// `E in World(…) for 50 episodes`: the expression, the world, the number.
+    fn episodes_of(&self, call: &Call, e: ExprId) -> Option<(ExprId, ExprId, ExprId)> {
+        let episodes = crate::hir::clause(&call.clauses, "for")?;
+        if call.clause("on").is_some() {
+            return None;
+        }
+        match self.bare_expr(call.scope, e).1.kind {
+            ExprKind::Compare { first, rest } => match rest.as_slice() {
+                [(CmpOp::In, world)] => Some((first, *world, episodes)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// An expression for each of a number of episodes, in which the network acts as the last training in a world said.
+    fn over_episodes(&mut self, call: &Call, e: ExprId, world: ExprId, episodes: ExprId) -> Option<Num> {
+        let setting = self.world_setting(call.scope, world)?;
+        let rows = self.known_int(call.scope, episodes, "the number of episodes", 1)? as usize;
+        let Some(actor) = self.actor.clone() else {
+            let d = Diagnostic::error(
+                "E0577",
+                call.span,
+                "who acts? No network has been trained in an environment before this",
+            )
+            .help("`train net in World(…) { given x = observation; act a ~ …; … }` comes first");
+            self.report(d);
+            return None;
+        };
+        let outer_graph = std::mem::take(&mut self.graph);
+        let outer = self.program.take();
+        let batch = BATCH.min(rows);
+        let nets = [(actor.net, actor.given)];
+        let p = self.begin_world(call.scope, &setting, &nets, &actor.acts, [rows, batch], false);
+        let result = p.and_then(|mut p| {
+            let x = self.operand(p.scope, e)?;
+            if x.num.stepwise {
+                let d = Diagnostic::error(
+                    "E0527",
+                    x.span,
+                    "this differs from step to step of an episode: reduce it over time",
+                )
+                .help("`episode_return`, `episode_steps`, `last(…)`, `mean_t(…)`, `sum_t(…)`");
+                self.report(d);
+                return None;
+            }
+            match x.num.repr {
+                Repr::Node(_) => self.run_samples(&mut p, &x.num, rows, call.span),
+                _ => Some(self.same_for_all(&x.num, rows)),
+            }
+        });
+        self.graph = outer_graph;
+        self.program = outer;
+        result
     }
 
     /// The networks that an expression names, each with what its inputs were last given.
@@ -93,7 +153,7 @@ impl Session<'_> {
             if !matches!(num.repr, Repr::Node(_)) {
                 return Some(self.same_for_all(&num, data.rows));
             }
-            self.run_samples(&mut p, &num, data, span)
+            self.run_samples(&mut p, &num, data.rows, span)
         });
         self.graph = outer_graph;
         self.program = outer;
@@ -109,10 +169,10 @@ impl Session<'_> {
         Num { repr: Repr::Const(shaped(&shape, values)), ..num.clone() }
     }
 
-    fn run_samples(&mut self, p: &mut Presentation, num: &Num, data: &Dataset, span: Span) -> Option<Num> {
+    fn run_samples(&mut self, p: &mut Presentation, num: &Num, rows: usize, span: Span) -> Option<Num> {
         let node = self.lift(num);
         let (shape, batched) = (self.graph.shape(node).to_vec(), self.graph.node(node).batched);
-        let rounds = data.rows.div_ceil(p.batch).max(1);
+        let rounds = rows.div_ceil(p.batch).max(1);
         let copies = if num.stepwise { p.steps as usize } else { 1 };
         let out = self.graph.add_var(Var {
             name: "values".into(),
@@ -149,7 +209,7 @@ impl Session<'_> {
         if self.mode == Mode::Check {
             return Some(Num { repr: Repr::Unknown, class: None, ..num.clone() });
         }
-        let array = match self.run_rounds(p, program, data.rows, rounds, copies, out, &shape) {
+        let array = match self.run_rounds(p, program, rows, rounds, copies, out, &shape) {
             Ok(array) => array,
             Err(failure) => {
                 self.failure = Some(failure);

@@ -34,6 +34,10 @@ impl Session<'_> {
         let x = self.operand(scope, change.value)?;
         self.hold_change(credit, target, &x.num, x.span)?;
         let node = self.lift(&x.num);
+        let node = match self.program.as_ref().and_then(|p| p.world.as_ref()).map(|w| w.alive) {
+            Some(alive) => self.graph.binary(Binary::Mul, alive, node).noted(self)?,
+            None => node,
+        };
         let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
         let biases = target.shape.first().copied().unwrap_or(1);
         let g = &mut self.graph;
@@ -124,6 +128,7 @@ impl Session<'_> {
             self.bind(scope, "objective", Value::Num(Num::node(Unit::REAL, objective)));
         }
         self.bind_gradient(scope, credit, target, pre, post)?;
+        self.bind_score(scope, credit, target, pre)?;
         self.bind_modulators(scope, credit, meeting.as_ref())?;
         self.bind_noises(scope, credit, target, meeting.as_ref())?;
         for (name, node) in credit.passes.perturbed.clone() {

@@ -96,7 +96,7 @@ impl<'s> Session<'s> {
         }
         let mut seeds = vec![];
         for (state, flow) in states.iter().zip(&flows) {
-            let back = self.read_whole(*flow);
+            let back = self.flow_back(p, *flow)?;
             seeds.push((state.value, back));
         }
         let mut begin = vec![];
@@ -133,7 +133,17 @@ impl<'s> Session<'s> {
         Some(Backward { keep, stmts })
     }
 
-    fn keeps(&mut self, kept: &[(VarId, VarId)]) -> Vec<Assign> {
+    /// What flows back into a state's value after a step: nothing at the end of a piece, where credit is cut off.
+    pub fn flow_back(&mut self, p: &Presentation, flow: VarId) -> Option<NodeId> {
+        let back = self.read_whole(flow);
+        let Some(piece) = p.truncate.filter(|k| *k < p.steps) else { return Some(back) };
+        let next = Int::Add(Box::new(Int::Loop(TIME)), Box::new(Int::Const(1)));
+        let place = self.graph.count(Int::Rem(Box::new(next), Box::new(Int::Const(piece))));
+        let zero = self.graph.constant(0.0);
+        self.graph.select(place, back, zero).noted(self)
+    }
+
+    pub fn keeps(&mut self, kept: &[(VarId, VarId)]) -> Vec<Assign> {
         kept.iter()
             .map(|(state, kept)| {
                 let value = self.read_whole(*state);
@@ -143,7 +153,7 @@ impl<'s> Session<'s> {
     }
 
     /// A value of the step with its states read from where they were kept.
-    fn at_kept(&mut self, node: NodeId, kept: &[(VarId, VarId)]) -> Option<NodeId> {
+    pub fn at_kept(&mut self, node: NodeId, kept: &[(VarId, VarId)]) -> Option<NodeId> {
         let mut map = std::collections::BTreeMap::new();
         for (state, kept) in kept {
             let read = self.read_at(*kept, Place::Time(Int::Loop(TIME)));

@@ -1,5 +1,6 @@
 //! Programs over samples: a batch is presented, what is asked for is computed, and in training the weights move.
 
+mod act;
 mod credit;
 mod derivative;
 mod directions;
@@ -11,20 +12,24 @@ mod meeting;
 mod optimizer;
 mod passes;
 mod present;
+mod score;
 mod separate;
 mod settle;
 mod sweep;
 mod target;
 mod train;
 mod update;
+mod world;
 
 use nnm_graph::ir::{NodeId, VarId};
 use nnm_kir::ir::LoopId;
 
+pub use act::{Act, class_below};
 pub use credit::Credit;
 pub use present::Presentation;
 pub use settle::Settling;
-pub use train::Training;
+pub use train::{GradientRow, Training, Verdict};
+pub use world::{Actor, World};
 
 /// The loop over batches or updates, and that over the steps of a presentation.
 pub const ROUND: LoopId = LoopId(0);

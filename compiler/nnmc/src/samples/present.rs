@@ -28,6 +28,8 @@ pub struct Presentation {
     /// Steps of a presentation, 0 where there is no time.
     pub steps: i64,
     pub dt: Option<f64>,
+    /// Credit goes back within pieces of so many steps.
+    pub truncate: Option<i64>,
     pub index: VarId,
     /// Numbers that fill vars before the first batch.
     pub tables: Vec<(VarId, Array)>,
@@ -141,16 +143,20 @@ impl Session<'_> {
             batch,
             steps: 0,
             dt: None,
+            truncate: None,
             index,
             tables: vec![],
         };
+        if let (true, Some((per_epoch, updates))) = (training, self.schedule.take()) {
+            self.bind_schedule(inner, per_epoch, updates);
+        }
         if let Some(data) = data {
             self.bind_fields(&mut p, data);
         }
         self.find_time(&mut p, nets, span)?;
         for (net, givens) in nets {
             let frame = self.frame_of(*net);
-            self.give(&mut p, frame, givens, data, span)?;
+            self.give(&p, frame, givens, data)?;
         }
         Some(p)
     }
@@ -242,14 +248,8 @@ impl Session<'_> {
             .any(|p| p.spiking || p.states.iter().any(|s| !s.running))
     }
 
-    fn give(
-        &mut self,
-        p: &mut Presentation,
-        frame: FrameId,
-        givens: &[Given],
-        data: Option<&Dataset>,
-        _span: Span,
-    ) -> Option<()> {
+    /// Gives the inputs of a network's frame what the `given`s say, else the field of their name.
+    pub fn give(&mut self, p: &Presentation, frame: FrameId, givens: &[Given], data: Option<&Dataset>) -> Option<()> {
         let id = self.frame(frame).net;
         let inputs = self.net(id).inputs.clone();
         for given in givens {
@@ -431,6 +431,10 @@ impl Session<'_> {
         }
         self.histories(&mut new);
         self.rest_begin_at_zero(&new, &mut initial);
+        if let Some(world) = &self.program.as_ref()?.world {
+            new.extend(world.states.iter().chain(&world.totals).cloned());
+            initial.extend(world.initial.iter().cloned());
+        }
         Some((new, initial))
     }
 

@@ -9,6 +9,7 @@ use nnm_syntax::diag::Diagnostic;
 use super::build::Duration;
 use super::record::{Kept, Record, summary_value};
 use super::{Build, Recorded, SLOTS, Simulation};
+use crate::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
 use crate::failure::Failure;
@@ -82,7 +83,12 @@ impl Session<'_> {
         let leaves = self.program.as_ref().map(|p| p.leaves.clone()).unwrap_or_default();
         self.fill(&mut engine, &b, &leaves);
         let mut logs = vec![(vec![], vec![]); b.logs.len()];
-        self.drive(sim, d, &b, &mut engine, &mut logs)?;
+        let driven = self.drive(sim, d, &b, &mut engine, &mut logs);
+        if let Err(failure) = driven {
+            let reached = engine.slot("to") as f64 * b.dt;
+            self.unfinished = Some(self.recorded(&engine, &b, logs, b.start as f64 * b.dt, reached));
+            return Err(failure);
+        }
         self.write_back(&engine, &b, &leaves);
         let from = b.start as f64 * b.dt;
         let clock = &mut self.net_mut(sim.net).clock;
@@ -171,7 +177,12 @@ impl Session<'_> {
         engine.set_slot("check_every", CHECK);
         let piece = (d.steps / 100).clamp(1, 20_000);
         let moving = self.moving_vars(b);
-        let mut at = first;
+        let course = self.next_course(&format!("simulate-{}", self.net(sim.net).path));
+        let mut at = self.taken_up(&course, first, engine, logs)?;
+        if at >= last {
+            engine.set_slot("to", last);
+            return Ok(());
+        }
         loop {
             let to = (at + piece).min(last);
             engine.set_slot("from", at);
@@ -202,13 +213,37 @@ impl Session<'_> {
             let done = (at - first) as f64 / d.steps.max(1) as f64;
             let name = self.net(sim.net).path.clone();
             self.host.progress(&Event::Steps { what: name, done, seconds: d.timed.then_some(at as f64 * d.dt) });
-            if self.host.interrupted() {
+            let interrupted = self.host.interrupted() && at < last;
+            if interrupted || self.checkpoint_due() {
+                self.keep(&course, &checkpoint_of(at, engine, logs))?;
+            }
+            if interrupted {
                 return Err(Failure::Interrupted);
             }
             if at >= last {
                 return Ok(());
             }
         }
+    }
+
+    /// The step from which to go on, where a run that was cut off had come to.
+    fn taken_up(
+        &mut self,
+        course: &str,
+        first: i64,
+        engine: &mut Engine,
+        logs: &mut [(Vec<u32>, Vec<u32>)],
+    ) -> Result<i64, Failure> {
+        let Some(kept) = self.kept(course)? else { return Ok(first) };
+        let (&[at], true) = (kept.counters.as_slice(), kept.indices.len() == 2 * logs.len()) else {
+            return Err(Failure::Data(format!("the checkpoint `{course}` is of another simulation")));
+        };
+        self.put_back(engine, &[], &kept.memory)?;
+        for ((cells, steps), pair) in logs.iter_mut().zip(kept.indices.chunks(2)) {
+            cells.clone_from(&pair[0]);
+            steps.clone_from(&pair[1]);
+        }
+        Ok(at)
     }
 
     /// The vars that a piece of a simulation changes and that it needs as they were to be repeated.
@@ -402,6 +437,11 @@ fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
     let at = |k: i64| (when.first + k * when.every).min(when.last) as f64 * dt;
     let times: Vec<f64> = (0..when.samples()).map(at).collect();
     Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) }
+}
+
+fn checkpoint_of(at: i64, engine: &Engine, logs: &[(Vec<u32>, Vec<u32>)]) -> Checkpoint {
+    let indices = logs.iter().flat_map(|(cells, steps)| [cells.clone(), steps.clone()]).collect();
+    Checkpoint { counters: vec![at], series: vec![], indices, memory: engine.image(&[]) }
 }
 
 fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {

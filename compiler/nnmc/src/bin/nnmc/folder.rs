@@ -94,8 +94,19 @@ fn results(ended: &Ended) -> Json {
         outcome.expectations.iter().map(|e| json!({ "text": e.text, "held": e.held, "found": e.found })).collect();
     json!({
         "schema": 1, "experiment": outcome.name, "seed": ended.seed, "status": ended.status,
-        "reports": reports, "expectations": expectations,
+        "reports": reports, "expectations": expectations, "components": components(outcome),
     })
+}
+
+/// Hashes of the three components of each training.
+fn components(outcome: &Outcome) -> Json {
+    let one = |c: &nnm_compiler::components::Component| json!({ "text": c.text, "hash": c.hash });
+    let all = outcome.components.iter().map(|c| {
+        json!({
+            "network": c.network, "architecture": one(&c.architecture), "objective": one(&c.objective), "rule": one(&c.rule),
+        })
+    });
+    all.collect()
 }
 
 /// A value with its unit; long arrays by their shape alone, for they have files of their own.

@@ -4,12 +4,15 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use nnm_compiler::checkpoint::Keeper;
 use nnm_compiler::events::Event;
 use nnm_compiler::session::Host;
 use nnm_compiler::value::Num;
 use nnm_runtime::data::Files;
+use nnm_runtime::results::RunFolder;
 
 use crate::exit::Exit;
+use crate::keeper::FolderKeeper;
 use crate::progress::Meter;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -43,6 +46,7 @@ pub struct CommandHost {
     folders: Vec<PathBuf>,
     meter: RefCell<Meter>,
     seen: RefCell<Seen>,
+    keeper: Option<FolderKeeper>,
 }
 
 impl CommandHost {
@@ -57,7 +61,26 @@ impl CommandHost {
         if let Some(paths) = std::env::var_os("NNM_DATA") {
             roots.extend(std::env::split_paths(&paths).filter(|p| !p.as_os_str().is_empty()));
         }
-        CommandHost { files: Files::new(roots), folders, meter: RefCell::new(meter), seen: RefCell::default() }
+        CommandHost {
+            files: Files::new(roots),
+            folders,
+            meter: RefCell::new(meter),
+            seen: RefCell::default(),
+            keeper: None,
+        }
+    }
+
+    /// Keeps checkpoints in a run folder.
+    pub fn keeping(mut self, folder: RunFolder) -> CommandHost {
+        self.keeper = Some(FolderKeeper::new(folder));
+        self
+    }
+
+    /// The run has come to its end: no checkpoint is needed any more.
+    pub fn forget_checkpoints(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.clear();
+        }
     }
 
     /// Takes what has been said so far.
@@ -89,6 +112,10 @@ impl Host for CommandHost {
 
     fn interrupted(&self) -> bool {
         interrupted()
+    }
+
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        self.keeper.as_ref().map(|k| k as &dyn Keeper)
     }
 }
 

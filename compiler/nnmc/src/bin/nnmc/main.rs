@@ -1,6 +1,7 @@
 //! `nnmc`, the command line of NNM: checks, runs, tests and formats network models, and shows how they are compiled.
 
 mod check;
+mod check_gradients;
 mod crash;
 mod emit;
 mod exit;
@@ -8,6 +9,7 @@ mod explain;
 mod fmt;
 mod folder;
 mod host;
+mod keeper;
 mod model;
 mod new;
 mod options;
@@ -17,6 +19,7 @@ mod progress;
 mod provenance;
 mod recorded;
 mod render;
+mod resume;
 mod run;
 mod shell;
 mod tables;
@@ -52,6 +55,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Look for errors without running anything
     Check(check::CheckArgs),
+    /// Hold the derivatives of a model's objectives against differences
+    CheckGradients(check_gradients::CheckGradientsArgs),
     /// Run models and hold them to their expectations
     Test(test::TestArgs),
     /// Lay models out in the one way
@@ -89,6 +94,7 @@ fn dispatch(shell: &Shell, verb: &Verb) -> Result<Exit, Stop> {
     match verb {
         Verb::Run(args) => run::run(shell, args),
         Verb::Check(args) => check::check(shell, args),
+        Verb::CheckGradients(args) => check_gradients::check_gradients(shell, args),
         Verb::Test(args) => test::test(shell, args),
         Verb::Fmt(args) => fmt::format(shell, args),
         Verb::New(args) => new::new(shell, args),

@@ -59,6 +59,22 @@ impl RunOptions {
         Settings { backend, precision, seed: self.seed, set: self.set.clone(), ..Settings::default() }
     }
 
+    /// The options that a manifest holds.
+    pub fn of_manifest(settings: &Json) -> RunOptions {
+        let set = settings["set"].as_object().into_iter().flatten();
+        let set = set.filter_map(|(n, v)| Some((n.clone(), v.as_str()?.to_string()))).collect();
+        let precision = settings["precision"].as_str().and_then(|p| PrecisionName::from_str(p, true).ok());
+        let backend = settings["backend"].as_str().and_then(|b| BackendName::from_str(b, true).ok());
+        let data = settings["data"].as_array().into_iter().flatten();
+        RunOptions {
+            set,
+            seed: settings["seed"].as_u64(),
+            precision,
+            backend: backend.unwrap_or(BackendName::Jit),
+            data: data.filter_map(|d| d.as_str().map(PathBuf::from)).collect(),
+        }
+    }
+
     /// The options for the manifest.
     pub fn as_json(&self) -> Json {
         let set: serde_json::Map<String, Json> = self.set.iter().map(|(n, v)| (n.clone(), json!(v))).collect();

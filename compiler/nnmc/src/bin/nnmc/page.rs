@@ -29,6 +29,16 @@ pub fn report(ended: &Ended, figures: &[(String, String, String)]) -> String {
             |(name, _, svg): &(String, String, String)| Block::Figure { svg: svg.clone(), caption: name.clone() };
         sections.push(Section { heading: "Figures".into(), blocks: figures.iter().map(figure).collect() });
     }
+    if !outcome.components.is_empty() {
+        let mut rows = vec![];
+        for c in &outcome.components {
+            for (what, part) in [("architecture", &c.architecture), ("objective", &c.objective), ("rule", &c.rule)] {
+                rows.push(vec![c.network.clone(), what.to_string(), part.text.clone(), part.hash.clone()]);
+            }
+        }
+        let columns = ["network", "component", "", "hash"].map(String::from).to_vec();
+        sections.push(Section { heading: "Components".into(), blocks: vec![Block::Table { columns, rows }] });
+    }
     sections.push(Section { heading: "Model".into(), blocks: vec![Block::Code(ended.source.to_string())] });
     report_html(&outcome.name, &sections)
 }

@@ -22,7 +22,7 @@ use crate::model::{self, Model};
 use crate::options::RunOptions;
 use crate::progress::Meter;
 use crate::shell::{self, Shell, Style};
-use crate::{parallel, provenance, render, tables};
+use crate::{parallel, provenance, render, resume, tables};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// The run folder, instead of `runs/MODEL-EXPERIMENT-N`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Go on with a run that was cut off, in its folder
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
     /// Experiments that are run at the same time
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
@@ -60,6 +63,9 @@ struct Done {
 }
 
 pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
+    if let Some(folder) = &args.resume {
+        return run(shell, &resume::arguments(folder, args)?);
+    }
     let path = match &args.file {
         Some(path) => path.clone(),
         None => model::of_package()?,
@@ -136,15 +142,20 @@ fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     let folder = folder::place(job.args.out.as_ref(), &job.model.stem(), name, job.names.len() == 1)?;
     let settings = Settings { experiment: Some(name.to_string()), ..options.settings() };
     let meter = if job.args.threads > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
-    let host = CommandHost::new(&job.model.path, &options.data, meter);
+    let host = CommandHost::new(&job.model.path, &options.data, meter).keeping(folder.clone());
     let (started, clock) = (SystemTime::now(), Instant::now());
+    // A run that is killed is known by what it was asked to do.
+    let mut begun = begun(job, name, started);
+    begun["status"] = json!("running");
+    folder.write_manifest(&begun)?;
     let run = job.checked.run(&host, &settings);
     let seconds = clock.elapsed().as_secs_f64();
     let seen = host.take_seen();
     let news = news(job.checked, &run);
     let ending = ending(&run, &news);
-    let partial = run.outcomes.is_empty();
+    let partial = run.failure.is_some();
     let outcome = run.outcomes.first().cloned().unwrap_or_else(|| reached(name, &seen));
+    let outcome = if partial { with_what_was_said(outcome, &seen) } else { outcome };
     let failed = ending.exit == Exit::Good && outcome.expectations.iter().any(|e| !e.held);
     let (exit, status) = if failed { (Exit::Numeric, "failed") } else { (ending.exit, ending.status) };
     let mut out = result(shell, &outcome);
@@ -155,6 +166,7 @@ fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     }
     if partial && matches!(exit, Exit::Model | Exit::Data) && seen.reports.is_empty() {
         // There is nothing to keep: only an empty folder goes.
+        let _ = std::fs::remove_file(folder.path().join("manifest.json"));
         let _ = std::fs::remove_dir(folder.path());
         return Ok(Done { exit, out: if shell.json { out } else { String::new() }, remarks, unused: run.unused });
     }
@@ -168,6 +180,12 @@ fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
         manifest: manifest(job, &run, name, started, seconds),
     };
     folder::write(&folder, &ended)?;
+    if !partial {
+        host.forget_checkpoints();
+    } else if exit == Exit::Interrupted && folder.path().join("checkpoints").is_dir() {
+        let place = folder.path().display().to_string();
+        shell.put_note(&format!("`nnmc run --resume {place}` goes on from here"), &mut remarks);
+    }
     put_place(shell, &folder, seconds, &mut out, &mut remarks);
     Ok(Done { exit, out, remarks, unused: run.unused })
 }
@@ -201,11 +219,25 @@ pub fn ending(run: &Run, news: &[Diagnostic]) -> Ending {
         Some(Failure::Model) => ending(exit::of_findings(news).max(Exit::Model), "the model has errors", None),
         Some(Failure::Numeric(_)) => ending(Exit::Numeric, "numeric failure", None),
         Some(Failure::Limit(message)) => ending(Exit::Limit, "refused by a limit", Some(message.clone())),
+        Some(Failure::Data(message)) => ending(Exit::Data, "a file cannot be used", Some(message.clone())),
         Some(Failure::Bug(message)) => ending(Exit::Bug, "a bug of the compiler", Some(crate::crash::text(message))),
         Some(Failure::Interrupted) => {
             ending(Exit::Interrupted, "interrupted", Some("interrupted; what was reached is kept".into()))
         }
     }
+}
+
+/// An outcome that is not whole: passes of a sweep that had ended are known by what they said.
+fn with_what_was_said(outcome: Outcome, seen: &Seen) -> Outcome {
+    let said = reached(&outcome.name, seen);
+    let more =
+        said.reports.into_iter().filter(|(n, _)| !outcome.reports.iter().any(|(m, _)| m == n)).collect::<Vec<_>>();
+    let mut whole = outcome;
+    whole.reports.extend(more);
+    if whole.expectations.len() < said.expectations.len() {
+        whole.expectations = said.expectations;
+    }
+    whole
 }
 
 /// What an experiment that did not come to its end had reported.
@@ -273,22 +305,30 @@ fn put_place(shell: &Shell, folder: &RunFolder, seconds: f64, out: &mut String, 
     }
 }
 
+/// What is known of a run when it begins.
+fn begun(job: &Job, name: &str, started: SystemTime) -> Json {
+    let path = job.model.path.canonicalize().unwrap_or_else(|_| job.model.path.clone());
+    json!({
+        "schema": 1,
+        "nnmc": crate::VERSION,
+        "model": job.model.name(),
+        "path": path.display().to_string(),
+        "experiment": name,
+        "command": std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+        "settings": job.args.options.as_json(),
+        "started": provenance::time(started),
+        "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
+    })
+}
+
 fn manifest(job: &Job, run: &Run, name: &str, started: SystemTime, seconds: f64) -> Json {
     let sources: Vec<Json> = run
         .sources
         .files()
         .map(|(_, source)| json!({ "name": source.name, "sha256": provenance::sha256(source.text.as_bytes()) }))
         .collect();
-    json!({
-        "schema": 1,
-        "nnmc": crate::VERSION,
-        "model": job.model.name(),
-        "experiment": name,
-        "command": std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>(),
-        "settings": job.args.options.as_json(),
-        "started": provenance::time(started),
-        "wall_seconds": seconds,
-        "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
-        "sources": sources,
-    })
+    let mut manifest = begun(job, name, started);
+    manifest["wall_seconds"] = json!(seconds);
+    manifest["sources"] = json!(sources);
+    manifest
 }

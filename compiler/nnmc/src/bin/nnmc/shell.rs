@@ -93,6 +93,13 @@ impl Shell {
         }
     }
 
+    /// A line of advice for the remarks at the end.
+    pub fn put_note(&self, message: &str, remarks: &mut String) {
+        if !self.json && !self.quiet {
+            remarks.push_str(&format!("{message}\n"));
+        }
+    }
+
     pub fn warning(&self, message: &str) {
         if self.json {
             self.event("warning", json!({ "message": message }));

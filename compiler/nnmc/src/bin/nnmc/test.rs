@@ -150,7 +150,7 @@ fn failure(run: &Run) -> Option<String> {
     match &run.failure {
         Some(Failure::Model) => Some(render::counts(&run.diagnostics)),
         Some(Failure::Numeric(d)) => Some(d.message.clone()),
-        Some(Failure::Limit(message)) => Some(message.clone()),
+        Some(Failure::Limit(message) | Failure::Data(message)) => Some(message.clone()),
         Some(Failure::Bug(message)) => Some(format!("a bug of the compiler: {message}")),
         Some(Failure::Interrupted) => Some("interrupted".into()),
         None if run.diagnostics.iter().any(|d| d.severity == Severity::Error) => Some(render::counts(&run.diagnostics)),

@@ -59,6 +59,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         run: |s, c| s.update_call(c),
     },
     Builtin {
+        name: "discounted",
+        about: "`discounted(reward, g)`: in an environment, what this step earns, plus g times what the next earns, and so on to the end",
+        run: |s, c| s.discounted(c),
+    },
+    Builtin {
         name: "fisher",
         about: "`fisher(net, objective on DATA)`: the mean over the samples of the squared derivative of each sample's objective, shaped like `net.params`",
         run: |s, c| s.fisher_call(c),

@@ -22,6 +22,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`poisson(m)`: a Poisson number of mean m; of a frequency, m = frequency * dt",
         run: poisson,
     },
+    Builtin {
+        name: "categorical",
+        about: "`categorical(p)`: a class, drawn with the probabilities p",
+        run: categorical,
+    },
     Builtin { name: "exponential", about: "`exponential(m)`: exponential of mean m", run: exponential },
     Builtin { name: "lognormal", about: "`lognormal(m, s)`: exp(normal(m, s))", run: lognormal },
     Builtin {
@@ -63,6 +68,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
     };
     program.draws += 1;
     let (number, step, batched) = (program.draws, program.step.clone(), program.batched);
+    let salt = program.salt.clone();
     let mut shape: Vec<usize> = match s.local(call.scope, "index", call.span) {
         Some(Value::Num(index)) => s.shape(&index).unwrap_or_default(),
         _ => vec![],
@@ -76,7 +82,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
     }
     let place = s.modules.sources.line_column(call.span);
     let path = s.chain.first().map_or(String::new(), |(n, _)| n.clone());
-    let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}", call.name, place.0, place.1));
+    let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}{salt}", call.name, place.0, place.1));
     let mean = mean.map(|m| s.lift(m));
     match s.graph.draw(draw, key, step, &shape, batched, mean) {
         Ok(node) => {
@@ -174,6 +180,21 @@ fn poisson(s: &mut Session, call: &Call) -> Value {
             return Some(Num::array(Unit::REAL, shaped(&shape, values)));
         }
         node(s, call, Draw::Poisson, &[&mean], Some(&mean))
+    })())
+}
+
+fn categorical(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let p = s.num_arg(call, 0, "p")?;
+        s.plain(&p, "categorical")?;
+        let Some(shape) = s.shape(&p.num) else { return Some(Num::unknown(Unit::REAL)) };
+        let &[n] = shape.as_slice() else {
+            s.error("E0301", p.span, "`categorical` takes one row of probabilities");
+            return None;
+        };
+        let u = standard(s, call, Draw::Uniform, &[])?;
+        let out = s.apply(call.span, Unit::REAL, &[&p.num, &u], |g, m| crate::samples::class_below(g, m[0], m[1], n));
+        Some(Num { class: Some(n), ..out })
     })())
 }
 

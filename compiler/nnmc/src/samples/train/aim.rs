@@ -89,7 +89,12 @@ impl Session<'_> {
         let mut credit = Credit::new(&aim.rule.0, &aim.rule.1, p.scope, aim.span);
         self.set_feedback(frame, &credit)?;
         let objective = match aim.objective {
-            Some(e) => Some(self.objective_node(p, e, aim.maximize)?),
+            Some(e) => {
+                if t.world.is_some() {
+                    self.refuse_bare_reward(t, e)?;
+                }
+                Some(self.objective_node(p, e, aim.maximize)?)
+            }
             None => None,
         };
         self.reach_ports(frame);
@@ -110,11 +115,7 @@ impl Session<'_> {
             self.report(d);
             return None;
         }
-        let directions = self.rule_directions(p, &mut credit, &targets, at)?;
-        let (targets, directions) = match objective {
-            Some(objective) => self.credit_elsewhere(t, p, &credit, objective, targets, called, directions)?,
-            None => self.merged(targets, directions)?,
-        };
+        let (targets, directions, loss) = self.aim_directions(t, p, &mut credit, targets, &called, at)?;
         self.note_reached(&credit, &targets, &directions, reach);
         if self.mode == crate::session::Mode::Check {
             let net = self.net(t.net).path.clone();
@@ -124,7 +125,26 @@ impl Session<'_> {
             Some(limit) => self.clipped(&directions, limit)?,
             None => directions,
         };
-        for (target, direction) in targets.iter().zip(directions) {
+        self.add_changes(p, aim, number, targets.iter().zip(directions), changes, assigns)?;
+        self.rule_nexts(&credit, &targets, changes, assigns)?;
+        match objective {
+            _ if loss.is_some() => Some(loss),
+            Some(node) => self.batch_mean_of(node).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// How far the optimizer goes along each direction.
+    fn add_changes<'t>(
+        &mut self,
+        p: &Presentation,
+        aim: &Aim,
+        number: usize,
+        directions: impl Iterator<Item = (&'t Target, NodeId)>,
+        changes: &mut IndexMap<VarId, (Target, Vec<NodeId>)>,
+        assigns: &mut Vec<Assign>,
+    ) -> Option<()> {
+        for (target, direction) in directions {
             let mut own = vec![];
             let change = match &aim.optimizer {
                 Some((kind, optimizer)) => {
@@ -136,25 +156,46 @@ impl Session<'_> {
             assigns.extend(own);
             changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
         }
-        self.rule_nexts(&credit, &targets, changes, assigns)?;
-        match objective {
-            Some(node) => self.batch_mean_of(node).map(Some),
-            None => Some(None),
+        Some(())
+    }
+
+    /// What the rule proposes for each target; in a world also the mean objective of a step.
+    #[allow(clippy::too_many_arguments)]
+    fn aim_directions(
+        &mut self,
+        t: &Training,
+        p: &mut Presentation,
+        credit: &mut Credit,
+        targets: Vec<Target>,
+        called: &[Target],
+        at: &mut Timeline,
+    ) -> Option<(Vec<Target>, Vec<NodeId>, Option<NodeId>)> {
+        if t.world.is_some() {
+            return self.directions_in_world(t, p, credit, targets, called, at);
         }
+        let directions = self.rule_directions(p, credit, &targets, at)?;
+        let (targets, directions) = match credit.objective {
+            Some(objective) => {
+                let said = (objective, self.graph.constant(1.0));
+                self.credit_elsewhere(t, p, credit, said, targets, called, directions)?
+            }
+            None => self.merged(targets, directions)?,
+        };
+        Some((targets, directions, None))
     }
 
     /// Adds what else an objective says about the weights: where the network is called on tensors the rule acts as in
     /// its own presentation, and what is said about a weight itself (a penalty, another network made of it) is
-    /// differentiated.
+    /// differentiated. `objective` comes with how much it counts in each sample.
     #[allow(clippy::too_many_arguments)]
-    fn credit_elsewhere(
+    pub(super) fn credit_elsewhere(
         &mut self,
         t: &Training,
         p: &Presentation,
         credit: &Credit,
-        objective: NodeId,
+        objective: (NodeId, NodeId),
         mut targets: Vec<Target>,
-        called: Vec<Target>,
+        called: &[Target],
         mut directions: Vec<NodeId>,
     ) -> Option<(Vec<Target>, Vec<NodeId>)> {
         if !credit.reads_credit(self) {
@@ -162,8 +203,8 @@ impl Session<'_> {
         }
         for extra in called {
             if targets.iter().any(|t| t.var == extra.var) {
-                directions.push(self.proposed(credit, &extra)?);
-                targets.push(extra);
+                directions.push(self.proposed(credit, extra)?);
+                targets.push(extra.clone());
             }
         }
         let (targets, mut directions) = self.merged(targets, directions)?;
@@ -187,7 +228,7 @@ impl Session<'_> {
         &mut self,
         t: &Training,
         p: &Presentation,
-        objective: NodeId,
+        (objective, seed): (NodeId, NodeId),
         targets: &[Target],
         credit: &Credit,
     ) -> Option<Vec<Option<NodeId>>> {
@@ -201,15 +242,14 @@ impl Session<'_> {
         }
         let stops = wrt.len();
         wrt.extend(targets.iter().map(|t| t.read));
-        let one = self.graph.constant(1.0);
-        let found = match nnm_graph::grad(&mut self.graph, &[(objective, one)], &wrt) {
+        let found = match nnm_graph::grad(&mut self.graph, &[(objective, seed)], &wrt) {
             Ok(found) => found,
             Err(error) => {
                 self.error("E0519", credit.span, format!("the objective cannot be differentiated: {error}"));
                 return None;
             }
         };
-        let batched = self.graph.node(objective).batched;
+        let batched = self.graph.node(objective).batched || self.graph.node(seed).batched;
         let mut out = vec![];
         for (target, slope) in targets.iter().zip(&found[stops..]) {
             out.push(match slope {
@@ -258,7 +298,7 @@ impl Session<'_> {
 
     pub fn objective_node(&mut self, p: &Presentation, e: ExprId, maximize: bool) -> Option<NodeId> {
         let x = self.operand(p.scope, e)?;
-        if x.num.stepwise {
+        if x.num.stepwise && self.program.as_ref()?.world.is_none() {
             let d = Diagnostic::error("E0527", x.span, "this objective differs from step to step: reduce it over time")
                 .help("`mean_t(net.y)`, `last(net.y)` or `sum_t(…)` inside it");
             self.report(d);

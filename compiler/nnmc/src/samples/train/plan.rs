@@ -19,6 +19,8 @@ pub(super) struct Aim {
     pub(super) maximize: bool,
     pub(super) over: Option<Vec<ExprId>>,
     pub(super) rule: (std::rc::Rc<Kind>, Rule),
+    /// As they are written: the rule and the optimizer.
+    pub(super) written: Vec<ExprId>,
     pub(super) optimizer: Option<(std::rc::Rc<Kind>, Optimizer)>,
     pub(super) during: Option<(i64, i64)>,
     pub(super) span: Span,
@@ -37,6 +39,11 @@ pub(super) struct Plan {
     pub(super) frozen: Vec<ExprId>,
     pub(super) settles: Vec<Settling>,
     pub(super) constraints: Vec<Constraint>,
+    /// `early_stop after n epochs`: so many without a better value end the training.
+    pub(super) patience: Option<usize>,
+    pub(super) checkpoint: Option<Every>,
+    /// `truncate n steps`: credit goes back no further than to the start of such a piece of the presentation.
+    pub(super) truncate: Option<i64>,
 }
 
 /// `constrain columns(net.D) to norm 1`
@@ -46,6 +53,23 @@ pub(super) struct Constraint {
     pub(super) axis: Option<usize>,
     pub(super) norm: ExprId,
     pub(super) span: Span,
+}
+
+impl Plan {
+    pub(super) fn objectives(&self) -> Vec<ExprId> {
+        self.aims.iter().filter_map(|a| a.objective).collect()
+    }
+
+    pub(super) fn rules(&self) -> Vec<ExprId> {
+        self.aims.iter().flat_map(|a| a.written.clone()).collect()
+    }
+}
+
+/// `every 5 epochs`, `every 100 updates`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Every {
+    Epochs(usize),
+    Updates(usize),
 }
 
 impl Session<'_> {
@@ -62,6 +86,9 @@ impl Session<'_> {
             frozen: vec![],
             settles: vec![],
             constraints: vec![],
+            patience: None,
+            checkpoint: None,
+            truncate: None,
         };
         if let Some(e) = clause(t.clauses, "for") {
             plan.updates = Some(self.known_int(t.scope, e, "a number of updates", 1)? as usize);
@@ -85,6 +112,14 @@ impl Session<'_> {
     fn plan_stmt(&mut self, t: &Training, stmt: &ast::Stmt, plan: &mut Plan) -> Option<()> {
         match &stmt.kind {
             StmtKind::Given { .. } | StmtKind::Error => {}
+            StmtKind::Act { .. } if t.world.is_some() => {}
+            StmtKind::Act { name, .. } => {
+                let d =
+                    Diagnostic::error("E0577", name.span, "a network acts in an environment, and there is none here")
+                        .help("`train net in World(…) { act a ~ categorical(softmax(net.y)) … }`");
+                self.report(d);
+                return None;
+            }
             StmtKind::List { word, items, clauses } => {
                 let first = items.first().map(|i| i.expr)?;
                 match word.text.as_str() {
@@ -105,6 +140,7 @@ impl Session<'_> {
                         let settling = self.settling(t.scope, items, clauses, stmt.span)?;
                         plan.settles.push(settling);
                     }
+                    "truncate" => plan.truncate = Some(self.known_int(t.scope, first, "`truncate`", 1)?),
                     "freeze" => plan.frozen.extend(items.iter().map(|i| i.expr)),
                     other => self.not_in_train(other, word.span)?,
                 }
@@ -135,6 +171,22 @@ impl Session<'_> {
                 };
                 plan.validate = Some((on, every));
             }
+            StmtKind::Bare { word, clauses } if word.text == "early_stop" => {
+                let patience = clause(clauses, "after").map(|e| self.known_int(t.scope, e, "`after`", 1));
+                plan.patience = Some(patience.unwrap_or(Some(10))? as usize);
+            }
+            StmtKind::Bare { word, clauses } if word.text == "checkpoint" => {
+                let Some(e) = clause(clauses, "every") else {
+                    let d = Diagnostic::error("E0593", word.span, "how often? `checkpoint every 5 epochs`")
+                        .help("or `checkpoint every 100 updates`");
+                    self.report(d);
+                    return None;
+                };
+                let n = self.known_int(t.scope, e, "`every`", 1)? as usize;
+                let updates =
+                    self.text(self.expr_span(t.scope, e)).trim_end().trim_end_matches('s').ends_with("update");
+                plan.checkpoint = Some(if updates { Every::Updates(n) } else { Every::Epochs(n) });
+            }
             StmtKind::Bare { word, .. } => self.not_in_train(&word.text, word.span)?,
             _ => self.not_in_train("this", stmt.span)?,
         }
@@ -154,7 +206,7 @@ impl Session<'_> {
     }
 
     fn not_in_train(&mut self, word: &str, span: Span) -> Option<()> {
-        let words = "given, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, freeze, settle, constrain";
+        let words = "given, act, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, early_stop, checkpoint, truncate, freeze, settle, constrain";
         let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`"))
             .help(format!("there go {words}"));
         self.report(d);
@@ -228,7 +280,8 @@ impl Session<'_> {
             None => clause(clauses, "over").map(|e| vec![e]),
         };
         let during = self.during(t.scope, clauses)?;
-        Some(Aim { objective, maximize, over, rule, optimizer, during, span })
+        let written = [Some(by), clause(clauses, "with")].into_iter().flatten().collect();
+        Some(Aim { objective, maximize, over, rule, written, optimizer, during, span })
     }
 
     fn during(&mut self, scope: ScopeId, clauses: &[ast::Clause]) -> Option<Option<(i64, i64)>> {

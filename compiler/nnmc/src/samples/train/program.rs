@@ -48,7 +48,6 @@ impl Session<'_> {
         per_epoch: usize,
         updates: usize,
     ) -> Option<Built> {
-        self.bind_schedule(p.scope, per_epoch, updates);
         let mut losses = vec![];
         let mut changes: IndexMap<VarId, (Target, Vec<NodeId>)> = IndexMap::new();
         let mut assigns = vec![];
@@ -90,7 +89,8 @@ impl Session<'_> {
             body.push(Stmt::CheckFinite { var: *var, place: Place::Time(place), code: k as i64 });
         }
         let stop = self.after_update(t, plan, p, &mut body)?;
-        let records = self.train_records(plan, p, updates, &mut body)?;
+        let mut records = self.train_records(plan, p, updates, &mut body)?;
+        records.extend(self.returns(updates, &mut body)?);
         let mut round = self.fetches(p, &body);
         round.extend(body);
         let name = format!("train {}", self.net(t.net).path);
@@ -100,7 +100,7 @@ impl Session<'_> {
     }
 
     /// `epoch`, `n`, `progress` of a training, in every expression of it.
-    fn bind_schedule(&mut self, scope: ScopeId, per_epoch: usize, updates: usize) {
+    pub fn bind_schedule(&mut self, scope: ScopeId, per_epoch: usize, updates: usize) {
         let round = self.graph.count(Int::Loop(ROUND));
         let epoch = self.graph.count(Int::Div(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64))));
         let n = self.graph.count(Int::Add(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(1))));
@@ -232,6 +232,18 @@ impl Session<'_> {
         let assign = Assign { to: var, place: Place::Whole, add: false, value: node };
         body.push(Stmt::Stage { about: "stop when".into(), assigns: vec![assign] });
         Some(Some(var))
+    }
+
+    /// The mean return of an update's episodes.
+    fn returns(&mut self, updates: usize, body: &mut Vec<Stmt>) -> Option<Option<TrainRecord>> {
+        let Some(world) = &self.program.as_ref()?.world else { return Some(None) };
+        let earned = self.read_whole(world.earned);
+        let mean = self.batch_mean_of(earned)?;
+        let var = self.work_var("episode_return of an update", &[], false, Some(updates.max(1)));
+        let assign = Assign { to: var, place: Place::Time(Int::Loop(ROUND)), add: false, value: mean };
+        body.push(Stmt::Stage { about: "episode_return".into(), assigns: vec![assign] });
+        let (name, unit) = ("episode_return".to_string(), Unit::REAL);
+        Some(Some(TrainRecord { name, var, unit, every: 1, samples: updates as i64 }))
     }
 
     fn train_records(
