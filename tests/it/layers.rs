@@ -86,3 +86,14 @@ fn no_file_is_longer_than_a_thousand_lines() {
     let long: Vec<_> = sources().into_iter().filter(|p| read(p).lines().count() > 1000).collect();
     assert!(long.is_empty(), "{long:?}");
 }
+
+/// Pools of threads of others cost more than a step: products are sequential, under a splitter of our own.
+#[test]
+fn no_pool_of_threads_but_our_own() {
+    for folder in ["runtime", "compiler/codegen", "compiler/nnmc", "compiler/graph", "compiler/kir"] {
+        let listed = dependencies(&read(&root().join(folder).join("Cargo.toml")));
+        assert!(!listed.contains("rayon"), "{folder}");
+    }
+    let parallel: Vec<_> = sources().into_iter().filter(|p| code(p).contains(&["Par::", "rayon"].concat())).collect();
+    assert!(parallel.is_empty(), "{parallel:?}");
+}

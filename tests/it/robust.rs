@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Chance, errors, files_below, read, root};
 
-/// Five models that between them use most of the language.
+/// All models, those of the tests, and the library.
 fn models() -> Vec<(PathBuf, String)> {
-    let wanted =
-        ["stdp.nnm", "balanced_network.nnm", "perceptron_xor.nnm", "lstm_is_a_neuron.nnm", "hodgkin_huxley.nnm"];
-    let mut files = files_below(&root().join("models"), ".nnm");
-    files.retain(|f| wanted.iter().any(|w| f.ends_with(w)));
-    assert_eq!(files.len(), wanted.len());
+    let folders = ["models", "tests/run", "stdlib/std"];
+    let files: Vec<PathBuf> = folders.iter().flat_map(|f| files_below(&root().join(f), ".nnm")).collect();
+    assert!(files.len() > 20, "{}", files.len());
     files.into_iter().map(|f| (f.clone(), read(&f))).collect()
 }
 
@@ -48,14 +46,56 @@ fn tokens(text: &str) -> Vec<String> {
     out
 }
 
+/// How often each file is cut; one with fewer tokens is cut after each.
+const CUTS: usize = 60;
+
+/// Each file, cut after its tokens.
 #[test]
 fn no_prefix_of_a_model_panics() {
     let mut failed = vec![];
     for (path, text) in models() {
-        for end in (0..text.len()).step_by(7).filter(|k| text.is_char_boundary(*k)) {
+        let mut ends = vec![];
+        let mut end = 0;
+        for token in tokens(&text) {
+            end += token.len();
+            if !token.trim().is_empty() {
+                ends.push(end);
+            }
+        }
+        let step = ends.len().div_ceil(CUTS).max(1);
+        for end in ends.into_iter().step_by(step) {
             failed.extend(panics(&path, &text[..end]));
         }
     }
+    report(&failed);
+}
+
+/// Texts as deep and as long as no person writes them.
+#[test]
+fn nothing_deep_or_long_panics() {
+    let many = |n: usize, part: &str| part.repeat(n);
+    let texts = [
+        format!("fn f(x) = {}x{}", many(10_000, "("), many(10_000, ")")),
+        format!("fn f(x) = {}x", many(10_000, "-")),
+        format!("fn f(x) = {}x", many(10_000, "not ")),
+        format!("fn f(x) = x{}", many(100_000, " + x")),
+        format!("fn f(x) = x{}", many(5_000, "^x")),
+        format!("fn f(x) = x{}", many(10_000, "[0]")),
+        format!("fn f(x) = x{}", many(10_000, ".a")),
+        format!("fn f(x) = x{}", many(10_000, " |> f")),
+        format!("fn f(x) = {}x", many(10_000, "if x then x else ")),
+        format!("experiment E {{ let a = [{}] }}", many(100_000, "1, ")),
+        format!("neuron N {{ {} }}", many(20_000, "state v: mV = 0 mV; ")),
+        format!("experiment E {{ {} {} }}", many(3_000, "for x in [1] { "), many(3_000, "}")),
+        many(100_000, "{"),
+        many(100_000, "fn "),
+        many(50_000, "\"\n"),
+    ];
+    let failed: Vec<String> = texts
+        .iter()
+        .filter_map(|text| panics(Path::new("large.nnm"), text))
+        .map(|text| format!("{} …", text.chars().take(200).collect::<String>()))
+        .collect();
     report(&failed);
 }
 

@@ -39,3 +39,11 @@ impl<T> Noted<T> for Result<T, nnm_graph::ShapeError> {
         }
     }
 }
+
+impl crate::session::Session<'_> {
+    /// Every operation has a derivative or none to give: shapes that do not fit on the way back are a fault of ours.
+    pub fn no_derivative(&mut self, span: nnm_syntax::span::Span, error: &nnm_graph::ShapeError) {
+        let bug = format!("`{}` cannot be differentiated: {error}", self.text(span));
+        self.failure.get_or_insert_with(|| Failure::bug(bug));
+    }
+}

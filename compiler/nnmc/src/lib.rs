@@ -5,6 +5,7 @@
 //! which [`engine`] lowers, compiles and runs. The library reads no file but through [`session::Host`] and prints nothing.
 
 mod analysis;
+mod check;
 pub mod checkpoint;
 pub mod components;
 pub mod dynamics;

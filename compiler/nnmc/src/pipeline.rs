@@ -5,10 +5,9 @@ use nnm_syntax::span::SourceMap;
 
 use crate::experiment::Outcome;
 use crate::failure::Failure;
-use crate::hir::{ItemKind, ModuleId, Modules, Reader};
+use crate::hir::{ModuleId, Modules, Reader};
 use crate::session::{Host, Mode, Session};
 use crate::settings::Settings;
-use crate::value::{Kind, Value};
 
 struct HostReader<'h>(&'h dyn Host);
 
@@ -132,89 +131,6 @@ impl Checked {
             sources: session.modules.sources,
             dumps: session.dumps,
             unused,
-        }
-    }
-}
-
-impl Session<'_> {
-    /// Looks at every declaration of a module, used or not.
-    pub fn check_declarations(&mut self, module: ModuleId) {
-        let items: Vec<_> = self.modules.get(module).own.values().copied().collect();
-        for item in items {
-            let declared = self.modules.item(item).clone();
-            let span = declared.name.span;
-            match &declared.kind {
-                ItemKind::Architecture(_) => {
-                    let kind = Kind { item, args: vec![], span, text: declared.name.text.as_str().into() };
-                    self.build_network(&kind, &declared.name.text);
-                }
-                ItemKind::Neuron(_) => self.check_neuron(item),
-                ItemKind::Function(_) | ItemKind::Objective(_) => self.check_function(item),
-                ItemKind::Rule(_) => self.check_rule(item),
-                ItemKind::Environment(_) => self.check_environment(item),
-                ItemKind::Synapse(_) | ItemKind::Optimizer(_) | ItemKind::Experiment(_) => {}
-            }
-        }
-    }
-
-    fn check_rule(&mut self, item: crate::hir::ItemId) {
-        if let ItemKind::Rule(rule) = self.modules.item(item).kind.clone() {
-            let span = self.modules.item(item).name.span;
-            let kind = Kind { item, args: vec![], span, text: "".into() };
-            self.check_local(&kind, &rule);
-        }
-    }
-
-    /// A function's body with parameters of which only their types are known.
-    fn check_function(&mut self, item: crate::hir::ItemId) {
-        let declared = self.modules.item(item).clone();
-        let scope = self.scope(declared.module, None);
-        // A network among the parameters has weights: storage of a program that is never run.
-        let graph = std::mem::take(&mut self.graph);
-        let program = self.program.take();
-        if declared.params.iter().any(|p| p.ty.as_ref().is_some_and(|t| self.architecture_of(scope, t).is_some())) {
-            self.program = Some(crate::program::Program::new(crate::program::Purpose::Probe, false));
-        }
-        for param in &declared.params {
-            let value = match (&param.ty, param.default) {
-                (Some(ty), _) => self.unknown_of_type(scope, ty),
-                (None, Some(default)) => match self.eval(scope, default) {
-                    Value::Num(num) => Value::Num(crate::value::Num::unknown(num.unit)),
-                    other => other,
-                },
-                (None, None) => Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown)),
-            };
-            self.bind(scope, param.name.text.clone(), value);
-        }
-        self.check_body(&declared, scope);
-        self.graph = graph;
-        self.program = program;
-    }
-
-    /// The architecture that a type names.
-    fn architecture_of(
-        &self,
-        scope: crate::session::ScopeId,
-        ty: &nnm_syntax::ast::Type,
-    ) -> Option<crate::hir::ItemId> {
-        let nnm_syntax::ast::TypeKind::Named { name, .. } = &ty.kind else { return None };
-        let item = *self.modules.get(self.module_of(scope)).seen.get(&name.text)?;
-        (self.item_word(item) == "architecture").then_some(item)
-    }
-
-    fn unknown_of_type(&mut self, scope: crate::session::ScopeId, ty: &nnm_syntax::ast::Type) -> Value {
-        if let Some(item) = self.architecture_of(scope, ty) {
-            let text = self.text(ty.span).into();
-            let kind = Kind { item, args: vec![], span: ty.span, text };
-            let Some(net) = self.build_network(&kind, "net") else { return Value::Missing };
-            // Its members have values in the function, as they have where it is called.
-            self.frame_of(net);
-            return Value::Network(net);
-        }
-        let unknown = Value::Num(crate::value::Num::unknown(crate::unit::Unit::Unknown));
-        match self.hold_at(scope, unknown, ty, ty.span) {
-            Value::Missing => Value::Missing,
-            value => value,
         }
     }
 }

@@ -145,7 +145,8 @@ impl Session<'_> {
         let num = self.number(s.value.clone(), s.span)?;
         let Some(array) = num.as_const() else {
             if self.mode == Mode::Run {
-                self.error("E0552", s.span, "this is not known after the run");
+                let bug = format!("`{}` is no number after the run", s.name);
+                self.failure.get_or_insert_with(|| crate::failure::Failure::bug(bug));
             }
             return Some((vec![], vec![0], num.unit));
         };

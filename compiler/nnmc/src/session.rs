@@ -1,6 +1,6 @@
 //! All that is known while a model is checked or run: modules, findings, scopes, networks, and the program being built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use nnm_graph::ir::Graph;
@@ -21,6 +21,8 @@ pub struct ScopeId(pub u32);
 pub struct Scope {
     pub module: ModuleId,
     pub parent: Option<ScopeId>,
+    /// Whose names these are, where that is a population: `E`.
+    pub owner: Option<String>,
     pub names: IndexMap<String, Slot>,
 }
 
@@ -62,8 +64,8 @@ pub struct Session<'a> {
     /// The graph of the program being built, or a scratch one.
     pub graph: Graph,
     pub program: Option<Program>,
-    /// Names being evaluated, innermost last: the chain of a cycle.
-    pub chain: Vec<(String, Span)>,
+    /// Names being evaluated with their scopes, innermost last: the chain of a cycle.
+    pub chain: Vec<(String, Span, ScopeId)>,
     /// The draw being made for a parameter, state or weight; `None` inside equations.
     pub drawing: Option<crate::network::Drawing>,
     /// What `check-gradients` found.
@@ -78,6 +80,8 @@ pub struct Session<'a> {
     pub unfinished: Option<Value>,
     /// Who acts where episodes are evaluated.
     pub actor: Option<crate::samples::Actor>,
+    /// Whether the energy of a rule is looked at by itself.
+    pub in_energy: bool,
     /// Whether an expression over samples may keep an axis of time: for pictures.
     pub keeps_series: bool,
     /// Calls of declared functions under way.
@@ -92,6 +96,8 @@ pub struct Session<'a> {
     pub rules: Vec<String>,
     /// Printed graphs and kernels, in the order in which they were made.
     pub dumps: Vec<(String, String)>,
+    /// While a declaration is looked at for lengths of any size: what each stands for. Nothing is drawn then.
+    pub lengths: BTreeMap<usize, String>,
     seen: BTreeSet<(&'static str, Span)>,
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -123,6 +129,7 @@ impl<'a> Session<'a> {
             graph: Graph::default(),
             program: None,
             chain: vec![],
+            in_energy: false,
             drawing: None,
             gradients: vec![],
             made_of: vec![],
@@ -138,6 +145,7 @@ impl<'a> Session<'a> {
             solvers: vec![],
             rules: vec![],
             dumps: vec![],
+            lengths: BTreeMap::new(),
             seen: BTreeSet::new(),
             diagnostics: vec![],
         };
@@ -152,6 +160,15 @@ impl<'a> Session<'a> {
         if self.seen.insert((diagnostic.code, diagnostic.span)) {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// What is found meanwhile, kept apart from the session's own findings.
+    pub fn aside(&mut self, look: impl FnOnce(&mut Self)) -> Vec<Diagnostic> {
+        let seen = std::mem::take(&mut self.seen);
+        let diagnostics = std::mem::take(&mut self.diagnostics);
+        look(self);
+        self.seen = seen;
+        std::mem::replace(&mut self.diagnostics, diagnostics)
     }
 
     /// Reports an error and gives the value that is silent about what follows from it.
@@ -202,7 +219,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn scope(&mut self, module: ModuleId, parent: Option<ScopeId>) -> ScopeId {
-        self.scopes.push(Scope { module, parent, names: IndexMap::new() });
+        self.scopes.push(Scope { module, parent, owner: None, names: IndexMap::new() });
         ScopeId(self.scopes.len() as u32 - 1)
     }
 

@@ -29,3 +29,14 @@ pub fn did_you_mean(diagnostic: Diagnostic, span: Span, near: Option<&str>) -> D
         None => diagnostic,
     }
 }
+
+/// A word in backticks with its article: "a `rule`", "an `optimizer`".
+pub fn with_article(word: &str) -> String {
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+    format!("{article} `{word}`")
+}
+
+/// "1 argument", "2 arguments".
+pub fn counted(n: usize, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}

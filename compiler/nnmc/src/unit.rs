@@ -131,12 +131,20 @@ impl Unit {
                 "" => "a plain number".into(),
                 name => format!("`{name}`"),
             },
-            Unit::Known { dim, .. } => {
-                let name = self.shown().name;
-                let base = base_spelling(*dim);
-                if *name == *base { format!("`{name}`") } else { format!("`{name}` ({base})") }
-            }
+            Unit::Known { .. } => format!("`{}`", self.shown().name),
         }
+    }
+
+    /// The name of a unit that has one of its own (`Mohm`, `nS`, `ms`), not one made of others.
+    pub fn own_name(&self) -> Option<Rc<str>> {
+        let Unit::Known { dim, .. } = self else { return None };
+        let name = Unit::of(*dim).shown().name;
+        (!name.is_empty() && name.chars().all(char::is_alphabetic)).then_some(name)
+    }
+
+    /// Whether numbers of it count from a point that is not nothing, as degrees Celsius do.
+    pub fn is_offset(&self) -> bool {
+        matches!(self, Unit::Known { shown: Some(shown), .. } if shown.offset != 0.0)
     }
 
     /// From the text of a unit after a number or in a type: `mV`, `uF/cm^2`, `real`, `int`, `bool`.

@@ -148,3 +148,26 @@ pub(super) const fn def<P: Prim>(
 pub(super) fn span(count: i64, step: i64, block: i64) -> i64 {
     if count <= 0 || block <= 0 { 0 } else { (count - 1) * step + block }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panicking;
+
+    impl Prim for Panicking {
+        unsafe fn run<T: Float>(args: Args) -> i32 {
+            assert!(args.int(0) == 0, "on purpose");
+            status::OK
+        }
+    }
+
+    /// A panic that unwound into compiled code would end the process.
+    #[test]
+    fn a_panic_stops_at_the_border() {
+        let words = [0u64, 1];
+        // SAFETY: the primitive reads one word.
+        let called = |k: usize| unsafe { entry::<Panicking, f64>(words[k..].as_ptr()) };
+        assert_eq!((called(0), called(1)), (status::OK, status::BUG));
+    }
+}

@@ -190,3 +190,9 @@ fn division_by_nothing_is_a_status() {
     assert_eq!(code.run(&mut [], &mut [2]), Ok(0));
     assert_eq!(code.run(&mut [], &mut [0]), Ok(nnm_runtime::abi::status::BUG));
 }
+
+/// The back end's own optimiser would undo the order in which vectors overlap.
+#[test]
+fn the_back_end_does_not_reorder_by_itself() {
+    assert!(!Options::default().reorder);
+}

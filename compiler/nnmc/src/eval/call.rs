@@ -226,7 +226,7 @@ impl Session<'_> {
     fn check_arguments(&mut self, declared: &hir::Item, call: &Call) {
         if call.count() > declared.params.len() {
             let (n, m) = (declared.params.len(), call.count());
-            let message = format!("`{}` takes {n} arguments, here are {m}", declared.name.text);
+            let message = format!("`{}` takes {}, not {m}", declared.name.text, suggest::counted(n, "argument"));
             self.error("E0223", call.span, message);
         }
         let named: Vec<(String, Span)> = call.named_args().map(|(n, s, _)| (n.to_string(), s)).collect();
@@ -328,7 +328,8 @@ impl Session<'_> {
                 }
                 None => {
                     let Some(name) = names.get(place) else {
-                        let message = format!("`{}` takes {} arguments at most", item.name.text, names.len());
+                        let message =
+                            format!("`{}` takes {} at most", item.name.text, suggest::counted(names.len(), "argument"));
                         self.error("E0223", span, message);
                         break;
                     };

@@ -38,7 +38,6 @@ impl Session<'_> {
             ExprKind::Bool(value) => Value::real(f64::from(value)),
             ExprKind::Name(name) => self.name(scope, &name, span),
             ExprKind::List(items) => self.list(scope, &items),
-            ExprKind::Braces(_) => self.error("E0206", span, "a set in braces stands at an end of a `connect` only"),
             ExprKind::Paren(inner) => self.eval(scope, inner),
             ExprKind::Unary(op, a) => self.eval_unary(scope, op, a, span),
             ExprKind::Binary(..) => self.eval_chain(scope, id),
@@ -53,7 +52,8 @@ impl Session<'_> {
             ExprKind::Next(inner) => self.eval_next(scope, inner, span),
             ExprKind::Before(name) => self.name(scope, &format!("before {}", name.text), span),
             ExprKind::Sided(..) => self.error("E0207", span, "`axonal` and `dendritic` belong in a `delay = …`"),
-            ExprKind::Error => Value::Missing,
+            // Sets in braces are parsed at the ends of a `connect` alone, which takes them apart.
+            ExprKind::Braces(_) | ExprKind::Error => Value::Missing,
         }
     }
 

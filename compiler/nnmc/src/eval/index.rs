@@ -1,6 +1,7 @@
 //! What stands in brackets: elements and slices of tensors, rows of data, cells, parts, and look-ups in sweeps.
 
 use nnm_syntax::ast::{ExprId, ExprKind};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use crate::network::NetId;
@@ -46,6 +47,13 @@ impl Session<'_> {
                 Some(num) => self.index_number(scope, num, indices, span).map_or(Value::Missing, Value::Num),
                 None => Value::Missing,
             },
+            Value::Kind(kind) => {
+                let name = &self.modules.item(kind.item).name.text;
+                let message = format!("`{name}` with a size is a population, which an architecture declares");
+                let d = Diagnostic::error("E0228", span, message)
+                    .help(format!("`architecture Net {{ population a: {} }}`", self.text(span)));
+                self.fail(d)
+            }
             other => self.error("E0228", span, format!("{} is not indexed", other.describe())),
         }
     }
@@ -113,7 +121,7 @@ impl Session<'_> {
                 return Some(Num::unknown(out.unit));
             };
             let Some(length) = shape.get(axis).copied() else {
-                let message = format!("{} has no axis {axis} to index", crate::eval::types::shape_text(&shape));
+                let message = format!("{} has no axis {axis} to index", self.shape_text(&shape));
                 self.error("E0317", span, message);
                 return None;
             };
@@ -155,7 +163,11 @@ impl Session<'_> {
         if let Some(class) = at.num.class
             && class > length
         {
-            let message = format!("a label of {class} classes picks among {length} values");
+            let message = format!(
+                "a label of {} classes picks among {} values",
+                self.length_text(class),
+                self.length_text(length)
+            );
             self.error("E0318", span, message);
             return None;
         }

@@ -10,6 +10,7 @@ mod field;
 mod index;
 mod names;
 pub mod operators;
+mod shapes;
 pub mod tensor;
 mod trees;
 pub mod types;

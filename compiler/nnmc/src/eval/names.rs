@@ -42,11 +42,11 @@ impl Session<'_> {
         let Some(slot) = self.scopes[scope.0 as usize].names.get_mut(name) else { return Value::Missing };
         match slot {
             Slot::Value(value) => value.clone(),
-            Slot::Busy => self.cycle(name, span),
+            Slot::Busy => self.cycle(scope, name, span),
             Slot::Lazy(lazy) => {
                 let lazy = lazy.clone();
                 *slot = Slot::Busy;
-                self.chain.push((name.to_string(), span));
+                self.chain.push((name.to_string(), span, scope));
                 let value = self.evaluate_lazy(lazy);
                 self.chain.pop();
                 self.bind(scope, name, value.clone());
@@ -69,21 +69,31 @@ impl Session<'_> {
         }
     }
 
-    fn cycle(&mut self, name: &str, span: Span) -> Value {
-        let start = self.chain.iter().rposition(|(n, _)| n == name).unwrap_or(0);
-        let mut chain: Vec<String> = self.chain[start..].iter().map(|(n, _)| format!("`{n}`")).collect();
-        chain.push(format!("`{name}`"));
-        let (place, links) = match self.chain[start..].split_first() {
-            Some(((_, first), rest)) => (*first, rest.to_vec()),
-            None => (span, vec![]),
-        };
+    fn cycle(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
+        let start = self.chain.iter().rposition(|(n, _, s)| n == name && *s == scope).unwrap_or(0);
+        let links: Vec<(String, Span)> =
+            self.chain[start..].iter().map(|(n, at, s)| (self.owned(*s, n), *at)).collect();
+        let mut chain: Vec<String> = links.iter().map(|(n, _)| format!("`{n}`")).collect();
+        chain.push(format!("`{}`", self.owned(scope, name)));
+        let place = if links.len() > 1 { links[0].1 } else { span };
         let message = format!("an instantaneous cycle: {}", chain.join(" needs "));
-        let mut d = Diagnostic::error("E0401", if links.is_empty() { span } else { place }, message)
+        let mut d = Diagnostic::error("E0401", place, message)
             .help("let something pass through a `state`, a spike, or a connection with `delay = 1 step`");
-        for (n, s) in links {
-            d = d.label(s, format!("`{n}` is needed here"));
+        for (n, at) in links.into_iter().skip(1) {
+            // A cell's formula is one text for all populations of its kind.
+            if !d.labels.iter().any(|l| l.span == at) {
+                d = d.label(at, format!("`{n}` is needed here"));
+            }
         }
         self.fail(d)
+    }
+
+    /// A name with the population whose it is: `E.v`.
+    fn owned(&self, scope: ScopeId, name: &str) -> String {
+        match &self.scopes[scope.0 as usize].owner {
+            Some(owner) => format!("{owner}.{name}"),
+            None => name.to_string(),
+        }
     }
 
     pub fn item_value(&mut self, item: ItemId, span: Span) -> Value {
@@ -137,7 +147,8 @@ impl Session<'_> {
     fn unknown_name(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
         let names = self.names_in_sight(scope);
         let mut d = Diagnostic::error("E0204", span, format!("there is no `{name}` here"));
-        let near = suggest::nearest(name, names.iter().map(String::as_str));
+        let word = WORDS.iter().find(|(other, _)| *other == name).map(|(_, own)| *own);
+        let near = word.or_else(|| suggest::nearest(name, names.iter().map(String::as_str)));
         let from = (near.is_none()).then(|| library_home(name)).flatten();
         d = suggest::did_you_mean(d, span, near);
         if let Some(module) = from {
@@ -146,6 +157,18 @@ impl Session<'_> {
         self.fail(d)
     }
 }
+
+/// Words of other languages for what is a word of this one.
+const WORDS: [(&str, &str); 8] = [
+    ("True", "true"),
+    ("yes", "true"),
+    ("False", "false"),
+    ("no", "false"),
+    ("Inf", "inf"),
+    ("infinity", "inf"),
+    ("PI", "pi"),
+    ("Pi", "pi"),
+];
 
 /// The library module that declares a name.
 fn library_home(name: &str) -> Option<&'static str> {

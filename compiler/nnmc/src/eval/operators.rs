@@ -57,27 +57,44 @@ impl Session<'_> {
     }
 
     pub fn eval_binary(&mut self, op: BinaryOp, a: Operand, b: Operand, span: Span) -> Option<Num> {
+        if matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::MatMul | BinaryOp::Pow) {
+            self.hold_scale(&a, span)?;
+            self.hold_scale(&b, span)?;
+        }
         match op {
             BinaryOp::Add => self.sum("add", Binary::Add, &a, &b, span),
             BinaryOp::Sub => self.sum("subtract", Binary::Sub, &a, &b, span),
-            BinaryOp::Mul => Some(self.mul(&a.num, &b.num, span)),
-            BinaryOp::Div => Some(self.binary(Binary::Div, &a.num, &b.num, a.num.unit.over(&b.num.unit), span)),
+            BinaryOp::Mul => Some(self.binary_of(Binary::Mul, &a, &b, a.num.unit.times(&b.num.unit), span)),
+            BinaryOp::Div => Some(self.binary_of(Binary::Div, &a, &b, a.num.unit.over(&b.num.unit), span)),
             BinaryOp::MatMul => {
                 let unit = a.num.unit.times(&b.num.unit);
-                Some(self.apply(span, unit, &[&a.num, &b.num], |g, n| g.matmul(n[0], n[1])))
+                let places = [a.span, b.span];
+                Some(self.apply_at(span, &places, unit, &[&a.num, &b.num], |g, n| g.matmul(n[0], n[1])))
             }
             BinaryOp::Pow => self.power(&a, &b, span),
-            BinaryOp::And => Some(self.binary(Binary::And, &a.num, &b.num, Unit::REAL, span)),
-            BinaryOp::Or => Some(self.binary(Binary::Or, &a.num, &b.num, Unit::REAL, span)),
+            BinaryOp::And => Some(self.binary_of(Binary::And, &a, &b, Unit::REAL, span)),
+            BinaryOp::Or => Some(self.binary_of(Binary::Or, &a, &b, Unit::REAL, span)),
         }
+    }
+
+    /// Twice 20 degrees Celsius is nothing: what counts from an offset is not scaled.
+    fn hold_scale(&mut self, a: &Operand, span: Span) -> Option<()> {
+        if !a.num.unit.is_offset() {
+            return Some(());
+        }
+        let name = a.num.unit.describe();
+        let d = Diagnostic::error("E0321", span, format!("a temperature in {name} is not scaled"))
+            .label(a.span, format!("this counts in {name} from the freezing point"))
+            .help("take a difference first, which is in K: `T - 20 Celsius`, `T - -273.15 Celsius`");
+        self.report(d);
+        None
     }
 
     fn sum(&mut self, what: &str, op: Binary, a: &Operand, b: &Operand, span: Span) -> Option<Num> {
         if !self.same_unit(what, a, b, span) {
             return None;
         }
-        let num = self.binary(op, &a.num, &b.num, sum_unit(op, &a.num.unit, &b.num.unit), span);
-        Some(num)
+        Some(self.binary_of(op, a, b, sum_unit(op, &a.num.unit, &b.num.unit), span))
     }
 
     fn power(&mut self, a: &Operand, b: &Operand, span: Span) -> Option<Num> {
@@ -102,7 +119,7 @@ impl Session<'_> {
                 }
             }
         };
-        Some(self.binary(Binary::Pow, &a.num, &b.num, unit, span))
+        Some(self.binary_of(Binary::Pow, a, b, unit, span))
     }
 
     /// `a < b`, `0 < x <= 1`, `x in 1 .. 2`: 1 where all hold, else 0.
@@ -156,15 +173,19 @@ impl Session<'_> {
         if !self.same_unit("compare", left, &right, span) {
             return None;
         }
-        let held = self.binary(op, &left.num, &right.num, Unit::REAL, span);
+        let held = self.binary_of(op, left, &right, Unit::REAL, span);
         Some((held, right))
     }
 
     fn inside(&mut self, scope: ScopeId, left: &Operand, right: ExprId, span: Span) -> Option<(Num, Operand)> {
         let place = self.expr_span(scope, right);
-        let Value::Range(from, to) = self.eval(scope, right) else {
-            self.error("E0305", place, "`in` takes a range: `x in a .. b`");
-            return None;
+        let (from, to) = match self.eval(scope, right) {
+            Value::Range(from, to) => (from, to),
+            Value::Missing => return None,
+            _ => {
+                self.error("E0305", place, "`in` takes a range: `x in a .. b`");
+                return None;
+            }
         };
         let mut held = Num::real(1.0);
         for (end, op) in [(&from, Binary::Ge), (&to, Binary::Le)] {
@@ -199,8 +220,7 @@ impl Session<'_> {
 
 /// Differences of Celsius are kelvins; every other sum keeps its spelling.
 fn sum_unit(op: Binary, a: &Unit, b: &Unit) -> Unit {
-    let offset = |u: &Unit| matches!(u, Unit::Known { shown: Some(s), .. } if s.offset != 0.0);
-    if op == Binary::Sub && offset(a) && offset(b) {
+    if op == Binary::Sub && a.is_offset() && b.is_offset() {
         return Unit::parse("K").unwrap_or(Unit::REAL);
     }
     a.join(b)
@@ -214,5 +234,9 @@ fn unit_help(a: &Unit, b: &Unit) -> Option<String> {
         let shown = if da == unit::NONE { b.shown().name } else { a.shown().name };
         return Some(format!("give the plain number a unit (`{shown}`), or divide the other by one (`x / 1 {shown}`)"));
     }
-    Some(format!("they differ by a factor of {}", unit::base_spelling(ratio.dim()?)))
+    let made = |factor: Unit, from: &Unit, to: &Unit| {
+        let factor = factor.own_name()?;
+        Some(format!("to get {} from {}, multiply by something in `{factor}`", to.describe(), from.describe()))
+    };
+    made(ratio, b, a).or_else(|| made(b.over(a), a, b))
 }

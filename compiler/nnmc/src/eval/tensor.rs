@@ -3,9 +3,9 @@
 use nnm_graph::ShapeError;
 use nnm_graph::ir::{Binary, Graph, NodeId, Op, Unary};
 use nnm_runtime::array::Array;
-use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::operators::Operand;
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Repr};
@@ -19,10 +19,22 @@ impl Session<'_> {
         args: &[&Num],
         op: impl FnOnce(&mut Graph, &[NodeId]) -> Result<NodeId, ShapeError>,
     ) -> Num {
+        self.apply_at(span, &[], unit, args, op)
+    }
+
+    /// As [`Self::apply`], with the places of the arguments for messages.
+    pub fn apply_at(
+        &mut self,
+        span: Span,
+        places: &[Span],
+        unit: Unit,
+        args: &[&Num],
+        op: impl FnOnce(&mut Graph, &[NodeId]) -> Result<NodeId, ShapeError>,
+    ) -> Num {
         let repr = match self.apply_repr(args, op) {
             Ok(repr) => repr,
             Err(error) => {
-                self.shape_error(span, &error);
+                self.shape_error(span, places, &error);
                 Repr::Unknown
             }
         };
@@ -62,18 +74,6 @@ impl Session<'_> {
         }
     }
 
-    fn shape_error(&mut self, span: Span, error: &ShapeError) {
-        let d = Diagnostic::error("E0301", span, error.to_string());
-        let d = match error.shapes.as_slice() {
-            [left, right] => {
-                let (left, right) = (super::types::shape_text(left), super::types::shape_text(right));
-                d.help(format!("the shapes are {left} and {right}; axes are matched from the last one on"))
-            }
-            _ => d,
-        };
-        self.report(d);
-    }
-
     pub fn unary(&mut self, op: Unary, a: &Num, unit: Unit, span: Span) -> Num {
         let times = a.times.clone();
         let out = self.apply(span, unit, &[a], |g, n| g.unary(op, n[0]));
@@ -83,6 +83,13 @@ impl Session<'_> {
     pub fn binary(&mut self, op: Binary, a: &Num, b: &Num, unit: Unit, span: Span) -> Num {
         let times = a.times.clone().or_else(|| b.times.clone());
         let out = self.apply(span, unit, &[a, b], |g, n| g.binary(op, n[0], n[1]));
+        Num { times, ..out }
+    }
+
+    /// A binary operator as written: its message shows both sides.
+    pub fn binary_of(&mut self, op: Binary, a: &Operand, b: &Operand, unit: Unit, span: Span) -> Num {
+        let times = a.num.times.clone().or_else(|| b.num.times.clone());
+        let out = self.apply_at(span, &[a.span, b.span], unit, &[&a.num, &b.num], |g, n| g.binary(op, n[0], n[1]));
         Num { times, ..out }
     }
 

@@ -98,7 +98,9 @@ impl Session<'_> {
                 // A length that is not known yet holds nothing to it.
                 return Some((vec![], true));
             }
-            out.push(self.known_int(scope, *id, "a length", 0)? as usize);
+            let length = self.known_int(scope, *id, "a length", 0)? as usize;
+            self.spell_length(scope, *id, length);
+            out.push(length);
         }
         Some((out, false))
     }
@@ -149,7 +151,7 @@ impl Session<'_> {
             && !ends_with(&shape, &declared.shape)
             && !shape.is_empty()
         {
-            let (found, wanted) = (shape_text(&shape), shape_text(&declared.shape));
+            let (found, wanted) = (self.shape_text(&shape), self.shape_text(&declared.shape));
             let d = Diagnostic::error("E0313", span, format!("expected the shape {wanted}, found {found}"))
                 .label(declared_at, format!("{wanted} is declared here"));
             self.report(d);
@@ -162,9 +164,13 @@ impl Session<'_> {
             let d = Diagnostic::error(
                 "E0318",
                 span,
-                format!("a label of {found} classes stands where there are {classes}"),
+                format!(
+                    "a label of {} classes stands where there are {}",
+                    self.length_text(found),
+                    self.length_text(classes)
+                ),
             )
-            .label(declared_at, format!("{classes} classes are declared here"));
+            .label(declared_at, format!("{} classes are declared here", self.length_text(classes)));
             self.report(d);
             return None;
         }
@@ -209,7 +215,7 @@ impl Session<'_> {
         }
     }
 
-    fn bind_unknown_lengths(&mut self, scope: ScopeId, shape: &[ExprId]) {
+    pub fn bind_unknown_lengths(&mut self, scope: ScopeId, shape: &[ExprId]) {
         for id in shape {
             let expr = self.expr(scope, *id);
             if let ExprKind::Name(name) = expr.kind
@@ -248,7 +254,7 @@ impl Session<'_> {
             Value::Function(_) if wanted == "objective" => return value,
             other => other.describe().to_string(),
         };
-        self.error("E0314", span, format!("expected a `{wanted}` here, found {found}"))
+        self.error("E0314", span, format!("expected {} here, found {found}", crate::suggest::with_article(wanted)))
     }
 
     /// Whether a word is a unit; for messages about names that look like one.

@@ -88,12 +88,14 @@ impl Build<'_> {
 
     fn misplaced(&mut self, stmt: &Stmt) {
         let Some((word, span)) = statement_word(stmt) else { return };
-        let message = format!("`{word}` does not belong in `{}`", self.word);
-        let mut d = Diagnostic::error("E0212", span, message);
+        let said = placement::said(&word);
+        let mut d = Diagnostic::error("E0212", span, format!("{said} does not belong in `{}`", self.word));
         let homes = placement::homes(&word);
-        if !homes.contains(&self.word) {
+        if word == "assignment" {
+            d = d.help("a name for a value is `let x = …`; values change in blocks, as in `when … { x = … }`");
+        } else if !homes.contains(&self.word) {
             let homes: Vec<String> = homes.iter().map(|h| format!("`{h}`")).collect();
-            d = d.help(format!("`{word}` belongs in {}", homes.join(", ")));
+            d = d.help(format!("{said} belongs in {}", homes.join(", ")));
         }
         self.out.push(d.help(format!("in `{}` there go {}", self.word, placement::contents(self.word))));
     }
@@ -449,7 +451,10 @@ fn statement_word(stmt: &Stmt) -> Option<(String, Span)> {
         StmtKind::Act { .. } => fixed("act"),
         StmtKind::Connect { .. } => fixed("connect"),
         StmtKind::Equation { .. } => Some(("equation".into(), stmt.span)),
-        StmtKind::Assign { .. } => Some(("assignment".into(), stmt.span)),
+        StmtKind::Assign { place, .. } => match place.as_slice() {
+            [name] if matches!(name.text.as_str(), "dw" | "dW") => Some((name.text.clone(), stmt.span)),
+            _ => Some(("assignment".into(), stmt.span)),
+        },
         StmtKind::Next { .. } => fixed("next"),
         StmtKind::Hold { .. } => fixed("hold"),
         StmtKind::SpikeWhen { .. } => fixed("spike"),

@@ -152,8 +152,14 @@ impl Modules {
             match own.get(&name.text) {
                 Some(item) => {
                     let module = &mut self.modules[id.0 as usize];
-                    if !module.own.contains_key(&name.text) {
-                        module.seen.insert(name.text, *item);
+                    match module.own.get(&name.text) {
+                        None => drop(module.seen.insert(name.text, *item)),
+                        Some(own) => {
+                            let place = self.items[own.0 as usize].name.span;
+                            let message = format!("`{}` is declared here, and brought in by `use` too", name.text);
+                            let d = Diagnostic::error("E0201", place, message).label(name.span, "brought in here");
+                            self.diagnostics.push(d);
+                        }
                     }
                 }
                 None => {

@@ -17,6 +17,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("every", &["neuron", "rule", "experiment"]),
     ("solve", &["neuron", "synapse", "environment"]),
     ("trace", &["rule"]),
+    ("dw", &["rule"]),
+    ("dW", &["rule"]),
     ("modulator", &["rule"]),
     ("const", &["rule"]),
     ("noise", &["rule"]),
@@ -43,9 +45,29 @@ pub fn homes(statement: &str) -> &'static [&'static str] {
     TABLE.iter().find(|(s, _)| *s == statement).map_or(&["experiment"], |(_, homes)| homes)
 }
 
+/// A statement as messages name it: by its first word, or by what it is where it has none.
+pub fn said(statement: &str) -> String {
+    match statement {
+        "equation" => "an equation".into(),
+        "assignment" => "an assignment".into(),
+        "trace" => "a trace".into(),
+        "dw" | "dW" => format!("`{statement} = …`"),
+        word => format!("`{word}`"),
+    }
+}
+
 /// A sentence about what may stand in a declaration.
 pub fn contents(declaration: &str) -> String {
     let words: Vec<String> =
-        TABLE.iter().filter(|(_, homes)| homes.contains(&declaration)).map(|(s, _)| format!("`{s}`")).collect();
+        TABLE.iter().filter(|(_, homes)| homes.contains(&declaration)).map(|(s, _)| contained(s)).collect();
     words.join(", ")
+}
+
+/// A statement in a list of what may stand somewhere.
+fn contained(statement: &str) -> String {
+    match statement {
+        "equation" => "equations (`x' = …`)".into(),
+        "trace" => "`pre trace`, `post trace`".into(),
+        word => said(word),
+    }
 }

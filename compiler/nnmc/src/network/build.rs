@@ -22,7 +22,11 @@ impl Session<'_> {
         let item = self.modules.item(kind.item).clone();
         let ItemKind::Architecture(arch) = &item.kind else {
             let word = item.kind.word();
-            self.error("E0402", kind.span, format!("`{}` is a `{word}`, not an architecture", item.name.text));
+            self.error(
+                "E0402",
+                kind.span,
+                format!("`{}` is {}, not an architecture", item.name.text, suggest::with_article(word)),
+            );
             return None;
         };
         let errors = self.error_count();
@@ -220,7 +224,7 @@ impl Session<'_> {
             self.error(
                 "E0404",
                 member.span,
-                format!("a population is made of neurons; `{}` is a `{word}`", item.name.text),
+                format!("a population is made of neurons; `{}` is {}", item.name.text, suggest::with_article(word)),
             );
             return;
         };
@@ -524,7 +528,12 @@ impl Session<'_> {
         let Some(port) = self.port_of(id, to, port, synapse, connect, target) else { return };
         let (pattern, pattern_span) = match connect.pattern {
             Some(p) => (self.pattern(scope, p), self.expr_span(scope, p)),
-            None => (Some(Pattern::All { autapses: true }), connect.span),
+            None => {
+                let d = Diagnostic::error("E0442", connect.span, "this connection does not say which cell meets which")
+                    .help("a pattern follows the ends: `: all()`, `: one_to_one()`, `: random(p = 10 %)`, `: dense()`");
+                self.report(d);
+                return;
+            }
         };
         let Some(pattern) = pattern else { return };
         let name = self.projection_name(id, connect, scope, source.0, to, port, several);
@@ -552,7 +561,11 @@ impl Session<'_> {
     fn synapse_of(&mut self, kind: &Kind, span: Span) -> (Option<ItemId>, Vec<(String, Argument)>) {
         let word = self.item_word(kind.item);
         if word != "synapse" {
-            self.error("E0406", span, format!("`via` takes a synapse; `{}` is a `{word}`", kind.text));
+            self.error(
+                "E0406",
+                span,
+                format!("`via` takes a synapse; `{}` is {}", kind.text, suggest::with_article(word)),
+            );
         }
         // The library's own default is the pattern's plain product.
         let default = Some(self.modules.item(kind.item).module) == self.modules.prelude;

@@ -22,44 +22,20 @@ impl Session<'_> {
         self.check_names(scope, &neuron.dynamics);
     }
 
-    /// A neuron on its own: parameters and states of which only the units are known.
-    pub fn check_neuron(&mut self, item: ItemId) {
-        let declared = self.modules.item(item).clone();
-        let ItemKind::Neuron(neuron) = &declared.kind else { return };
-        let scope = self.scope(declared.module, None);
-        for name in ["n", "index", "training", "position"] {
-            self.bind(scope, name, Value::Num(Num::unknown(Unit::REAL)));
-        }
-        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
-        for name in ["t", "dt"] {
-            self.bind(scope, name, Value::Num(Num::unknown(ms.clone())));
-        }
-        self.bind(scope, "angle", Value::Num(Num::unknown(Unit::parse("deg").unwrap_or(Unit::REAL))));
-        let d = &neuron.dynamics;
-        for decl in d.params.iter().chain(&neuron.inputs).chain(&d.states).chain(&d.running).chain(&d.weights) {
-            let unit = match &decl.ty {
-                Some(ty) => match self.hold_at(scope, Value::Num(Num::unknown(Unit::Unknown)), ty, ty.span) {
-                    Value::Num(num) => num.unit,
-                    _ => Unit::Unknown,
-                },
-                None => self.quantity_of_cell(decl, scope).map_or(Unit::Unknown, |q| q.unit),
-            };
-            self.bind(scope, decl.name.text.clone(), Value::Num(Num::unknown(unit)));
-        }
-        let before = self.program.replace(crate::program::Program::new(crate::program::Purpose::Probe, false));
-        if let Some(program) = &mut self.program {
-            program.dt = Some(1e-3);
-        }
-        self.bind_equations(scope, neuron);
-        self.check_names(scope, &neuron.dynamics);
-        self.program = before;
-    }
-
     pub fn check_synapse(&mut self, synapse: &Synapse, scope: ScopeId) {
         self.check_names(scope, &synapse.dynamics);
     }
 
-    fn check_names(&mut self, scope: ScopeId, dynamics: &Dynamics) {
+    pub fn check_names(&mut self, scope: ScopeId, dynamics: &Dynamics) {
+        // An equation without a state is reported as such, and not again where the name is read.
+        for equation in dynamics.equations.iter().chain(&dynamics.nexts) {
+            let name = &equation.name;
+            if !dynamics.states.iter().chain(&dynamics.running).any(|s| s.name.text == name.text)
+                && self.local(scope, &name.text, name.span).is_none()
+            {
+                self.bind(scope, name.text.clone(), Value::Missing);
+            }
+        }
         for decl in dynamics.lets.iter().chain(&dynamics.outputs) {
             match self.local(scope, &decl.name.text, decl.name.span) {
                 Some(_) => {}
@@ -96,7 +72,27 @@ impl Session<'_> {
         }
     }
 
-    fn check_equation(&mut self, scope: ScopeId, dynamics: &Dynamics, equation: &Equation, rate: bool) {
+    /// Holds the places that a block assigns to those that may change there: names, or members of `post`.
+    pub fn check_places(&mut self, block: &[Stmt], names: &[&str], whose: &str, post: bool) {
+        for stmt in block {
+            let StmtKind::Assign { place, .. } = &stmt.kind else { continue };
+            match place.as_slice() {
+                [name] if names.contains(&name.text.as_str()) => {}
+                [name] => {
+                    let message = format!("`{}` is no state of this {whose}", name.text);
+                    let d = Diagnostic::error("E0439", name.span, message);
+                    let near = crate::suggest::nearest(&name.text, names.iter().copied());
+                    self.report(crate::suggest::did_you_mean(d, name.span, near));
+                }
+                [end, _] if post && end.text == "post" => {}
+                _ => {
+                    self.error("E0439", stmt.span, format!("a block of a {whose} changes its own states"));
+                }
+            }
+        }
+    }
+
+    pub fn check_equation(&mut self, scope: ScopeId, dynamics: &Dynamics, equation: &Equation, rate: bool) {
         let name = &equation.name;
         let Some(declared) = dynamics.states.iter().chain(&dynamics.running).find(|s| s.name.text == name.text) else {
             let form = if rate { format!("{}' = …", name.text) } else { format!("next {} = …", name.text) };
@@ -112,25 +108,44 @@ impl Session<'_> {
         };
         let Some(state) = self.state_number(scope, &name.text, name.span) else { return };
         let Some(right) = self.operand(scope, equation.value) else { return };
+        self.hold_right_side(&right, equation, &state.unit, declared.span, rate);
+        self.hold_right_shape(&right, &state, declared.span);
+    }
+
+    /// Holds a right side to its state's unit, per time for a derivative.
+    pub fn hold_right_side(&mut self, right: &Operand, equation: &Equation, state: &Unit, declared: Span, rate: bool) {
+        let name = &equation.name;
         let second = Unit::parse("s").unwrap_or(Unit::REAL);
-        let wanted = if rate { state.unit.over(&second) } else { state.unit.clone() };
+        let wanted = if rate { state.over(&second) } else { state.clone() };
         if right.num.unit.fits(&wanted) {
             return;
         }
         let found = right.num.unit.describe();
         let (code, message) = if rate {
-            let of = state.unit.shown().name;
+            let of = state.shown().name;
             let per = if of.is_empty() { "1/time".into() } else { format!("{of} per time") };
             ("E0432", format!("the derivative of `{}` is in {per}, but the right side is in {found}", name.text))
         } else {
-            ("E0433", format!("`next {}` is in {}, but the right side is in {found}", name.text, state.unit.describe()))
+            ("E0433", format!("`next {}` is in {}, but the right side is in {found}", name.text, state.describe()))
         };
         let mut d = Diagnostic::error(code, right.span, message)
             .at(format!("this is in {found}"))
-            .label(declared.span, format!("`{}` is in {}", name.text, state.unit.describe()));
-        if rate && right.num.unit.fits(&state.unit) {
+            .label(declared, format!("`{}` is in {}", name.text, state.describe()));
+        if rate && right.num.unit.fits(state) {
             d = d.help("divide by a time constant: `… / tau`");
         }
+        self.report(d);
+    }
+
+    /// Holds a right side to its state's shape.
+    fn hold_right_shape(&mut self, right: &Operand, state: &Num, declared: Span) {
+        let (Some(found), Some(wanted)) = (self.shape(&right.num), self.shape(state)) else { return };
+        if nnm_graph::shape::broadcasts_to(&found, &wanted) {
+            return;
+        }
+        let (found, wanted) = (self.shape_text(&found), self.shape_text(&wanted));
+        let d = Diagnostic::error("E0313", right.span, format!("expected the shape {wanted}, found {found}"))
+            .label(declared, format!("{wanted} is declared here"));
         self.report(d);
     }
 
@@ -141,7 +156,7 @@ impl Session<'_> {
         }
     }
 
-    fn check_when(&mut self, scope: ScopeId, when: &When) {
+    pub fn check_when(&mut self, scope: ScopeId, when: &When) {
         let (_, expr) = self.bare_expr(scope, when.cond);
         if let ExprKind::Compare { first, rest } = &expr.kind
             && let [(nnm_syntax::ast::CmpOp::CrossesUp | nnm_syntax::ast::CmpOp::CrossesDown, right)] = rest.as_slice()
@@ -230,6 +245,10 @@ impl Session<'_> {
         let first = place.first()?;
         let mut value = match self.local(scope, &first.text, first.span) {
             Some(value) => value,
+            None if place.len() == 1 => {
+                let d = Diagnostic::error("E0439", first.span, format!("`{}` is no state here", first.text));
+                self.fail(d.help(format!("declare it: `state {}: UNIT = VALUE`", first.text)))
+            }
             None => self.name(scope, &first.text, first.span),
         };
         for name in &place[1..] {

@@ -6,7 +6,6 @@ use nnm_syntax::ast::{ExprId, ExprKind, Init};
 use nnm_syntax::span::Span;
 
 use super::Population;
-use crate::eval::types::shape_text;
 use crate::eval::{Call, Closure};
 use crate::hir::{Decl, ModuleId};
 use crate::session::{ScopeId, Session};
@@ -69,6 +68,8 @@ impl Session<'_> {
     pub fn draw_values(&mut self, closure: Closure, cells: ScopeId, shape: &[usize], path: &str) -> Option<Num> {
         let scope = self.overlay(closure.scope, cells);
         let span = self.expr_span(closure.scope, closure.expr.id);
+        // Of a look at lengths of any size only the unit matters.
+        let shape = if self.lengths.is_empty() { shape } else { &[] };
         let before = self.drawing.replace(Drawing { path: path.into(), shape: shape.to_vec(), count: 0 });
         let value = self.eval(scope, closure.expr.id);
         self.drawing = before;
@@ -84,6 +85,9 @@ impl Session<'_> {
             self.error("E0307", span, "this is known before the run: it cannot depend on what a run computes");
             return None;
         };
+        if array.len() == 1 && !self.lengths.is_empty() {
+            return Some(ArrayD::zeros(IxDyn(shape)).into_shared());
+        }
         if let Some(wide) = array.broadcast(IxDyn(shape)) {
             return Some(wide.to_owned().into_shared());
         }
@@ -97,8 +101,11 @@ impl Session<'_> {
                 return Some(wide.to_owned().into_shared());
             }
         }
-        let message =
-            format!("expected one value for each of {}, found {}", shape_text(shape), shape_text(array.shape()));
+        let message = format!(
+            "expected one value for each of {}, found {}",
+            self.shape_text(shape),
+            self.shape_text(array.shape())
+        );
         self.error("E0313", span, message);
         None
     }
@@ -160,7 +167,7 @@ impl Session<'_> {
         if sizes.iter().product::<usize>() != n {
             let message = format!(
                 "a grid of {} has {} places for {n} cells",
-                shape_text(&sizes),
+                self.shape_text(&sizes),
                 sizes.iter().product::<usize>()
             );
             self.error("E0414", call.span, message);

@@ -198,6 +198,7 @@ impl Session<'_> {
         let population = self.net(id).populations[index].clone();
         let item = self.modules.item(population.item).clone();
         let scope = self.cell_scope(item.module, &population);
+        self.scopes[scope.0 as usize].owner = Some(population.name.clone());
         self.bind_time(scope);
         for (name, num) in &population.params {
             self.bind(scope, name.clone(), Value::Num(num.clone()));
@@ -492,7 +493,7 @@ impl Session<'_> {
         if let Some(found) = found
             && found != shape
         {
-            let (found, wanted) = (crate::eval::types::shape_text(&found), crate::eval::types::shape_text(&shape));
+            let (found, wanted) = (self.shape_text(&found), self.shape_text(&shape));
             let message = format!("`{}` gives the shape {found}, `{}` has {wanted}", projection.name, target.name);
             let d = Diagnostic::error("E0315", projection.pattern_span, message)
                 .label(target.span, format!("this has {wanted}"));

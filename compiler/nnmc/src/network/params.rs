@@ -116,7 +116,7 @@ impl Session<'_> {
             };
             let (found, wanted) = (self.shape(num), wanted.shape().to_vec());
             if let Some(found) = found.filter(|f| *f != wanted) {
-                let (a, b) = (crate::eval::types::shape_text(&wanted), crate::eval::types::shape_text(&found));
+                let (a, b) = (self.shape_text(&wanted), self.shape_text(&found));
                 let message = format!("`{}` has the shape {a}, here is {b}", entry.name);
                 return self.error("E0571", span, message);
             }

@@ -103,7 +103,7 @@ impl Session<'_> {
                         p.pattern_span,
                         "`conv` joins [channels, height, width] to the same",
                     )
-                    .label(target.span, format!("this has {}", crate::eval::types::shape_text(&target.shape)));
+                    .label(target.span, format!("this has {}", self.shape_text(&target.shape)));
                     self.report(d);
                     return None;
                 }
@@ -139,7 +139,15 @@ impl Session<'_> {
         use topology::Pattern as Drawn;
         let rows = match &p.pattern {
             Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
-            _ if self.mode == Mode::Check => Ok(Csr { ptr: vec![0; senders + 1], other: vec![] }),
+            Pattern::From(file, span) if self.mode == Mode::Check && self.lengths.is_empty() => {
+                self.pairs_from(file, *span, senders, targets)?;
+                Ok(one_edge(senders))
+            }
+            Pattern::Where(closure) | Pattern::Probability(closure, _) if self.mode == Mode::Check => {
+                self.look_at_pair(id, &p, *closure)?;
+                Ok(one_edge(senders))
+            }
+            _ if self.mode == Mode::Check => Ok(one_edge(senders)),
             Pattern::Dense { .. } => drawn(Drawn::All, true, true),
             Pattern::All { autapses } => drawn(Drawn::All, *autapses, true),
             Pattern::Random { p, autapses } => drawn(Drawn::Random { p: *p }, *autapses, true),
@@ -169,6 +177,33 @@ impl Session<'_> {
         let edges = Rc::new(edges_of(rows, senders, target.size(), first_target as u32));
         self.net_mut(id).projections[k].edges = Some(edges.clone());
         Some(edges)
+    }
+
+    /// Looks at a condition or probability over a pair of which only the units are known.
+    fn look_at_pair(&mut self, id: NetId, p: &Projection, closure: Closure) -> Option<()> {
+        let scope = self.inner(closure.scope);
+        for name in ["i", "j"] {
+            self.bind(scope, name, Value::Num(Num::unknown(Unit::REAL)));
+        }
+        let (pre, post) = self.end_populations(id, p);
+        for (name, population) in [("pre", pre), ("post", Some(post))] {
+            let Some(population) = population else { continue };
+            let side = self.scope(self.module_of(scope), None);
+            let places = [("angle", &population.angle), ("position", &population.position)];
+            let known = places.iter().filter_map(|(n, num)| num.as_ref().map(|num| (n.to_string(), num.clone())));
+            for (name, num) in population.params.iter().cloned().chain(known) {
+                self.bind(side, name, Value::Num(Num::unknown(num.unit)));
+            }
+            self.bind(side, "index", Value::Num(Num::unknown(Unit::REAL)));
+            self.bind(scope, name, Value::Names(side));
+        }
+        let found = self.operand(scope, closure.expr.id)?;
+        if !found.num.unit.is_real() {
+            let what = found.num.unit.describe();
+            self.error("E0310", found.span, format!("whether a pair is joined is a plain number, not {what}"));
+            return None;
+        }
+        Some(())
     }
 
     /// Pairs for which a condition holds, or (`key`) each with a probability of its own.
@@ -312,7 +347,11 @@ impl Session<'_> {
         });
         if !num.unit.fits(unit) {
             let (found, wanted) = (num.unit.describe(), unit.describe());
-            let message = format!("the weight of `{}` is in {wanted} (port over sender), not in {found}", p.name);
+            let whence = match p.synapse {
+                Some(item) => format!("as `{}` declares it", self.modules.item(item).name.text),
+                None => "that of the port over that of the sender".into(),
+            };
+            let message = format!("the weight of `{}` is in {wanted}, {whence}, not in {found}", p.name);
             self.error("E0424", at, message);
             return None;
         }
@@ -376,6 +415,9 @@ impl Session<'_> {
 
     /// Glorot and Bengio (2010): uniform on ± sqrt(6 / (fan in + fan out)).
     pub fn glorot(&mut self, shape: &[usize], path: &str) -> Num {
+        if self.mode == Mode::Check {
+            return Num::scalar(Unit::Zero, 0.0);
+        }
         let (fan_out, fan_in) = fans(shape);
         let bound = (6.0 / (fan_in + fan_out) as f64).sqrt();
         let key = nnm_runtime::random::key(self.seed, path);
@@ -458,6 +500,12 @@ fn edges_of(rows: Csr, senders: usize, targets: usize, first_target: u32) -> Edg
     let sender = rows.owners();
     let target = rows.other.iter().map(|t| t + first_target).collect();
     Edges { senders, targets, sender, target, rows: rows.ptr }
+}
+
+/// What stands for the edges while a model is checked: one, so that what is said of each has something to be said of.
+fn one_edge(senders: usize) -> Csr {
+    let ptr = std::iter::once(0).chain(std::iter::repeat_n(1, senders)).collect();
+    Csr { ptr, other: if senders == 0 { vec![] } else { vec![0] } }
 }
 
 /// Fan out and fan in of a weight's shape `[out, in, …]`.

@@ -40,7 +40,8 @@ impl Session<'_> {
         match &self.modules.item(kind.item).kind {
             ItemKind::Rule(rule) => Some((kind.clone(), rule.clone())),
             other => {
-                let message = format!("`by` takes a rule; `{}` is a `{}`", kind.text, other.word());
+                let message =
+                    format!("`by` takes a rule; `{}` is {}", kind.text, crate::suggest::with_article(other.word()));
                 self.error("E0513", span, message);
                 None
             }
@@ -218,7 +219,7 @@ impl Session<'_> {
                 }
             },
             Err(error) => {
-                self.error("E0519", span, format!("the objective cannot be differentiated: {error}"));
+                self.no_derivative(span, &error);
                 None
             }
         }

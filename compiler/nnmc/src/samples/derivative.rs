@@ -151,7 +151,7 @@ impl Session<'_> {
                 Some(out)
             }
             Err(error) => {
-                self.error("E0519", span, format!("this cannot be differentiated: {error}"));
+                self.no_derivative(span, &error);
                 None
             }
         }

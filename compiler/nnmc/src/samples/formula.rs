@@ -27,6 +27,9 @@ impl Session<'_> {
             self.report(d);
             return None;
         };
+        if let What::Weight { frame, projection } = target.what {
+            self.hold_differentiable(credit.kind, change.value, frame, projection)?;
+        }
         let (scope, meeting) = self.rule_scope(credit, target)?;
         if credit.rule.change.is_none() {
             self.bind_matrix_form(scope, credit)?;

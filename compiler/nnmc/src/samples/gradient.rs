@@ -32,7 +32,7 @@ impl Session<'_> {
                 Some(found.into_iter().zip(by).map(|(f, b)| f.unwrap_or_else(|| zeros(self, *b))).collect())
             }
             Err(error) => {
-                self.error("E0519", span, format!("this cannot be differentiated: {error}"));
+                self.no_derivative(span, &error);
                 None
             }
         }

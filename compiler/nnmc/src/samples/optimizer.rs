@@ -20,18 +20,20 @@ impl Session<'_> {
             Value::Kind(kind) => match &self.modules.item(kind.item).kind {
                 ItemKind::Optimizer(o) if o.change.is_some() => Some((kind.clone(), o.clone())),
                 ItemKind::Optimizer(_) => {
+                    // Said where it is declared, too: at one place both are one.
                     let place = self.modules.item(kind.item).name.span;
-                    let d = Diagnostic::error(
-                        "E0222",
-                        span,
-                        format!("`{}` needs its `change`: what is added to a weight", kind.text),
-                    )
-                    .label(place, "declared here without one");
+                    let d = Diagnostic::error("E0222", place, format!("`{}` needs its `change`", kind.text))
+                        .label(span, "used here")
+                        .help("`change EXPR` is what is added to a weight, in its scale: `change rate * dw`");
                     self.report(d);
                     None
                 }
                 other => {
-                    let message = format!("`with` takes an optimizer; `{}` is a `{}`", kind.text, other.word());
+                    let message = format!(
+                        "`with` takes an optimizer; `{}` is {}",
+                        kind.text,
+                        crate::suggest::with_article(other.word())
+                    );
                     self.error("E0523", span, message);
                     None
                 }

@@ -124,7 +124,7 @@ impl Session<'_> {
             // One draw for the whole presentation.
             self.program.as_mut()?.step = Int::Loop(ROUND);
         }
-        self.chain.push((key.clone(), decl.span));
+        self.chain.push((key.clone(), decl.span, scope));
         let drawn = self.operand(scope, e);
         self.chain.pop();
         self.program.as_mut()?.step = step;

@@ -463,6 +463,10 @@ impl Session<'_> {
         let Some(x) = self.num_arg(call, 0, "E") else { return Value::Missing };
         let around = self.program.as_ref().map(|p| p.forward_of.clone()).unwrap_or_default();
         if around.is_empty() {
+            // An energy that is looked at by itself has no forward pass.
+            if self.in_energy {
+                return Value::Num(x.num);
+            }
             return self.error("E0588", call.span, "`linearized` belongs in the energy of a rule's `settle`");
         }
         let Repr::Node(node) = x.num.repr else { return Value::Num(x.num) };

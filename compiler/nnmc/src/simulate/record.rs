@@ -80,6 +80,7 @@ pub type Recorded = IndexMap<String, Value>;
 
 impl Session<'_> {
     pub fn record_all(&mut self, b: &mut Build, sim: &Simulation, duration: Duration) -> Option<()> {
+        let mut good = Some(());
         for stmt in sim.block {
             let StmtKind::List { word, items, clauses } = &stmt.kind else { continue };
             if word.text != "record" {
@@ -87,10 +88,13 @@ impl Session<'_> {
             }
             let when = self.record_when(b, sim.scope, clauses, duration)?;
             for item in items {
-                self.record_item(b, sim.scope, item, when, stmt.span)?;
+                // All of them are looked at, so that each mistake is said.
+                if self.record_item(b, sim.scope, item, when, stmt.span).is_none() {
+                    good = None;
+                }
             }
         }
-        Some(())
+        good
     }
 
     /// `every 1 ms from 100 ms to 200 ms`: of absolute time, `to` not included; the whole simulation without them.

@@ -278,26 +278,25 @@ impl Session<'_> {
     /// Repeats the piece step by step to find where a state ceased to be finite.
     fn not_finite(&mut self, sim: &Simulation, d: Duration, b: &Build, engine: &mut Engine) -> Failure {
         engine.set_slot("check_every", 1);
-        let again = engine.run();
+        let (from, to) = (engine.slot("from"), engine.slot("to"));
+        let kept = engine.snapshot(&self.moving_vars(b)).unwrap_or_default();
+        let _ = engine.run();
         let (code, index) = (engine.slot("fault"), engine.slot("fault_index"));
-        let _ = (again, b);
-        let name = self
-            .program
-            .as_ref()
-            .and_then(|p| p.leaves.get_index(code.max(0) as usize).map(|(n, _)| n.clone()))
-            .unwrap_or_default();
-        let mut low = engine.slot("from");
-        let high = engine.slot("to");
-        // The kernel does not say the step; the first step that fails is found by running up to each.
-        let mut step = high;
-        while low < high {
-            engine.set_slot("from", low);
-            engine.set_slot("to", low + 1);
+        engine.restore(kept);
+        let leaves = self.program.as_ref().map(|p| &p.leaves);
+        let leaf = leaves.and_then(|l| l.get_index(code.max(0) as usize)).map(|(n, leaf)| (n.clone(), leaf.clone()));
+        let name = leaf.as_ref().map_or(String::new(), |(name, _)| name.clone());
+        let mut before = None;
+        let mut step = to;
+        // The kernel does not say the step: the first that fails is found by going on one by one.
+        for at in from..to {
+            before = leaf.as_ref().and_then(|(_, l)| engine.read(l.var, 0).get(index.max(0) as usize).copied());
+            engine.set_slot("from", at);
+            engine.set_slot("to", at + 1);
             if engine.run().is_ok_and(|s| s == status::NOT_FINITE) {
-                step = low + 1;
+                step = at + 1;
                 break;
             }
-            low += 1;
         }
         let span = self.state_span(sim, &name);
         let when = if d.timed {
@@ -306,10 +305,12 @@ impl Session<'_> {
             format!("step {step}")
         };
         let message = format!("`{name}`, index {index}, is no longer finite at {when}");
-        let d = Diagnostic::error("E0701", span.0, message)
-            .at("by this equation")
-            .label(sim.span, "in this simulation")
-            .help("a smaller `step`, another `solve … by`, or a look at the parameters");
+        let mut d =
+            Diagnostic::error("E0701", span.0, message).at("by this equation").label(sim.span, "in this simulation");
+        if let (Some(before), Some((_, leaf))) = (before.filter(|x| x.is_finite()), &leaf) {
+            d = d.help(format!("its last value was {}", crate::table::quantity(before, &leaf.unit)));
+        }
+        let d = d.help("a smaller `step`, another `solve … by`, or a look at the parameters");
         Failure::Numeric(Box::new(d))
     }
 

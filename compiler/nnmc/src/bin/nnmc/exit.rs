@@ -55,9 +55,13 @@ pub fn of_findings(diagnostics: &[Diagnostic]) -> Exit {
     match errors.as_slice() {
         [] => Exit::Good,
         errors if errors.iter().all(|d| FILES.contains(&d.code)) => Exit::Data,
+        errors if errors.iter().all(|d| LIMITS.contains(&d.code)) => Exit::Limit,
         _ => Exit::Model,
     }
 }
+
+/// A text longer than is read.
+const LIMITS: &[&str] = &["E0112", "E0113"];
 
 /// What is wrong with a file beside the model rather than with the model.
 const FILES: &[&str] = &["E0601", "E0602", "E0603"];

@@ -7,7 +7,7 @@ use nnm_compiler::settings::Settings;
 use nnm_syntax::ast::ItemKind;
 use nnm_syntax::span::FileId;
 
-use crate::exit::{self, Stop};
+use crate::exit::{self, Exit, Stop};
 use crate::host::{self, CommandHost};
 use crate::render;
 use crate::shell::Shell;
@@ -26,7 +26,9 @@ impl Model {
             Ok(text) => Ok(Model { path: path.to_path_buf(), text }),
             Err(e) => {
                 let at = e.utf8_error().valid_up_to();
-                Err(Stop::data(format!("`{}` is not UTF-8 text: byte {at} is no part of a character", path.display())))
+                let line = 1 + e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count();
+                let message = format!("`{}`, line {line}: this is not UTF-8 text", path.display());
+                Err(Stop { exit: Exit::Model, message })
             }
         }
     }

@@ -81,7 +81,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
         }
     }
     let place = s.modules.sources.line_column(call.span);
-    let path = s.chain.first().map_or(String::new(), |(n, _)| n.clone());
+    let path = s.chain.first().map_or(String::new(), |(n, ..)| n.clone());
     let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}{salt}", call.name, place.0, place.1));
     let mean = mean.map(|m| s.lift(m));
     match s.graph.draw(draw, key, step, &shape, batched, mean) {

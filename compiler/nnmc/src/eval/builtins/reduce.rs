@@ -90,7 +90,13 @@ fn end_axis(s: &mut Session, call: &Call) -> Option<usize> {
     let (_, expr) = s.bare_expr(call.scope, e);
     let nnm_syntax::ast::ExprKind::Name(name) = &expr.kind else { return None };
     let axis = ["post", "pre"].iter().position(|end| end == name)?;
-    matches!(s.local(call.scope, name, expr.span), Some(Value::Names(_))).then_some(axis)
+    // In a rule that is looked at by itself the ends are not known yet.
+    let is_end = match s.local(call.scope, name, expr.span) {
+        Some(Value::Names(_)) => true,
+        Some(Value::Num(num)) => matches!(num.repr, crate::value::Repr::Unknown),
+        _ => false,
+    };
+    is_end.then_some(axis)
 }
 
 /// Reduces along the axis of the call, or everything.

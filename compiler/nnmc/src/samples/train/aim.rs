@@ -245,7 +245,7 @@ impl Session<'_> {
         let found = match nnm_graph::grad(&mut self.graph, &[(objective, seed)], &wrt) {
             Ok(found) => found,
             Err(error) => {
-                self.error("E0519", credit.span, format!("the objective cannot be differentiated: {error}"));
+                self.no_derivative(credit.span, &error);
                 return None;
             }
         };

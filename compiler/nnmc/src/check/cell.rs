@@ -1,0 +1,137 @@
+//! Neurons, synapses and optimizers on their own: equations and blocks of one cell, one connection, one weight.
+
+use nnm_syntax::ast::Init;
+use nnm_syntax::diag::Diagnostic;
+
+use crate::hir::{Decl, Dynamics, ItemId, ItemKind};
+use crate::session::{Lazy, ScopeId, Session};
+use crate::unit::Unit;
+use crate::value::{Num, Value};
+
+impl Session<'_> {
+    /// Names that every declaration with a time sees.
+    pub(super) fn bind_clock(&mut self, scope: ScopeId) {
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        self.bind_unknown(scope, &["t", "dt"], &ms);
+        self.bind_unknown(scope, &["training", "n"], &Unit::REAL);
+    }
+
+    /// Parameters in parentheses: given by a default, else not known.
+    pub(super) fn bind_parameters(&mut self, scope: ScopeId, item: ItemId) {
+        for param in self.modules.item(item).params.clone() {
+            let value = match param.default {
+                Some(default) => self.eval(scope, default),
+                None => Value::Num(Num::unknown(Unit::Unknown)),
+            };
+            let value = match &param.ty {
+                Some(ty) => self.hold_at(scope, value, ty, param.name.span),
+                None => value,
+            };
+            self.bind(scope, param.name.text, value);
+        }
+    }
+
+    pub(super) fn check_neuron(&mut self, item: ItemId) {
+        let declared = self.modules.item(item).clone();
+        let ItemKind::Neuron(neuron) = &declared.kind else { return };
+        let scope = self.scope(declared.module, None);
+        self.bind_unknown(scope, &["index", "position"], &Unit::REAL);
+        self.bind_unknown(scope, &["angle"], &Unit::parse("deg").unwrap_or(Unit::REAL));
+        self.bind_clock(scope);
+        let d = &neuron.dynamics;
+        let lists: [&[Decl]; 6] = [&d.params, &neuron.inputs, &d.states, &d.running, &d.weights, &d.lets];
+        self.hold_names(item, &lists, &d.outputs);
+        self.in_probe(|s| {
+            s.bind_parameters(scope, item);
+            for decl in &d.params {
+                s.bind_declared(scope, decl, false);
+            }
+            for decl in neuron.inputs.iter().chain(&d.states).chain(&d.running).chain(&d.weights) {
+                s.bind_declared(scope, decl, true);
+            }
+            s.bind_equations(scope, neuron);
+            let states: Vec<&str> = d.states.iter().chain(&d.running).map(|x| x.name.text.as_str()).collect();
+            for block in d.whens.iter().map(|w| &w.block).chain(d.ons.iter().map(|o| &o.block)) {
+                s.check_places(block, &states, "neuron", false);
+            }
+            s.check_names(scope, d);
+        });
+    }
+
+    pub(super) fn check_lone_synapse(&mut self, item: ItemId) {
+        let declared = self.modules.item(item).clone();
+        let ItemKind::Synapse(synapse) = &declared.kind else { return };
+        let d = &synapse.dynamics;
+        let scope = self.scope(declared.module, None);
+        self.bind_clock(scope);
+        self.bind_unknown(scope, &["pre", "post", "port", "delay"], &Unit::Unknown);
+        self.hold_names(item, &[&d.params, &d.states, &d.running, &d.weights, &d.lets], &d.outputs);
+        self.in_probe(|s| {
+            s.bind_parameters(scope, item);
+            for decl in &d.params {
+                s.bind_declared(scope, decl, false);
+            }
+            for decl in d.weights.iter().chain(&d.states).chain(&d.running) {
+                s.bind_declared(scope, decl, true);
+            }
+            s.bind_formulas(scope, d);
+            let states: Vec<&str> = d.states.iter().chain(&d.running).map(|x| x.name.text.as_str()).collect();
+            for on in &d.ons {
+                s.check_places(&on.block, &states, "synapse", true);
+            }
+            s.check_names(scope, d);
+        });
+        for on in d.ons.iter().filter(|o| o.period.is_none()) {
+            if !matches!(on.event.text.as_str(), "pre" | "post") {
+                let message = format!("a synapse has no event `{}`", on.event.text);
+                let d = Diagnostic::error("E0408", on.event.span, message)
+                    .help("spikes are `on pre { … }` and `on post { … }`");
+                self.report(d);
+            }
+        }
+    }
+
+    /// `let`s, outputs and next values, evaluated when they are read.
+    pub(super) fn bind_formulas(&mut self, scope: ScopeId, dynamics: &Dynamics) {
+        for decl in dynamics.lets.iter().chain(&dynamics.outputs) {
+            if let Some(Init::Value(id)) = decl.init {
+                let closure = self.closure(scope, id);
+                self.bind_lazy(scope, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
+            }
+        }
+        for next in &dynamics.nexts {
+            let closure = self.closure(scope, next.value);
+            self.bind_lazy(scope, format!("next {}", next.name.text), Lazy::Expr(closure, None));
+        }
+    }
+
+    pub(super) fn check_optimizer(&mut self, item: ItemId) {
+        let declared = self.modules.item(item).clone();
+        let ItemKind::Optimizer(optimizer) = &declared.kind else { return };
+        let d = &optimizer.dynamics;
+        let scope = self.scope(declared.module, None);
+        self.hold_names(item, &[&d.params, &d.states, &d.lets], &d.outputs);
+        self.bind_unknown(scope, &["w", "dw", "kink", "epoch", "n", "progress", "training"], &Unit::REAL);
+        self.in_probe(|s| {
+            s.bind_parameters(scope, item);
+            for decl in d.params.iter().chain(&d.states) {
+                s.bind_declared(scope, decl, false);
+                if let Some(Value::Num(num)) = s.local(scope, &decl.name.text, decl.name.span) {
+                    let what = format!("`{}` of an optimizer, which sees weights in their scale,", decl.name.text);
+                    s.hold_unit("E0524", &num, decl.span, &Unit::REAL, &what);
+                }
+            }
+            s.bind_formulas(scope, d);
+            s.check_names(scope, d);
+            if let Some(change) = optimizer.change.and_then(|e| s.operand(scope, e)) {
+                s.hold_unit("E0524", &change.num, change.span, &Unit::REAL, "the change of a weight, in its scale,");
+            }
+        });
+        if optimizer.change.is_none() {
+            let name = &declared.name;
+            let d = Diagnostic::error("E0222", name.span, format!("`{}` needs its `change`", name.text))
+                .help("`change EXPR` is what is added to a weight, in its scale: `change rate * dw`");
+            self.report(d);
+        }
+    }
+}
