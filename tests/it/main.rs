@@ -5,6 +5,7 @@ mod backends;
 mod control;
 mod determinism;
 mod docs;
+mod dynamics;
 mod layers;
 mod library;
 mod models;

@@ -145,6 +145,8 @@ pub enum Op {
         reverse: bool,
     },
     BatchSum,
+    /// A linear system whose unknowns form a forest: see `ops/tree.rs`.
+    TreeSolve,
     // ---- linear algebra: the last two axes, leading axes equal
     MatMul {
         transpose_a: bool,

@@ -123,6 +123,7 @@ impl Graph {
             (Op::ArgMax { axis }, [a]) => self.argmax(*a, *axis),
             (Op::CumSum { axis, reverse }, [a]) => self.cumsum(*a, *axis, *reverse),
             (Op::BatchSum, [a]) => self.batch_sum(*a),
+            (Op::TreeSolve, [d, u, l, r, p, o]) => self.tree_solve([*d, *u, *l, *r], *p, *o),
             (Op::MatMul { transpose_a, transpose_b }, [a, b]) => {
                 self.matmul_transposed(*a, *b, *transpose_a, *transpose_b)
             }

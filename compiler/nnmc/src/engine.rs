@@ -136,6 +136,18 @@ impl Engine {
         }
     }
 
+    /// Fills all copies of a var, one after another; numbers of another extent belong to another program and are left.
+    pub fn write_all(&mut self, var: VarId, values: &[f64]) {
+        let declared = &self.vars[var.0 as usize];
+        let (size, copies) = (self.size(declared), declared.times.unwrap_or(1));
+        if copies == 1 {
+            return self.write(var, 0, values);
+        }
+        if size * copies == values.len() {
+            values.chunks(size.max(1)).enumerate().for_each(|(copy, part)| self.write(var, copy, part));
+        }
+    }
+
     pub fn write_index(&mut self, var: VarId, values: &[u32]) {
         let buffer = self.buffer(var);
         self.memory[buffer].u32_mut()[..values.len()].copy_from_slice(values);
@@ -161,6 +173,14 @@ impl Engine {
         let values = self.read(var, 0);
         let size: usize = shape.iter().product();
         shaped(&shape, values[..size.min(values.len())].to_vec())
+    }
+
+    /// All that a var holds: with an axis of its copies in front, where it has several.
+    pub fn read_all(&self, var: VarId) -> Array {
+        match self.vars[var.0 as usize].times {
+            Some(copies) => self.read_times(var, copies),
+            None => self.read_array(var),
+        }
     }
 
     /// All copies in time, one after another: [times, shape…].

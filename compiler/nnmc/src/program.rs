@@ -1,11 +1,15 @@
 //! The program being built: its storage by path, and what the surroundings give to the networks in it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
 use indexmap::IndexMap;
 use nnm_graph::ir::{NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 
 use crate::network::{FrameId, NetId};
 use crate::session::Session;
+use crate::simulate::{Kept, Path, Ring, Tie};
 use crate::unit::Unit;
 use crate::value::Num;
 
@@ -18,6 +22,8 @@ pub enum Role {
     State,
     /// Given from outside: data, a constant table.
     Input,
+    /// What a quantity was in the last steps: begins anew, and is no state of its own.
+    History,
     /// Of this program alone.
     Work,
 }
@@ -47,6 +53,8 @@ pub enum Purpose {
 #[derive(Debug)]
 pub struct Program {
     pub purpose: Purpose,
+    /// Whether rules act in a simulation.
+    pub learning: bool,
     /// Whether states and inputs differ between the samples of a batch.
     pub batched: bool,
     pub leaves: IndexMap<String, Leaf>,
@@ -96,6 +104,24 @@ pub struct Program {
     pub forward_of: Vec<(NodeId, NodeId)>,
     /// Statements for the step, in order.
     pub body: Vec<Stmt>,
+    /// Connections that act in a simulation by more than a plain product.
+    pub paths: IndexMap<(FrameId, usize), Rc<Path>>,
+    /// Values of one part of a step that others read.
+    pub kept: Vec<Kept>,
+    /// What populations were in the last steps: by population and name.
+    pub rings: IndexMap<(FrameId, usize, String), Ring>,
+    /// Numbers that stand for names of a connection's ends: whether of the target, and the name.
+    pub symbols: BTreeMap<VarId, (bool, String)>,
+    /// What solvers do before the equations' results are stored, and how many have done so.
+    pub before_equations: Vec<Stmt>,
+    pub solved: usize,
+    /// Compartments that are joined, for implicit steps.
+    pub ties: Vec<Tie>,
+    /// Sums over the events of a step, emptied when they have been read.
+    pub sums: BTreeSet<VarId>,
+    /// Numbers and indices that fill vars before the first step.
+    pub tables: Vec<(VarId, Vec<f64>)>,
+    pub indices: Vec<(VarId, Vec<u32>)>,
 }
 
 /// What carries errors back over a connection.
@@ -109,6 +135,7 @@ impl Program {
     pub fn new(purpose: Purpose, batched: bool) -> Program {
         Program {
             purpose,
+            learning: false,
             batched,
             leaves: IndexMap::new(),
             frames: IndexMap::new(),
@@ -134,6 +161,16 @@ impl Program {
             forward_of: vec![],
             shifts: vec![],
             body: vec![],
+            paths: IndexMap::new(),
+            kept: vec![],
+            rings: IndexMap::new(),
+            symbols: BTreeMap::new(),
+            before_equations: vec![],
+            solved: 0,
+            ties: vec![],
+            sums: BTreeSet::new(),
+            tables: vec![],
+            indices: vec![],
         }
     }
 }

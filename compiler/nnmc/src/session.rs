@@ -44,6 +44,8 @@ pub enum Lazy {
     Port { frame: FrameId, population: usize, port: usize },
     /// The output of an architecture's part or of the architecture itself.
     Input { frame: FrameId, name: String },
+    /// A name of one end of a connection, as a part of a simulation's step sees it.
+    End { site: crate::simulate::Site, post: bool, name: String },
 }
 
 /// What a session is for.
@@ -80,10 +82,13 @@ pub struct Session<'a> {
     pub unfinished: Option<Value>,
     /// Who acts where episodes are evaluated.
     pub actor: Option<crate::samples::Actor>,
-    /// Whether the energy of a rule is looked at by itself.
+    /// Whether a rule is looked at by itself, of no connection; and whether what is looked at is its energy.
+    pub lone_rule: bool,
     pub in_energy: bool,
     /// Whether an expression over samples may keep an axis of time: for pictures.
     pub keeps_series: bool,
+    /// The connection over whose edges a rule's formula is being evaluated.
+    pub edges_in_sight: Option<crate::simulate::Site>,
     /// Calls of declared functions under way.
     pub depth: usize,
     pub host: &'a dyn Host,
@@ -107,6 +112,10 @@ pub trait Host {
     /// The text of a module beside the user's file.
     fn module(&self, path: &str) -> Option<String>;
     fn files(&self) -> &nnm_runtime::data::Files;
+    /// Bytes of memory that can be had, where that is known.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
     /// A line of progress; `None` when the work is over.
     fn progress(&self, event: &crate::events::Event);
     /// Whether the user asked to stop.
@@ -129,6 +138,7 @@ impl<'a> Session<'a> {
             graph: Graph::default(),
             program: None,
             chain: vec![],
+            lone_rule: false,
             in_energy: false,
             drawing: None,
             gradients: vec![],
@@ -138,6 +148,7 @@ impl<'a> Session<'a> {
             unfinished: None,
             actor: None,
             keeps_series: false,
+            edges_in_sight: None,
             depth: 0,
             host,
             settings: crate::settings::Settings::default(),
@@ -186,7 +197,7 @@ impl<'a> Session<'a> {
         &mut self,
         program: &nnm_graph::ir::Program,
         choices: &[(String, crate::dynamics::Choice)],
-        placements: &[(String, &'static str, &'static str)],
+        placements: &[(String, String)],
     ) {
         if self.settings.emit_graph {
             self.dumps.push((program.name.clone(), nnm_graph::print::print(program)));
@@ -201,8 +212,8 @@ impl<'a> Session<'a> {
             let states = choice.states.join(", ");
             self.solvers.push(format!("{owner}: {states} by {}: {}", choice.method.name(), choice.reason));
         }
-        for (connection, place, reason) in placements {
-            self.solvers.push(format!("{connection}: state {place}: {reason}"));
+        for (connection, place) in placements {
+            self.solvers.push(format!("{connection}: {place}"));
         }
     }
 

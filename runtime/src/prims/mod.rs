@@ -16,6 +16,7 @@ mod reduce;
 mod strided;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use crate::abi::PrimDef;
 
@@ -29,6 +30,7 @@ static FAMILIES: &[&[PrimDef]] = &[
     cast::PRIMS,
     conv::PRIMS,
     pool::PRIMS,
+    tree::PRIMS,
 ];
 
 /// Every primitive, family by family.

@@ -15,15 +15,16 @@ use crate::math::real::Real;
 /// `out[i]` = the draw of index base + i, for i < n.
 pub type Fill<T> = unsafe extern "C" fn(out: *mut T, n: usize, key: u64, step: u64, base: u64);
 
-/// Philox blocks computed at a time.
-const BLOCKS: usize = 32;
+/// Philox blocks computed at a time: many for vectors, few where few draws are left.
+const MANY: usize = 32;
+const FEW: usize = 4;
 
 /// What a Philox block becomes: some neighbouring draws.
 pub trait Draws<T> {
     /// Draws of one block.
     const PER_BLOCK: usize;
-    /// The draws of blocks first .. first + BLOCKS, in order of index.
-    fn blocks<const F: bool>(out: &mut [T], key: u64, step: u64, first: u64);
+    /// The draws of blocks first .. first + N, in order of index.
+    fn blocks<const F: bool, const N: usize>(out: &mut [T], key: u64, step: u64, first: u64);
 }
 
 pub struct Bits;
@@ -49,9 +50,9 @@ fn unit_f32(word: u64) -> f32 {
 impl Draws<u64> for Bits {
     const PER_BLOCK: usize = 2;
     #[inline(always)]
-    fn blocks<const F: bool>(out: &mut [u64], key: u64, step: u64, first: u64) {
-        let mut parts = [[0; BLOCKS]; 2];
-        for i in 0..BLOCKS {
+    fn blocks<const F: bool, const N: usize>(out: &mut [u64], key: u64, step: u64, first: u64) {
+        let mut parts = [[0; N]; 2];
+        for i in 0..N {
             let [a, b, c, d] = philox::block(key, step, first.wrapping_add(i as u64));
             parts[0][i] = (a << 32) | b;
             parts[1][i] = (c << 32) | d;
@@ -63,9 +64,9 @@ impl Draws<u64> for Bits {
 impl Draws<f64> for Uniform {
     const PER_BLOCK: usize = 2;
     #[inline(always)]
-    fn blocks<const F: bool>(out: &mut [f64], key: u64, step: u64, first: u64) {
-        let mut parts = [[0.0; BLOCKS]; 2];
-        for i in 0..BLOCKS {
+    fn blocks<const F: bool, const N: usize>(out: &mut [f64], key: u64, step: u64, first: u64) {
+        let mut parts = [[0.0; N]; 2];
+        for i in 0..N {
             let [a, b, c, d] = philox::block(key, step, first.wrapping_add(i as u64));
             parts[0][i] = unit_f64(a, b);
             parts[1][i] = unit_f64(c, d);
@@ -77,9 +78,9 @@ impl Draws<f64> for Uniform {
 impl Draws<f32> for Uniform {
     const PER_BLOCK: usize = 4;
     #[inline(always)]
-    fn blocks<const F: bool>(out: &mut [f32], key: u64, step: u64, first: u64) {
-        let mut parts = [[0.0; BLOCKS]; 4];
-        for i in 0..BLOCKS {
+    fn blocks<const F: bool, const N: usize>(out: &mut [f32], key: u64, step: u64, first: u64) {
+        let mut parts = [[0.0; N]; 4];
+        for i in 0..N {
             let words = philox::block(key, step, first.wrapping_add(i as u64));
             for (part, word) in parts.iter_mut().zip(words) {
                 part[i] = unit_f32(word);
@@ -101,14 +102,14 @@ fn normal_pair<T: Real, const F: bool>(u: T, angle: T) -> (T, T) {
 impl Draws<f64> for Normal {
     const PER_BLOCK: usize = 2;
     #[inline(always)]
-    fn blocks<const F: bool>(out: &mut [f64], key: u64, step: u64, first: u64) {
-        let mut parts = [[0.0; BLOCKS]; 2];
-        for i in 0..BLOCKS {
+    fn blocks<const F: bool, const N: usize>(out: &mut [f64], key: u64, step: u64, first: u64) {
+        let mut parts = [[0.0; N]; 2];
+        for i in 0..N {
             let [a, b, c, d] = philox::block(key, step, first.wrapping_add(i as u64));
             parts[0][i] = 1.0 - unit_f64(a, b);
             parts[1][i] = unit_f64(c, d);
         }
-        for i in 0..BLOCKS {
+        for i in 0..N {
             (parts[0][i], parts[1][i]) = normal_pair::<f64, F>(parts[0][i], parts[1][i]);
         }
         interleave(out, &parts);
@@ -120,18 +121,18 @@ impl Draws<f64> for Normal {
 impl Draws<f32> for Normal {
     const PER_BLOCK: usize = 4;
     #[inline(always)]
-    fn blocks<const F: bool>(out: &mut [f32], key: u64, step: u64, first: u64) {
+    fn blocks<const F: bool, const N: usize>(out: &mut [f32], key: u64, step: u64, first: u64) {
         const UNIT: f32 = 1.0 / 2_147_483_648.0;
         let radius = |word: u64| ((word as u32 >> 1) as i32 as f32).fma::<F>(UNIT, UNIT * 0.5);
-        let mut parts = [[0.0; BLOCKS]; 4];
-        for i in 0..BLOCKS {
+        let mut parts = [[0.0; N]; 4];
+        for i in 0..N {
             let [a, b, c, d] = philox::block(key, step, first.wrapping_add(i as u64));
             parts[0][i] = radius(a);
             parts[1][i] = unit_f32(b);
             parts[2][i] = radius(c);
             parts[3][i] = unit_f32(d);
         }
-        for i in 0..BLOCKS {
+        for i in 0..N {
             (parts[0][i], parts[1][i]) = normal_pair::<f32, F>(parts[0][i], parts[1][i]);
             (parts[2][i], parts[3][i]) = normal_pair::<f32, F>(parts[2][i], parts[3][i]);
         }
@@ -141,8 +142,8 @@ impl Draws<f32> for Normal {
 
 /// `out[i * parts + j] = parts[j][i]`.
 #[inline(always)]
-fn interleave<T: Copy, const P: usize>(out: &mut [T], parts: &[[T; BLOCKS]; P]) {
-    for (i, group) in out.chunks_exact_mut(P).take(BLOCKS).enumerate() {
+fn interleave<T: Copy, const P: usize, const N: usize>(out: &mut [T], parts: &[[T; N]; P]) {
+    for (i, group) in out.chunks_exact_mut(P).take(N).enumerate() {
         for j in 0..P {
             group[j] = parts[j][i];
         }
@@ -153,25 +154,47 @@ fn interleave<T: Copy, const P: usize>(out: &mut [T], parts: &[[T; BLOCKS]; P]) 
 /// `out` is writable for n elements.
 #[inline(always)]
 unsafe fn fill<T: Copy + Default, D: Draws<T>, const F: bool>(out: *mut T, n: usize, key: u64, step: u64, base: u64) {
-    let mut local = [T::default(); BLOCKS * 4];
-    let piece = BLOCKS * D::PER_BLOCK;
-    let per_block = D::PER_BLOCK as u64;
     let mut done = 0;
     while done < n {
         let index = base.wrapping_add(done as u64);
-        let skip = (index % per_block) as usize;
-        let count = (piece - skip).min(n - done);
-        if skip == 0 && count == piece {
-            // SAFETY: done + piece <= n elements are writable, and nothing else refers to them meanwhile.
-            let part = unsafe { std::slice::from_raw_parts_mut(out.add(done), piece) };
-            D::blocks::<F>(part, key, step, index / per_block);
-        } else {
-            D::blocks::<F>(&mut local[..piece], key, step, index / per_block);
-            // SAFETY: done + count <= n elements are writable; skip + count <= piece.
-            unsafe { std::ptr::copy_nonoverlapping(local.as_ptr().add(skip), out.add(done), count) };
-        }
-        done += count;
+        let skip = (index % D::PER_BLOCK as u64) as usize;
+        // SAFETY: done < n, and `part` writes at most n - done elements.
+        done += unsafe {
+            match n - done + skip <= FEW * D::PER_BLOCK {
+                true => part::<T, D, F, FEW>(out.add(done), n - done, key, step, index),
+                false => part::<T, D, F, MANY>(out.add(done), n - done, key, step, index),
+            }
+        };
     }
+}
+
+/// The draws from an index on that N blocks give, at most `left`; how many they are.
+///
+/// # Safety
+/// `out` is writable for `left` elements.
+#[inline(always)]
+unsafe fn part<T: Copy + Default, D: Draws<T>, const F: bool, const N: usize>(
+    out: *mut T,
+    left: usize,
+    key: u64,
+    step: u64,
+    index: u64,
+) -> usize {
+    let piece = N * D::PER_BLOCK;
+    let per_block = D::PER_BLOCK as u64;
+    let skip = (index % per_block) as usize;
+    let count = (piece - skip).min(left);
+    if skip == 0 && count == piece {
+        // SAFETY: piece <= left elements are writable, and nothing else refers to them meanwhile.
+        let whole = unsafe { std::slice::from_raw_parts_mut(out, piece) };
+        D::blocks::<F, N>(whole, key, step, index / per_block);
+    } else {
+        let mut local = [T::default(); MANY * 4];
+        D::blocks::<F, N>(&mut local[..piece], key, step, index / per_block);
+        // SAFETY: count <= left elements are writable; skip + count <= piece.
+        unsafe { std::ptr::copy_nonoverlapping(local.as_ptr().add(skip), out, count) };
+    }
+    count
 }
 
 clones! {

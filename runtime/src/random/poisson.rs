@@ -83,7 +83,7 @@ unsafe fn fill<T: Count, const F: bool>(out: *mut T, mean: *const T, n: usize, k
 #[inline(always)]
 fn uniforms<const F: bool>(key: u64, step: u64, index: u64) -> [f64; PART] {
     let mut uniform = [0.0; PART];
-    Uniform::blocks::<F>(&mut uniform, key, step, index / 2);
+    Uniform::blocks::<F, 32>(&mut uniform, key, step, index / 2);
     if index % 2 == 1 {
         uniform.copy_within(1.., 0);
         let [high, low, ..] = philox::block(key, step, (index / 2).wrapping_add(PART as u64 / 2));

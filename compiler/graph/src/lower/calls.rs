@@ -31,6 +31,14 @@ impl Lowering<'_> {
             Op::Reduce { reduce, axes } => self.emit_reduce(id, *reduce, axes, out, &inputs[0]),
             Op::ArgMax { axis } => self.emit_axis("argmax", id, *axis, out, &inputs[0], None),
             Op::CumSum { axis, reverse } => self.emit_axis("cumsum", id, *axis, out, &inputs[0], Some(*reverse)),
+            Op::TreeSolve => {
+                let n = shape::size(self.graph.shape(node.args[0]));
+                let [diag, up, down, right, parent, order] = inputs else {
+                    return Err(LowerError("a tree has six inputs".into()));
+                };
+                self.call("tree_solve", args![out, diag, up, down, right, parent, order, n]);
+                Ok(())
+            }
             Op::Read { .. } => self.emit_read(id, out),
             _ => self.emit_image(id, out, inputs),
         }

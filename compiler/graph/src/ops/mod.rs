@@ -14,6 +14,7 @@ pub(crate) mod reshape;
 mod select;
 mod simplify;
 pub(crate) mod slice;
+mod tree;
 pub mod unary;
 
 use crate::error::ShapeError;
@@ -70,6 +71,7 @@ static REDUCE: OpDef = op("reduce", reduce::reduce_sample, reduce::derivative);
 static ARGMAX: OpDef = flat("argmax", reduce::argmax_sample);
 static CUMSUM: OpDef = op("cumsum", reduce::cumsum_sample, reduce::cumsum_derivative);
 static BATCH_SUM: OpDef = OpDef { name: "batch_sum", sample: None, derivative: Some(batch::derivative) };
+static TREE_SOLVE: OpDef = flat("tree_solve", tree::solve_sample);
 static MATMUL: OpDef = op("matmul", matmul::matmul_sample, matmul::derivative);
 static CONV: OpDef = op("conv2d", conv::forward_sample, conv::forward_derivative);
 static CONV_INPUT: OpDef = op("conv2d_input_grad", conv::input_grad_sample, conv::input_grad_derivative);
@@ -106,6 +108,7 @@ pub(crate) fn def(op: &Op) -> &'static OpDef {
         Op::ArgMax { .. } => &ARGMAX,
         Op::CumSum { .. } => &CUMSUM,
         Op::BatchSum => &BATCH_SUM,
+        Op::TreeSolve => &TREE_SOLVE,
         Op::MatMul { .. } => &MATMUL,
         Op::Conv2d(_) => &CONV,
         Op::Conv2dInputGrad(_) => &CONV_INPUT,

@@ -22,10 +22,12 @@ impl Session<'_> {
         self.check_local(&Kind { item, args: vec![], span, text: "".into() }, rule);
         self.in_probe(|s| {
             let scope = s.scope(declared.module, None);
+            s.lone_rule = true;
             s.bind_rule_names(scope, item, rule);
             s.check_traces(scope, rule);
             s.check_rule_dynamics(scope, rule);
             s.check_changes(scope, rule);
+            s.lone_rule = false;
         });
     }
 

@@ -6,7 +6,7 @@ use nnm_syntax::ast::{AssignOp, CmpOp, ExprId, ExprKind, Name, Stmt, StmtKind};
 use nnm_syntax::span::Span;
 
 use super::solver::{Choice, Equation, Method};
-use crate::hir::{Dynamics, ItemKind, Neuron, When};
+use crate::hir::{ItemKind, Neuron, When};
 use crate::network::{FrameId, Population, clause_of};
 use crate::program::{NewLeaf, Role};
 use crate::session::{ScopeId, Session};
@@ -67,6 +67,7 @@ impl Session<'_> {
         let foreign = self.program.as_ref().map_or(vec![], |p| p.foreign.clone());
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         let span = population.span;
+        self.refuse_adaptive(&equations);
         let (new, choices) = match self.advance(&equations, &foreign, dt) {
             Ok(done) => done,
             Err(error) => {
@@ -77,10 +78,14 @@ impl Session<'_> {
         let mut states = self.frame(frame).populations[index].states.clone();
         for (equation, node) in equations[..own].iter().zip(&new) {
             let unit = states.get(&equation.name).map_or(Unit::Unknown, |n| n.unit.clone());
-            let num = self.to_shape(Num::node(unit, *node), &population.shape, equation.span);
+            let shape = self.state_shape(&population, &equation.name);
+            let num = self.to_shape(Num::node(unit, *node), &shape, equation.span);
             states.insert(equation.name.clone(), num);
         }
-        for next in &neuron.dynamics.nexts {
+        let frozen =
+            self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && !p.learning);
+        let runs = |name: &str| population.states.iter().any(|s| s.running && s.name == name);
+        for next in neuron.dynamics.nexts.iter().filter(|n| !(frozen && runs(&n.name.text))) {
             let value = self.local(scope, &format!("next {}", next.name.text), next.span)?;
             let num = self.number(value, next.span)?;
             let unit = states.get(&next.name.text).map_or(Unit::Unknown, |n| n.unit.clone());
@@ -93,9 +98,21 @@ impl Session<'_> {
         let mut walk =
             Walk { frame, index, states, holds: counted, ports: self.port_values(scope, &population), scope };
         walk.scope = self.walk_scope(&walk);
+        self.walk_periods(&mut walk, &population, &neuron)?;
         let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
         let lumped_new = new[own..].to_vec();
         Some((Advanced { states: walk.states, holds: walk.holds, spike, choices }, lumped_new))
+    }
+
+    /// Step control has no derivative: it acts in simulations.
+    fn refuse_adaptive(&mut self, equations: &[Equation]) {
+        let simulates = self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate);
+        if simulates {
+            return;
+        }
+        for e in equations.iter().filter(|e| matches!(e.method, Some(Method::Rk45(_)))) {
+            self.error("E0437", e.span, "`rk45` acts in `simulate`; for training take `rk4` or `implicit`");
+        }
     }
 
     fn state_shape(&self, population: &Population, name: &str) -> Vec<usize> {
@@ -190,24 +207,40 @@ impl Session<'_> {
             let name = &equation.name.text;
             let right = self.operand(scope, equation.value)?;
             let Some(state) = states.get(name) else { continue };
+            let unit = state.unit.shown().factor;
             let shape = self.state_shape(population, name);
             let right = self.to_shape(right.num, &shape, equation.span);
             let (state, rate) = (self.lift(state), self.lift(&right));
             let held = holds.get(name).cloned().map(|h| self.lift(&h));
-            let method = self.method_of(scope, &neuron.dynamics, name);
-            out.push(Equation { name: name.clone(), state, rate, held, method, span: equation.span });
+            let method = self.method_of(scope, &neuron.dynamics.solves, name);
+            out.push(Equation { name: name.clone(), state, rate, held, method, unit, span: equation.span });
         }
         Some(out)
     }
 
     /// The method that a `solve` asks for.
-    pub fn method_of(&mut self, scope: ScopeId, dynamics: &Dynamics, state: &str) -> Option<Method> {
-        let (_, method) = dynamics.solves.iter().find(|(names, _)| names.iter().any(|n| n.text == state))?;
+    pub fn method_of(&mut self, scope: ScopeId, solves: &[(Vec<Name>, ExprId)], state: &str) -> Option<Method> {
+        let (_, method) = solves.iter().find(|(names, _)| names.iter().any(|n| n.text == state))?;
         let (_, expr) = self.bare_expr(scope, *method);
-        let ExprKind::Name(name) = &expr.kind else {
-            self.error("E0437", expr.span, "`solve … by` takes the name of a method");
-            return None;
+        let (name, tolerance) = match &expr.kind {
+            ExprKind::Name(name) => (name.clone(), None),
+            ExprKind::Call { callee, args, .. } => match (&self.bare_expr(scope, *callee).1.kind, args.as_slice()) {
+                (ExprKind::Name(name), [arg]) if arg.name.as_ref().is_none_or(|n| n.text == "tol") => {
+                    let nnm_syntax::ast::Init::Value(value) = arg.value else { return None };
+                    (name.clone(), self.known_quantity(scope, value, "a tolerance", &Unit::REAL))
+                }
+                _ => (String::new(), None),
+            },
+            _ => (String::new(), None),
         };
+        if name.is_empty() {
+            self.error("E0437", expr.span, "`solve … by` takes the name of a method: `rk4`, `rk45(tol = 1e-6)`");
+            return None;
+        }
+        if tolerance.is_some() {
+            return self.with_tolerance(&name, tolerance, expr.span);
+        }
+        let name = &name;
         let found = Method::NAMES.iter().find(|(n, _)| n == name).map(|(_, m)| *m);
         if found.is_none() {
             let names = Method::NAMES.map(|(n, _)| format!("`{n}`")).join(", ");
@@ -222,12 +255,42 @@ impl Session<'_> {
         found
     }
 
+    /// A method with the error that it may make.
+    fn with_tolerance(&mut self, name: &str, tolerance: Option<f64>, span: Span) -> Option<Method> {
+        let tolerance = tolerance?;
+        if name != "rk45" || tolerance <= 0.0 {
+            let message = "a tolerance above 0 belongs to `rk45`: `solve v by rk45(tol = 1e-6)`";
+            self.error("E0437", span, message);
+            return None;
+        }
+        Some(Method::Rk45(super::solver::Tolerance(tolerance)))
+    }
+
     fn walk_scope(&mut self, walk: &Walk) -> ScopeId {
         let scope = self.population_scope(walk.frame, walk.index, &walk.states);
         for (name, value) in &walk.ports {
             self.bind(scope, name.clone(), value.clone());
         }
         scope
+    }
+
+    /// `every T { … }`: at T, 2 T, and so on, before thresholds are tested.
+    fn walk_periods(&mut self, walk: &mut Walk, population: &Population, neuron: &Neuron) -> Option<()> {
+        for on in &neuron.dynamics.ons {
+            let Some(period) = on.period else { continue };
+            let steps = self.whole_period(walk.scope, period)?;
+            let step = self.program.as_ref().map(|p| p.step.clone())?;
+            let count = self.graph.count(step);
+            let now = self.add(&Num::node(Unit::REAL, count), &Num::real(1.0), on.span);
+            let period = Num::real(steps as f64);
+            let times = self.binary(Binary::Div, &now, &period, Unit::REAL, on.span);
+            let whole = self.unary(Unary::Floor, &times, Unit::REAL, on.span);
+            let back = self.mul(&whole, &period, on.span);
+            let due = self.binary(Binary::Eq, &back, &now, Unit::REAL, on.span);
+            let due = self.to_shape(due, &population.shape, on.span);
+            self.walk_block(walk, &on.block, &due, &mut None)?;
+        }
+        Some(())
     }
 
     fn walk_whens(

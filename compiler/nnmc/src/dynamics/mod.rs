@@ -1,8 +1,11 @@
 //! One step of a population: which solver its equations get, how they advance, and what thresholds and events do.
 
+mod adaptive;
 mod cell;
+mod compartments;
+mod implicit;
 mod propagator;
 mod solver;
 
 pub use cell::{Advanced, EventArrival};
-pub use solver::{Choice, Equation, Method};
+pub use solver::{Choice, Equation, Method, Tolerance};

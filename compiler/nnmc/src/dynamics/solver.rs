@@ -22,32 +22,45 @@ pub struct Equation {
     /// Not 0 while the state is held.
     pub held: Option<NodeId>,
     pub method: Option<Method>,
+    /// One of the state's declared unit, in SI: what an error is held against.
+    pub unit: f64,
     pub span: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The error allowed in a step, relative to the state and to one of its unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance(pub f64);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Method {
     Exact,
     ExponentialEuler,
     Euler,
     Heun,
     Rk4,
+    /// Order 5 with step control inside the step.
+    Rk45(Tolerance),
+    /// Rosenbrock's, of order 2, for stiff systems.
+    Implicit,
     /// Euler with noise (Maruyama 1955).
     EulerMaruyama,
 }
 
 impl Method {
-    pub const NAMES: [(&'static str, Method); 6] = [
+    pub const NAMES: [(&'static str, Method); 8] = [
         ("exact", Method::Exact),
         ("exponential_euler", Method::ExponentialEuler),
         ("euler", Method::Euler),
         ("heun", Method::Heun),
         ("rk4", Method::Rk4),
+        ("rk45", Method::Rk45(Tolerance(1e-6))),
+        ("implicit", Method::Implicit),
         ("euler_maruyama", Method::EulerMaruyama),
     ];
 
     pub fn name(self) -> &'static str {
-        Method::NAMES.iter().find(|(_, m)| *m == self).map_or("", |(n, _)| n)
+        let same = |m: &Method| std::mem::discriminant(m) == std::mem::discriminant(&self);
+        Method::NAMES.iter().find(|(_, m)| same(m)).map_or("", |(n, _)| n)
     }
 }
 
@@ -59,7 +72,7 @@ pub struct Choice {
     pub reason: &'static str,
 }
 
-type Built<T> = Result<T, nnm_graph::ShapeError>;
+pub(super) type Built<T> = Result<T, nnm_graph::ShapeError>;
 
 impl Session<'_> {
     /// New values of all states of the equations, in order, and what was chosen. `foreign` are nodes from elsewhere, which
@@ -89,13 +102,13 @@ impl Session<'_> {
 }
 
 /// Equations with their Jacobian.
-struct System<'e> {
-    equations: &'e [Equation],
+pub(super) struct System<'e> {
+    pub(super) equations: &'e [Equation],
     /// Right sides in which what comes from elsewhere cannot be differentiated through.
-    rates: Vec<NodeId>,
-    jacobian: Vec<Vec<Option<NodeId>>>,
+    pub(super) rates: Vec<NodeId>,
+    pub(super) jacobian: Vec<Vec<Option<NodeId>>>,
     /// From stand-ins back to the nodes from elsewhere.
-    back: BTreeMap<NodeId, NodeId>,
+    pub(super) back: BTreeMap<NodeId, NodeId>,
 }
 
 impl<'e> System<'e> {
@@ -176,16 +189,21 @@ impl<'e> System<'e> {
             Method::Euler | Method::EulerMaruyama => part.iter().map(|k| self.euler(s, *k, dt)).collect(),
             Method::Heun => self.heun(s, part, dt),
             Method::Rk4 => self.rk4(s, part, dt),
+            Method::Rk45(Tolerance(tolerance)) => self.rk45(s, part, dt, tolerance),
+            Method::Implicit => match self.tie_of(s, part) {
+                Some((k, tie)) => self.joined(s, part, k, &tie, dt),
+                None => self.implicit(s, part, dt),
+            },
         }
     }
 
     /// The right side as it was, with what comes from elsewhere in it.
-    fn restored(&self, s: &mut Session, node: NodeId) -> Built<NodeId> {
+    pub(super) fn restored(&self, s: &mut Session, node: NodeId) -> Built<NodeId> {
         nnm_graph::substitute(&mut s.graph, node, &|_, n| self.back.get(&n).copied())
     }
 
     /// What comes from elsewhere stays as it is, whatever is replaced around it.
-    fn kept(&self, node: NodeId) -> Option<NodeId> {
+    pub(super) fn kept(&self, node: NodeId) -> Option<NodeId> {
         self.back.contains_key(&node).then_some(node)
     }
 
@@ -305,7 +323,7 @@ impl<'e> System<'e> {
     }
 
     /// x + dt phi1(a dt) f, with a = df/dx at the step's start.
-    fn exponential_euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
+    pub(super) fn exponential_euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
         let e = &self.equations[k];
         let Some(slope) = self.jacobian[k][k] else { return self.euler(s, k, dt) };
         let slope = self.restored(s, slope)?;
@@ -316,13 +334,33 @@ impl<'e> System<'e> {
         s.graph.binary(Binary::Add, e.state, change)
     }
 
-    /// The right sides at other values of the part's states; what is held has none.
-    fn rates_at(&self, s: &mut Session, part: &[usize], states: &[NodeId]) -> Built<Vec<NodeId>> {
+    /// The number of the step as the right sides read it, if they do.
+    pub(super) fn step_count(&self, s: &mut Session) -> Option<NodeId> {
+        let step = s.program.as_ref().map(|p| p.step.clone())?;
+        let count = s.graph.count(step);
+        let read = self.rates.iter().any(|r| nnm_graph::depends_on(&s.graph, *r, &|id, _| id == count));
+        read.then_some(count)
+    }
+
+    /// The right sides at other values of the part's states, `later` by a share of the step; what is held has none.
+    pub(super) fn rates_at(
+        &self,
+        s: &mut Session,
+        part: &[usize],
+        states: &[NodeId],
+        later: Option<NodeId>,
+    ) -> Built<Vec<NodeId>> {
         let from: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
+        let count = self.step_count(s);
+        let moved = match (count, later) {
+            (Some(count), Some(later)) => Some((count, s.graph.binary(Binary::Add, count, later)?)),
+            _ => None,
+        };
         let mut out = vec![];
         for k in part {
             let rate = nnm_graph::substitute(&mut s.graph, self.rates[*k], &|_, n| {
-                self.kept(n).or_else(|| from.iter().position(|f| *f == n).map(|p| states[p]))
+                let time = moved.filter(|(count, _)| *count == n).map(|(_, moved)| moved);
+                self.kept(n).or(time).or_else(|| from.iter().position(|f| *f == n).map(|p| states[p]))
             })?;
             let rate = self.restored(s, rate)?;
             out.push(match self.equations[*k].held {
@@ -336,7 +374,7 @@ impl<'e> System<'e> {
         Ok(out)
     }
 
-    fn moved(&self, s: &mut Session, part: &[usize], rates: &[NodeId], by: f64) -> Built<Vec<NodeId>> {
+    pub(super) fn moved(&self, s: &mut Session, part: &[usize], rates: &[NodeId], by: f64) -> Built<Vec<NodeId>> {
         let mut out = vec![];
         for (k, rate) in part.iter().zip(rates) {
             let change = scaled(s, *rate, by)?;
@@ -347,9 +385,10 @@ impl<'e> System<'e> {
 
     fn heun(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
         let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
-        let k1 = self.rates_at(s, part, &start)?;
+        let k1 = self.rates_at(s, part, &start, None)?;
         let ahead = self.moved(s, part, &k1, dt)?;
-        let k2 = self.rates_at(s, part, &ahead)?;
+        let whole = s.graph.constant(1.0);
+        let k2 = self.rates_at(s, part, &ahead, Some(whole))?;
         let mut mean = vec![];
         for (a, b) in k1.iter().zip(&k2) {
             mean.push(s.graph.binary(Binary::Add, *a, *b)?);
@@ -359,13 +398,14 @@ impl<'e> System<'e> {
 
     fn rk4(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
         let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
-        let k1 = self.rates_at(s, part, &start)?;
+        let k1 = self.rates_at(s, part, &start, None)?;
+        let (half, whole) = (s.graph.constant(0.5), s.graph.constant(1.0));
         let x2 = self.moved(s, part, &k1, dt / 2.0)?;
-        let k2 = self.rates_at(s, part, &x2)?;
+        let k2 = self.rates_at(s, part, &x2, Some(half))?;
         let x3 = self.moved(s, part, &k2, dt / 2.0)?;
-        let k3 = self.rates_at(s, part, &x3)?;
+        let k3 = self.rates_at(s, part, &x3, Some(half))?;
         let x4 = self.moved(s, part, &k3, dt)?;
-        let k4 = self.rates_at(s, part, &x4)?;
+        let k4 = self.rates_at(s, part, &x4, Some(whole))?;
         let mut total = vec![];
         for i in 0..part.len() {
             let middle = s.graph.binary(Binary::Add, k2[i], k3[i])?;
@@ -381,7 +421,7 @@ fn depends(s: &Session, node: NodeId, such: &dyn Fn(&Op) -> bool) -> bool {
     nnm_graph::depends_on(&s.graph, node, &|_, n| such(&n.op))
 }
 
-fn scaled(s: &mut Session, node: NodeId, by: f64) -> Built<NodeId> {
+pub(super) fn scaled(s: &mut Session, node: NodeId, by: f64) -> Built<NodeId> {
     let by = s.graph.constant(by);
     s.graph.binary(Binary::Mul, by, node)
 }

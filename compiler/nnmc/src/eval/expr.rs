@@ -72,6 +72,14 @@ impl Session<'_> {
             },
             Value::List(items) => self.stack_list(&items, span),
             Value::Record(record) if record.contains_key("sweep values") => self.sweep_number(&record, span),
+            Value::Names(end) => match self.local(end, "y", span) {
+                Some(Value::Num(num)) => Some(num),
+                Some(_) => None,
+                None => {
+                    self.error("E0306", span, "this end of the connection has no output that could be a number");
+                    None
+                }
+            },
             other => {
                 self.error("E0306", span, format!("expected a number here, found {}", other.describe()));
                 None

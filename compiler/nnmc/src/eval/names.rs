@@ -66,6 +66,7 @@ impl Session<'_> {
             }
             Lazy::Port { frame, population, port } => self.port_value(frame, population, port),
             Lazy::Input { frame, name } => self.input_value(frame, &name),
+            Lazy::End { site, post, name } => self.end_value(site, post, &name),
         }
     }
 
@@ -126,7 +127,9 @@ impl Session<'_> {
 
     /// Whether what is being built trains: then functions such as `dropout` act.
     pub fn is_training(&self) -> bool {
-        self.program.as_ref().is_some_and(|p| matches!(p.purpose, crate::program::Purpose::Samples { training: true }))
+        let trains =
+            |p: &crate::program::Program| matches!(p.purpose, crate::program::Purpose::Samples { training: true });
+        self.program.as_ref().is_some_and(|p| p.learning || trains(p))
     }
 
     /// All names that could stand in an expression here.

@@ -298,9 +298,6 @@ impl Session<'_> {
             population.params.push((param.name.text.clone(), num.clone()));
             self.bind(scope, param.name.text.clone(), Value::Num(num));
         }
-        for on in neuron.dynamics.ons.iter().filter(|o| o.period.is_some()) {
-            self.error("E0556", on.span, "`every` does not act in a neuron; count the time with a state and `when`");
-        }
         for decl in &neuron.inputs {
             let Some(q) = self.quantity_of_cell(decl, scope) else { continue };
             if matches!(decl.name.text.as_str(), "t" | "dt" | "index" | "n" | "training") {
@@ -461,6 +458,16 @@ impl Session<'_> {
     }
 
     fn add_connections(&mut self, id: NetId, body: &[Build], scope: ScopeId) {
+        // A `let` of plain numbers may give a weight; what depends on populations has its value in a step alone.
+        let lets: Vec<Decl> = self.net(id).lets.iter().filter(|l| l.pass.is_none()).map(|l| l.decl.clone()).collect();
+        for decl in lets {
+            if let (Some(Init::Value(e)), false) =
+                (decl.init, self.scopes[scope.0 as usize].names.contains_key(&decl.name.text))
+            {
+                let closure = self.closure(scope, e);
+                self.bind_lazy(scope, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
+            }
+        }
         let names = self.net(id).member_names();
         for name in &names {
             if !self.scopes[scope.0 as usize].names.contains_key(name) {

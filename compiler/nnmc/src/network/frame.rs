@@ -317,8 +317,21 @@ impl Session<'_> {
             return Some(num.clone());
         }
         let id = self.frame(frame).net;
+        if self.program.as_ref().is_some_and(|p| p.paths.contains_key(&(frame, k))) {
+            let num = self.path_contribution(frame, k)?;
+            let num = self.with_bias(id, k, num);
+            let projection = self.net(id).projections[k].clone();
+            self.fits_port(&num, port, &projection)?;
+            return Some(num);
+        }
         let sender = self.sender(frame, k)?;
         self.size_weights(id, k, &sender, port)?;
+        if self.acts_by_edges(id, k) {
+            let w = self.net(id).projections[k].weight.as_ref().map_or(Unit::REAL, |q| q.unit.clone());
+            let num = Num::unknown(w.times(&sender.unit));
+            let projection = self.net(id).projections[k].clone();
+            return self.fits_port(&num, port, &projection).map(|()| num);
+        }
         let num = match self.net(id).projections[k].synapse {
             None => self.direct(frame, k, &sender)?,
             Some(item) => self.synapse_output(frame, k, item, &sender)?,
@@ -332,6 +345,15 @@ impl Session<'_> {
             }
         }
         Some(num)
+    }
+
+    /// Whether a connection to a part of a population is looked at in a probe: single synapses carry it in a simulation.
+    fn acts_by_edges(&self, id: NetId, k: usize) -> bool {
+        let p = &self.net(id).projections[k];
+        let whole = self.net(id).populations[p.target].shape[0];
+        let part = p.target_cells.is_some_and(|c| c != (0, whole));
+        let probe = self.program.as_ref().is_some_and(|x| x.purpose == Purpose::Probe);
+        probe && part && p.source.is_some() && p.synapse.is_none()
     }
 
     pub fn fits_port(&mut self, num: &Num, port: &Port, projection: &Projection) -> Option<()> {
@@ -353,10 +375,31 @@ impl Session<'_> {
         if let Some(num) = self.delayed_sender(frame, k, &projection) {
             return num;
         }
+        if let Some(silent) = self.silent_sender(frame, k, &projection) {
+            return Some(silent);
+        }
         let scope = self.closure_scope(frame, projection.from);
         let span = self.expr_span(scope, projection.from.expr.id);
         let value = self.eval(scope, projection.from.expr.id);
         self.number(value, span)
+    }
+
+    /// A sender without output, of which a declared synapse reads states: its shape alone.
+    fn silent_sender(&mut self, frame: FrameId, k: usize, projection: &Projection) -> Option<Num> {
+        let (source, cells) = projection.source?;
+        projection.synapse?;
+        let id = self.frame(frame).net;
+        let population = self.net(id).populations[source].clone();
+        if population.spiking || self.default_output(&population).is_some() {
+            return None;
+        }
+        let mut shape = population.shape.clone();
+        if let Some((from, to)) = cells {
+            shape[0] = to - from;
+        }
+        let path = format!("{}.{k}.silent", self.net(id).path);
+        let unit = Unit::Unknown;
+        Some(self.leaf(NewLeaf { path: &path, role: Role::Work, unit, shape: &shape, batched: false, home: None }))
     }
 
     /// The scope in which an architecture's closure is evaluated inside a frame.
@@ -386,15 +429,18 @@ impl Session<'_> {
         let out = self.linear(&projection, &target, w.as_ref(), sender, unit.clone(), span)?;
         let path = format!("{}.{}", self.net(id).path, projection.name);
         let out = self.with_feedback(&path, &projection, &target, out, sender)?;
-        match &projection.bias {
-            Some(q) => {
-                let b = self.projection_weight(id, &projection.name, q);
-                let b = self.shaped_bias(&projection, &target, &b, span);
-                let sum = self.add(&out, &b, span);
-                Some(Num { unit, ..sum })
-            }
-            None => Some(out),
-        }
+        Some(self.with_bias(id, k, out))
+    }
+
+    /// What a connection brings, and its bias.
+    fn with_bias(&mut self, id: NetId, k: usize, out: Num) -> Num {
+        let projection = self.net(id).projections[k].clone();
+        let Some(q) = &projection.bias else { return out };
+        let target = self.net(id).populations[projection.target].clone();
+        let b = self.projection_weight(id, &projection.name, q);
+        let b = self.shaped_bias(&projection, &target, &b, projection.span);
+        let sum = self.add(&out, &b, projection.span);
+        Num { unit: out.unit, ..sum }
     }
 
     /// `w` or `b` of a connection in the program being built.

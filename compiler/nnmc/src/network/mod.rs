@@ -8,6 +8,7 @@ mod params;
 mod parts;
 mod pattern;
 mod receptive;
+mod size;
 mod synapse;
 mod weights;
 

@@ -52,6 +52,8 @@ pub enum Pattern {
     /// Where a condition over the pair holds / with a probability over the pair.
     Where(Closure),
     Probability(Closure, bool),
+    /// Each cell with its parent, both ways; -1 has none. Repeated along a population of several trees.
+    Tree(std::rc::Rc<Vec<i64>>),
     /// Pairs from a table of a file.
     From(String, Span),
     Conv {
@@ -65,7 +67,7 @@ pub enum Pattern {
     Upsample(Pool),
 }
 
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "dense",
     "all",
     "one_to_one",
@@ -76,6 +78,7 @@ const NAMES: [&str; 15] = [
     "total",
     "where",
     "probability",
+    "tree",
     "from",
     "conv",
     "max_pool",
@@ -96,6 +99,13 @@ impl Pattern {
 
     pub fn has_bias(&self) -> bool {
         matches!(self, Pattern::Dense { bias: true } | Pattern::Conv { bias: true, .. })
+    }
+
+    /// Whether a linear operation of its own stands for it: a product with the full matrix, a convolution, pooling.
+    pub fn is_plain_product(&self) -> bool {
+        use Pattern::{All, AvgPool, Conv, Dense, MaxPool, OneToOne, Upsample};
+        matches!(self, Dense { .. } | All { autapses: true } | OneToOne | Conv { .. })
+            || matches!(self, MaxPool(_) | AvgPool(_) | Upsample(_))
     }
 
     pub fn has_weight(&self) -> bool {
@@ -133,6 +143,7 @@ impl Session<'_> {
             "poisson" => self.poisson_pattern(&call),
             "fan_in" | "fan_out" | "total" => self.counted_pattern(&name, &call),
             "where" | "probability" => self.pair_pattern(&name, &call),
+            "tree" => self.tree_pattern(&call),
             "from" => self.file_pattern(&call),
             "conv" => self.conv_pattern(&call),
             "max_pool" | "avg_pool" | "upsample" => self.pool_pattern(&name, &call),
@@ -207,6 +218,20 @@ impl Session<'_> {
         })
     }
 
+    /// `tree([-1, 0, 1, 1])`: each cell's parent by its place, -1 for a root, parents before their children.
+    fn tree_pattern(&mut self, call: &Call) -> Option<Pattern> {
+        let id = self.first(call, "parents")?;
+        let num = self.operand(call.scope, id)?;
+        let values: Vec<f64> = num.num.as_const().map(|a| a.iter().copied().collect()).unwrap_or_default();
+        let good = |k: usize, p: f64| p.fract() == 0.0 && p >= -1.0 && p < k as f64;
+        if values.is_empty() || !values.iter().enumerate().all(|(k, p)| good(k, *p)) {
+            let message = "a tree lists each cell's parent: a place before its own, or -1 for a root";
+            self.error("E0558", num.span, message);
+            return None;
+        }
+        Some(Pattern::Tree(values.into_iter().map(|p| p as i64).collect::<Vec<i64>>().into()))
+    }
+
     fn file_pattern(&mut self, call: &Call) -> Option<Pattern> {
         let id = self.first(call, "file")?;
         match self.eval(call.scope, id) {
@@ -275,6 +300,7 @@ fn allowed(name: &str) -> &'static [&'static str] {
         "total" => &["n", "autapses", "multapses"],
         "where" => &["condition"],
         "probability" => &["p", "autapses"],
+        "tree" => &["parents"],
         "from" => &["file"],
         "conv" => &["h", "w", "stride", "pad", "groups", "bias"],
         "max_pool" | "avg_pool" => &["h", "w", "stride"],

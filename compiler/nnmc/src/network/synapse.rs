@@ -34,8 +34,13 @@ impl Session<'_> {
         let p = self.net(id).projections[k].clone();
         let item = p.synapse?;
         let scope = self.scope(self.modules.item(item).module, None);
-        let senders = p.edges.as_ref().map_or(1, |e| e.senders);
-        let shape: Vec<usize> = p.edges.as_ref().map_or(vec![], |e| vec![e.sender.len()]);
+        let population = p.source.map(|(s, cells)| cells.map_or(self.net(id).populations[s].size(), |(a, b)| b - a));
+        let senders = p.edges.as_ref().map_or(population.unwrap_or(1), |e| e.senders);
+        let shape: Vec<usize> = match (&p.edges, population) {
+            (Some(e), _) => vec![e.sender.len()],
+            (None, Some(senders)) if p.pattern.is_full() => vec![self.net(id).populations[p.target].size(), senders],
+            _ => vec![],
+        };
         let mut out = IndexMap::new();
         for decl in &synapse.dynamics.params {
             let path = format!("{}.{}.{}", self.net(id).path, p.name, decl.name.text);
@@ -182,8 +187,12 @@ impl Session<'_> {
         for port in &population.ports {
             self.bind(scope, port.name.clone(), Value::Num(Num::unknown(port.unit.clone())));
         }
-        for name in ["index", "n", "angle", "position", "y"] {
-            if !self.scopes[scope.0 as usize].names.contains_key(name) {
+        let declared = self.neuron_of(&population);
+        let computed = declared.dynamics.lets.iter().chain(&declared.dynamics.outputs).map(|d| d.name.text.clone());
+        let names: Vec<String> =
+            ["index", "n", "angle", "position", "y", "spikes"].map(String::from).into_iter().chain(computed).collect();
+        for name in names {
+            if !self.scopes[scope.0 as usize].names.contains_key(&name) {
                 self.bind(scope, name, Value::Num(Num::unknown(Unit::Unknown)));
             }
         }

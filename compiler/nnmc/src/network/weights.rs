@@ -28,6 +28,10 @@ impl Session<'_> {
             return Some(());
         };
         let senders: usize = from.iter().product();
+        if projection.pattern.is_full() {
+            let targets = self.target_count(&projection, &target);
+            self.refuse_too_large(id, k, senders, targets)?;
+        }
         let shape = self.weight_shape(id, k, &projection, &target, &from)?;
         let w = self.first_weights(id, &projection, &target, &unit, &shape, senders);
         let name = projection.name.clone();
@@ -131,6 +135,7 @@ impl Session<'_> {
         let targets = self.target_count(&p, &target);
         let first_target = p.target_cells.map_or(0, |(a, _)| a);
         let path = format!("{}.{}", self.net(id).path, p.name);
+        self.refuse_too_large(id, k, senders, targets)?;
         let key = nnm_runtime::random::key(self.seed, &format!("{path}.edges"));
         let same = p.source.is_some_and(|(s, _)| s == p.target);
         let options = |autapses: bool, multapses: bool| Options { same_population: same, autapses, multapses };
@@ -162,6 +167,7 @@ impl Session<'_> {
             Pattern::Probability(closure, autapses) => {
                 Ok(self.pairs_where(id, &p, *closure, [targets, senders], options(*autapses, true), Some(key))?)
             }
+            Pattern::Tree(parents) => Ok(self.pairs_of_tree(parents, p.pattern_span, [senders, targets])?),
             Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
             Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => {
                 return None;
@@ -265,6 +271,26 @@ impl Session<'_> {
         Some(table.t().iter().copied().collect())
     }
 
+    /// Every cell and its parent, both ways, tree after tree.
+    fn pairs_of_tree(&mut self, parents: &[i64], span: Span, [senders, targets]: [usize; 2]) -> Option<Csr> {
+        if senders != targets || !senders.is_multiple_of(parents.len()) {
+            let message = format!(
+                "a tree of {} cells does not divide {senders} senders and {targets} targets into whole trees",
+                parents.len()
+            );
+            self.error("E0558", span, message);
+            return None;
+        }
+        let mut pairs = vec![];
+        for first in (0..senders).step_by(parents.len()) {
+            for (k, parent) in parents.iter().enumerate().filter(|(_, p)| **p >= 0) {
+                let (child, parent) = ((first + k) as u32, (first as i64 + parent) as u32);
+                pairs.extend([(child, parent), (parent, child)]);
+            }
+        }
+        Csr::from_pairs(senders as u32, targets as u32, &pairs).map(|(rows, _)| rows).ok()
+    }
+
     fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Csr> {
         let table = match crate::files::csv(self.host.files(), file) {
             Ok(table) => table,
@@ -326,6 +352,7 @@ impl Session<'_> {
                 match decl.init {
                     Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, shape, &path)?,
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
+                    None if p.trained => self.glorot(shape, &path),
                     None => {
                         let d = Diagnostic::error(
                             "E0423",

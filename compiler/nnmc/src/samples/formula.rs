@@ -12,6 +12,7 @@ use super::meeting::Meeting;
 use super::target::{Target, What};
 use super::{separate, slot};
 use crate::failure::Noted;
+use crate::hir::Rule;
 use crate::network::FrameId;
 use crate::session::{Lazy, ScopeId, Session};
 use crate::unit::Unit;
@@ -142,7 +143,7 @@ impl Session<'_> {
         self.bind_settled(scope, credit, target, meeting.as_ref(), pre, post)?;
         self.bind_moment(scope, credit, target, meeting.as_ref(), pre, post)?;
         self.forbid_credit(scope, credit);
-        self.bind_rule_lets(scope, credit);
+        self.bind_rule_lets(scope, credit.rule);
         Some((scope, meeting))
     }
 
@@ -207,8 +208,8 @@ impl Session<'_> {
     }
 
     /// The rule's own `let`s, evaluated where they are read.
-    pub fn bind_rule_lets(&mut self, scope: ScopeId, credit: &Credit) {
-        for decl in &credit.rule.dynamics.lets {
+    pub fn bind_rule_lets(&mut self, scope: ScopeId, rule: &Rule) {
+        for decl in &rule.dynamics.lets {
             if let Some(Init::Value(e)) = decl.init {
                 let closure = self.closure(scope, e);
                 self.bind_lazy(scope, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
@@ -233,7 +234,7 @@ impl Session<'_> {
         if !credit.passes.states.is_empty() {
             return Some(());
         }
-        self.bind_rule_lets(during, credit);
+        self.bind_rule_lets(during, credit.rule);
         let own = |name: &str| dynamics.states.iter().any(|s| s.name.text == name);
         let nexts: Vec<_> = dynamics.nexts.iter().filter(|n| own(&n.name.text)).cloned().collect();
         for next in &nexts {

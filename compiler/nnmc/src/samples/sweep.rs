@@ -495,7 +495,7 @@ impl Session<'_> {
             let unit = if first.as_f64() == Some(0.0) { Unit::Unknown } else { first.unit.clone() };
             self.bind(scope, decl.name.text.clone(), Value::Num(Num::node(unit, read)));
         }
-        self.bind_rule_lets(scope, credit);
+        self.bind_rule_lets(scope, credit.rule);
         for next in &dynamics.nexts {
             let closure = self.closure(scope, next.value);
             self.bind_lazy(scope, format!("next {}", next.name.text), Lazy::Expr(closure, None));

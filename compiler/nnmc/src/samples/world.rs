@@ -366,8 +366,9 @@ impl Session<'_> {
             let shape = self.shape(&state).unwrap_or_default();
             let rate = self.to_shape(right.num, &shape, equation.span);
             let (node, rate) = (self.lift(&state), self.lift(&rate));
-            let method = self.method_of(step.scope, dynamics, name);
-            equations.push(Equation { name: name.clone(), state: node, rate, held: None, method, span: equation.span });
+            let method = self.method_of(step.scope, &dynamics.solves, name);
+            let (name, unit) = (name.clone(), state.unit.shown().factor);
+            equations.push(Equation { name, state: node, rate, held: None, method, unit, span: equation.span });
         }
         let mut new = step.states.clone();
         let advanced = match self.advance(&equations, &[], dt.unwrap_or(1.0)) {

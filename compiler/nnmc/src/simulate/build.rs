@@ -113,6 +113,7 @@ impl Session<'_> {
             indices: vec![],
             lumped: vec![vec![]; populations],
             learned: vec![],
+            paths: vec![],
             choices: vec![],
             placements: vec![],
             logs: vec![],
@@ -120,18 +121,25 @@ impl Session<'_> {
             start: self.net(sim.net).clock.steps,
         };
         let learns = self.find_learns(&mut b, sim)?;
-        let paths = self.event_paths(&mut b)?;
+        self.program.as_mut()?.learning = !learns.is_empty();
+        self.make_paths(&mut b)?;
         self.stimulate_all(&mut b, sim)?;
-        for path in &paths {
-            self.event_synapse(&mut b, path)?;
-        }
+        // First what events bring, then what reads it: nothing may ask for a port before all that arrives is known.
+        let paths = b.paths.clone();
+        paths.iter().try_for_each(|k| self.direct_arrivals(&mut b, *k))?;
+        paths.iter().try_for_each(|k| self.synapse_arrivals(&mut b, *k))?;
         self.port_events(&mut b)?;
-        self.add_rules(&mut b, sim, &learns, &paths)?;
+        paths.iter().try_for_each(|k| self.synapse_equations(&mut b, *k))?;
+        self.add_rules(&mut b, sim, &learns)?;
         for index in 0..populations {
             self.step_population(&mut b, index)?;
         }
         self.record_all(&mut b, sim, duration)?;
         self.spike_lists(&mut b);
+        self.settle_rings()?;
+        let program = self.program.as_mut()?;
+        b.tables.append(&mut program.tables);
+        b.indices.append(&mut program.indices);
         Some(b)
     }
 
@@ -195,6 +203,7 @@ impl Session<'_> {
         }
         let num = self.to_shape(num, &shape, span);
         let num = self.windowed_stimulus(scope, num, window, span)?;
+        self.mark_foreign(&num);
         self.program.as_mut()?.stimuli.entry((b.frame, population, port)).or_default().push(num);
         Some(())
     }
@@ -360,7 +369,8 @@ impl Session<'_> {
                 state: l.state,
                 rate: l.rate,
                 held: None,
-                method: None,
+                method: l.method,
+                unit: l.unit,
                 span: l.span,
             })
             .collect();
@@ -392,7 +402,11 @@ impl Session<'_> {
         let base = format!("{}.{population}", self.net(b.net).path);
         let before = self.frame(b.frame).populations[index].states.clone();
         let mut out = vec![];
-        for (name, num) in states {
+        let frozen = !self.program.as_ref().is_some_and(|p| p.learning);
+        let running =
+            |name: &str| self.net(b.net).populations[index].states.iter().any(|s| s.running && s.name == name);
+        let fixed: Vec<&String> = states.keys().filter(|n| frozen && running(n)).collect();
+        for (name, num) in states.iter().filter(|(n, _)| !fixed.contains(n)) {
             let same = before.get(name).is_some_and(|old| self.same_node(old, num));
             if !same {
                 self.assign_leaf(&format!("{base}.{name}"), num, &mut out);
@@ -456,10 +470,21 @@ impl Session<'_> {
     pub fn simulation_body(&mut self, b: &Build, d: Duration) -> Vec<Stmt> {
         let last = b.start + d.steps;
         let mut step = vec![];
+        let (first, rings) = self.ring_statements();
+        step.extend(first);
         step.extend(self.record_statements(b, last, false));
+        let about = "values that events read".to_string();
+        let kept = self.kept_assigns(false);
+        if !kept.is_empty() {
+            step.push(Stmt::Stage { about, assigns: kept });
+        }
         step.extend(b.deliveries.iter().cloned());
         step.extend(b.events.iter().cloned());
-        step.push(Stmt::Stage { about: "equations".into(), assigns: b.assigns.clone() });
+        step.extend(self.program.iter().flat_map(|p| p.before_equations.iter().cloned()));
+        let mut assigns = b.assigns.clone();
+        assigns.extend(self.kept_assigns(true));
+        assigns.extend(rings);
+        step.push(Stmt::Stage { about: "equations".into(), assigns });
         step.extend(b.after.iter().cloned());
         step.extend(b.rules.iter().cloned());
         let checks = self.finite_checks(b);

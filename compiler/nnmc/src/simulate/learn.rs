@@ -3,22 +3,25 @@
 use std::rc::Rc;
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Binary, NodeId, Place, Rows, Stmt, Var, VarElem, VarId};
+use nnm_graph::ir::{Assign, Binary, Place, Stmt, VarId};
 use nnm_kir::ir::Int;
-use nnm_syntax::ast::{self, AssignOp, ExprKind, StmtKind};
+use nnm_syntax::ast::{self, AssignOp, ExprKind, Init, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use super::transport::{EventPath, Weight};
+use super::ends::{Seen, Site};
+use super::transport::{Path, Weight};
 use super::{Build, STEP, Simulation, add, rem};
 use crate::dynamics::Equation;
-use crate::hir::{Rule, Trace, clause};
+use crate::eval::operators::Operand;
+use crate::failure::Noted;
+use crate::hir::{Decl, Rule, clause};
 use crate::network::Projection;
 use crate::program::{NewLeaf, Role};
 use crate::samples::Credit;
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
-use crate::value::{Argument, Kind, Num, Value, vector};
+use crate::value::{Argument, Kind, Num, Repr, Value, vector};
 
 /// A `learn PART by RULE` of a simulation.
 #[derive(Clone)]
@@ -30,28 +33,37 @@ pub struct Learn {
 }
 
 /// A rule at work on one connection.
-struct Site<'l> {
-    learn: &'l Learn,
-    p: Projection,
-    path: &'l EventPath,
-    /// The weight by edge.
-    w: VarId,
-    w_unit: Unit,
-    /// Traces by name: storage, whether of the target, unit.
-    traces: IndexMap<String, (VarId, bool, Unit)>,
-    /// States of each edge.
-    states: IndexMap<String, (VarId, Unit)>,
+pub struct Work<'l> {
+    pub learn: &'l Learn,
+    pub p: Projection,
+    pub path: Rc<Path>,
+    /// The weight's storage.
+    pub w: VarId,
+    pub w_unit: Unit,
+    /// Where the connection's values are seen over all its edges or pairs.
+    pub all: Site,
+    /// One value a sender or a target: by name, with one instance a delay.
+    pub traces: IndexMap<String, TraceVars>,
+    /// One value a connection.
+    pub states: IndexMap<String, (VarId, Unit)>,
+    /// One value a sender (`false`) or a target (`true`) that outlives presentations.
+    pub cells: IndexMap<String, (VarId, bool, Unit)>,
+    /// Drawn once for each connection.
+    pub consts: IndexMap<String, Num>,
 }
 
-/// From which end an edge is looked at.
-#[derive(Clone, Copy, PartialEq)]
-enum Seen {
-    /// In a delivery of senders' spikes.
-    FromPre,
-    /// In a delivery of targets' spikes.
-    FromPost,
-    /// In a pass over all edges.
-    All { sender: VarId, target: VarId },
+#[derive(Clone, Debug)]
+pub struct TraceVars {
+    pub post: bool,
+    pub unit: Unit,
+    /// By delay of its side, in steps.
+    pub vars: Vec<(i64, VarId)>,
+}
+
+impl TraceVars {
+    pub fn at(&self, delay: i64) -> Option<VarId> {
+        self.vars.iter().find(|(d, _)| *d == delay).map(|(_, v)| *v)
+    }
 }
 
 impl Session<'_> {
@@ -101,290 +113,474 @@ impl Session<'_> {
         Some(out)
     }
 
-    pub fn add_rules(&mut self, b: &mut Build, sim: &Simulation, learns: &[Learn], paths: &[EventPath]) -> Option<()> {
-        // How many steps of spikes are kept must be known before anything says where in the ring they are.
-        for path in paths.iter().filter(|p| learns.iter().any(|l| l.projection == p.projection)) {
-            let target = self.net(b.net).projections[path.projection].target;
-            self.need_list(b, target, path.dendritic);
-        }
+    pub fn add_rules(&mut self, b: &mut Build, sim: &Simulation, learns: &[Learn]) -> Option<()> {
+        let mut works = vec![];
         for learn in learns {
-            let p = self.net(b.net).projections[learn.projection].clone();
-            let Some(path) = paths.iter().find(|x| x.projection == learn.projection) else {
-                let d = Diagnostic::error(
-                    "E0548",
-                    learn.span,
-                    format!("`{}` carries no spikes, so nothing happens at them", p.name),
-                )
-                .label(p.span, "this connection")
-                .help("rules act in `simulate` on connections of spiking senders; rate networks learn in `train`");
-                self.report(d);
-                return None;
-            };
             if learn.rule.change.is_some() || learn.rule.matrix_change.is_some() {
-                let d = Diagnostic::error(
-                    "E0549",
-                    learn.span,
-                    format!("`{}` has a `dw`: that is a change per update of a training", learn.kind.text),
-                )
-                .help("in `simulate` act `w' = …`, `next w = …`, `on pre { … }` and `on post { … }`");
+                let message = format!("`{}` has a `dw`: that is a change per update of a training", learn.kind.text);
+                let d = Diagnostic::error("E0549", learn.span, message).help(
+                    "in `simulate` act `w' = …`, `next w = …`, `on pre { … }`, `on post { … }` and `every T { … }`",
+                );
                 self.report(d);
                 return None;
             }
-            self.add_rule(b, sim, learn, p, path)?;
+            works.push(self.rule_work(b, sim, learn)?);
         }
+        self.rule_events(b, sim, &works)?;
+        for work in &works {
+            self.trace_increments(b, sim, work)?;
+        }
+        for work in &works {
+            self.rule_step(b, sim, work)?;
+            self.rule_periods(b, sim, work)?;
+            self.normalized(b, work)?;
+        }
+        self.edges_in_sight = None;
         Some(())
     }
 
-    fn add_rule(
-        &mut self,
-        b: &mut Build,
-        sim: &Simulation,
-        learn: &Learn,
-        p: Projection,
-        path: &EventPath,
-    ) -> Option<()> {
-        let Weight::ByEdge { var, unit } = &path.weight else { return Some(()) };
-        let mut site =
-            Site { learn, p, path, w: *var, w_unit: unit.clone(), traces: IndexMap::new(), states: IndexMap::new() };
-        self.rule_traces(b, &mut site)?;
-        self.rule_states(b, &mut site)?;
-        self.rule_events(b, sim, &site, false)?;
-        self.rule_events(b, sim, &site, true)?;
-        self.trace_increments(b, &site)?;
-        self.rule_step(b, sim, &site)
+    /// `sum(w over post)`: over the synapses of the same target (or sender), at each of them.
+    pub fn sum_over_end(&mut self, scope: ScopeId, x: &Operand, end: ast::ExprId, span: Span) -> Option<Num> {
+        let (_, expr) = self.bare_expr(scope, end);
+        let post = match &expr.kind {
+            ExprKind::Name(name) if name == "post" => true,
+            ExprKind::Name(name) if name == "pre" => false,
+            _ => {
+                self.error("E0557", expr.span, "a sum goes over the synapses of one end: `sum(w over post)`");
+                return None;
+            }
+        };
+        if self.lone_rule {
+            return Some(Num::unknown(x.num.unit.clone()));
+        }
+        let Some(site) = self.edges_in_sight.filter(|s| matches!(s.seen, Seen::Edges | Seen::Pairs)) else {
+            if self.edges_in_sight.is_some() || self.program.is_some() {
+                let message = "a sum over synapses stands in a rule's `every T { … }`, `w' = …` or `next w = …`";
+                self.error("E0557", span, message);
+            }
+            return None;
+        };
+        let sums = self.summed_at(site, &x.num, post, span)?;
+        self.laid_over_edges(site, &sums, post, span)
     }
 
-    fn site_path(&self, b: &Build, site: &Site, name: &str) -> (String, String) {
-        let rule = self.modules.item(site.learn.kind.item).name.text.clone();
-        let local = format!("{}.{rule}.{name}", site.p.name);
+    fn rule_work<'l>(&mut self, b: &mut Build, sim: &Simulation, learn: &'l Learn) -> Option<Work<'l>> {
+        let p = self.net(b.net).projections[learn.projection].clone();
+        let site = Site { frame: b.frame, projection: learn.projection, seen: Seen::Edges, route: 0, after: true };
+        let path = self.path_of(site);
+        let waits = !learn.rule.dynamics.ons.iter().all(|o| o.period.is_some())
+            || learn.rule.traces.iter().any(|t| !t.on_spike.is_empty());
+        let Some(path) = path.filter(|path| path.spiking || !waits) else {
+            let message = format!("`{}` carries no spikes, so nothing happens at them", p.name);
+            let d = Diagnostic::error("E0548", learn.span, message)
+                .label(p.span, "this connection")
+                .help("rate neurons learn by `w' = …`, `next w = …` or `every T { … }`");
+            self.report(d);
+            return None;
+        };
+        let (w, w_unit) = match &path.weight {
+            Weight::ByEdge { var, unit } | Weight::Matrix { var, unit } => (*var, unit.clone()),
+            Weight::Same(num) => {
+                // Only where sizes are not known, while a model is checked.
+                let (var, _) =
+                    self.work(&format!("{}.{}.w@edges", self.net(b.net).path, p.name), num.unit.clone(), &[1]);
+                (var, num.unit.clone())
+            }
+        };
+        let matrix = matches!(path.weight, Weight::Matrix { .. }) && path.edges.is_none();
+        let all = Site { seen: if matrix { Seen::Pairs } else { Seen::Edges }, ..site };
+        let mut work = Work {
+            learn,
+            p,
+            path,
+            w,
+            w_unit,
+            all,
+            traces: IndexMap::new(),
+            states: IndexMap::new(),
+            cells: IndexMap::new(),
+            consts: IndexMap::new(),
+        };
+        self.rule_states(b, sim, &mut work)?;
+        self.rule_running(b, sim, &mut work)?;
+        self.rule_traces(b, sim, &mut work)?;
+        Some(work)
+    }
+
+    fn site_path(&self, b: &Build, work: &Work, name: &str) -> (String, String) {
+        let rule = self.modules.item(work.learn.kind.item).name.text.clone();
+        let local = format!("{}.{rule}.{name}", work.p.name);
         (format!("{}.{local}", self.net(b.net).path), local)
     }
 
+    /// The shape of one value a connection.
+    pub fn shape_of_all(&self, work: &Work) -> Vec<usize> {
+        self.graph.var(work.w).shape.clone()
+    }
+
     /// Parameters and `w`'s unit, for what has no edge in sight.
-    fn rule_names(&mut self, sim: Option<&Simulation>, site: &Site) -> Option<ScopeId> {
-        let scope = self.scope(self.modules.item(site.learn.kind.item).module, None);
+    pub fn rule_names(&mut self, sim: &Simulation, work: &Work) -> Option<ScopeId> {
+        let scope = self.scope(self.modules.item(work.learn.kind.item).module, None);
         self.bind_time(scope);
-        self.bind(scope, "w", Value::Num(Num::unknown(site.w_unit.clone())));
-        let outer = sim.map_or(scope, |s| s.scope);
-        let credit = Credit::new(&site.learn.kind, &site.learn.rule, outer, site.learn.span);
+        self.bind(scope, "w", Value::Num(Num::unknown(work.w_unit.clone())));
+        let credit = Credit::new(&work.learn.kind, &work.learn.rule, sim.scope, work.learn.span);
         self.bind_rule_params(scope, &credit)?;
         Some(scope)
     }
 
-    fn rule_traces(&mut self, b: &mut Build, site: &mut Site) -> Option<()> {
-        for trace in &site.learn.rule.traces {
-            let (source, _) = site.p.source?;
-            let population = if trace.post { site.p.target } else { source };
-            let shape = self.net(b.net).populations[population].shape.clone();
-            let (full, local) = self.site_path(b, site, &trace.name.text);
-            let home = Some((b.net, local));
-            let leaf =
-                NewLeaf { path: &full, role: Role::State, unit: Unit::REAL, shape: &shape, batched: false, home };
-            let var = self.leaf_var(&leaf);
-            site.traces.insert(trace.name.text.clone(), (var, trace.post, Unit::REAL));
-            self.trace_equation_step(b, site, trace, var, &shape)?;
-        }
-        Some(())
-    }
-
-    fn trace_equation_step(
+    /// The unit and first value of a declared quantity of a rule.
+    fn rule_quantity(
         &mut self,
-        b: &mut Build,
-        site: &Site,
-        trace: &Trace,
-        var: VarId,
+        scope: ScopeId,
+        ty: Option<&ast::Type>,
+        init: Option<Init>,
+        path: &str,
         shape: &[usize],
-    ) -> Option<()> {
-        let Some(equation) = trace.equation.as_ref().or(trace.next.as_ref()) else { return Some(()) };
-        let scope = self.rule_names(None, site)?;
-        let node = self.read_whole(var);
-        self.bind(scope, trace.name.text.clone(), Value::Num(Num::node(Unit::REAL, node)));
-        let rate = self.operand(scope, equation.value)?.num;
-        let rate = self.to_shape(rate, shape, equation.span);
-        let rate = self.lift(&rate);
-        let value = if trace.equation.is_some() {
-            let name = format!("{}.{}", site.p.name, trace.name.text);
-            let one = Equation { name, state: node, rate, held: None, method: None, span: equation.span };
-            let (new, choices) = self.advance(&[one], &[], b.dt).ok()?;
-            b.choices.extend(choices.into_iter().map(|c| (site.p.name.clone(), c)));
-            *new.first()?
-        } else {
-            rate
+    ) -> Option<(Unit, Vec<f64>)> {
+        let first = match init {
+            Some(Init::Value(e)) => Some(self.operand(scope, e)?.num),
+            Some(Init::Draw(e)) => Some(self.draw_values(self.closure(scope, e), scope, shape, path)?),
+            None => None,
         };
-        b.assigns.push(Assign { to: var, place: Place::Whole, add: false, value });
-        Some(())
+        let unit = match (ty, &first) {
+            (Some(ty), _) => match &ty.kind {
+                ast::TypeKind::Like(name) if matches!(name.text.as_str(), "post" | "pre") => Unit::REAL,
+                _ => self.declared(scope, ty)?.unit,
+            },
+            (None, Some(num)) if !matches!(num.unit, Unit::Zero) => num.unit.clone(),
+            _ => Unit::REAL,
+        };
+        let values = first.and_then(|n| n.as_const().map(|a| a.iter().copied().collect())).unwrap_or(vec![0.0]);
+        Some((unit, values))
     }
 
-    fn rule_states(&mut self, b: &mut Build, site: &mut Site) -> Option<()> {
-        let edges = site.path.edges.sender.len().max(1);
-        for decl in &site.learn.rule.dynamics.states {
-            let scope = self.rule_names(None, site)?;
-            let unit = match &decl.ty {
-                Some(ty) => self.declared(scope, ty)?.unit,
-                None => Unit::REAL,
+    fn rule_states(&mut self, b: &mut Build, sim: &Simulation, work: &mut Work) -> Option<()> {
+        let shape = self.shape_of_all(work);
+        for decl in &work.learn.rule.dynamics.states {
+            self.connection_state(b, sim, work, decl, &shape, Role::State)?;
+        }
+        for decl in &work.learn.rule.consts {
+            let scope = self.rule_names(sim, work)?;
+            let (full, _) = self.site_path(b, work, &decl.name.text);
+            let (unit, values) = self.rule_quantity(scope, decl.ty.as_ref(), decl.init, &full, &shape)?;
+            let num = match values.as_slice() {
+                [one] => Num::scalar(unit, *one),
+                _ => Num::array(unit, crate::value::shaped(&shape, values)),
             };
-            let (full, local) = self.site_path(b, site, &decl.name.text);
-            let home = Some((b.net, local));
-            let leaf =
-                NewLeaf { path: &full, role: Role::State, unit: unit.clone(), shape: &[edges], batched: false, home };
-            let var = self.leaf_var(&leaf);
-            if let Some(ast::Init::Value(e)) = decl.init {
-                let first = self.operand(scope, e)?.num.as_f64().unwrap_or(0.0);
-                if first != 0.0 && b.start == 0 {
-                    b.tables.push((var, vec![first]));
-                }
-            }
-            site.states.insert(decl.name.text.clone(), (var, unit));
+            work.consts.insert(decl.name.text.clone(), num);
         }
         Some(())
     }
 
-    /// The names of a rule's formula at one edge, or over all edges.
-    fn edge_names(
+    fn connection_state(
         &mut self,
         b: &mut Build,
         sim: &Simulation,
-        site: &Site,
-        seen: Seen,
-        here: &IndexMap<String, Num>,
-    ) -> Option<ScopeId> {
-        let scope = self.rule_names(Some(sim), site)?;
-        for (name, num) in here {
-            self.bind(scope, name.clone(), Value::Num(num.clone()));
+        work: &mut Work,
+        decl: &Decl,
+        shape: &[usize],
+        role: Role,
+    ) -> Option<()> {
+        let scope = self.rule_names(sim, work)?;
+        let (full, local) = self.site_path(b, work, &decl.name.text);
+        let (unit, first) = self.rule_quantity(scope, decl.ty.as_ref(), decl.init, &full, shape)?;
+        let home = Some((b.net, local.clone()));
+        let leaf = NewLeaf { path: &full, role, unit: unit.clone(), shape, batched: false, home };
+        let var = self.leaf_var(&leaf);
+        if role == Role::State || !self.net(b.net).store.contains_key(&local) {
+            b.tables.push((var, first));
         }
-        for (name, (var, post, unit)) in &site.traces {
-            let place = end_place(seen, *post);
-            let node = self.read_at(*var, place);
+        work.states.insert(decl.name.text.clone(), (var, unit));
+        Some(())
+    }
+
+    /// `running` quantities: one a connection, or with `like pre` and `like post` one a cell.
+    fn rule_running(&mut self, b: &mut Build, sim: &Simulation, work: &mut Work) -> Option<()> {
+        for decl in &work.learn.rule.dynamics.running {
+            let like = decl.ty.as_ref().and_then(|t| match &t.kind {
+                ast::TypeKind::Like(name) => Some(name.text.clone()),
+                _ => None,
+            });
+            let post = match like.as_deref() {
+                Some("post") => true,
+                Some("pre") => false,
+                _ => {
+                    let shape = self.shape_of_all(work);
+                    self.connection_state(b, sim, work, decl, &shape, Role::Weight)?;
+                    continue;
+                }
+            };
+            let population = if post { work.p.target } else { work.p.source?.0 };
+            let shape = self.net(b.net).populations[population].shape.clone();
+            let scope = self.rule_names(sim, work)?;
+            let (full, local) = self.site_path(b, work, &decl.name.text);
+            let (unit, first) = self.rule_quantity(scope, decl.ty.as_ref(), decl.init, &full, &shape)?;
+            let home = Some((b.net, local.clone()));
+            let leaf =
+                NewLeaf { path: &full, role: Role::Weight, unit: unit.clone(), shape: &shape, batched: false, home };
+            let var = self.leaf_var(&leaf);
+            if !self.net(b.net).store.contains_key(&local) {
+                b.tables.push((var, first));
+            }
+            work.cells.insert(decl.name.text.clone(), (var, post, unit));
+        }
+        Some(())
+    }
+
+    fn rule_traces(&mut self, b: &mut Build, sim: &Simulation, work: &mut Work) -> Option<()> {
+        for trace in &work.learn.rule.traces {
+            let population = if trace.post { work.p.target } else { work.p.source?.0 };
+            let shape = self.net(b.net).populations[population].shape.clone();
+            let mut delays: Vec<i64> =
+                work.path.routes.iter().map(|r| if trace.post { r.dendritic } else { r.axonal }).collect();
+            delays.sort_unstable();
+            delays.dedup();
+            let mut vars = vec![];
+            let mut unit = Unit::REAL;
+            for delay in delays {
+                let name = match delay {
+                    0 => trace.name.text.clone(),
+                    _ => format!("{}@{delay}", trace.name.text),
+                };
+                let (full, local) = self.site_path(b, work, &name);
+                let scope = self.rule_names(sim, work)?;
+                let (own, first) = self.rule_quantity(scope, trace.ty.as_ref(), trace.init, &full, &shape)?;
+                let home = Some((b.net, local));
+                let leaf =
+                    NewLeaf { path: &full, role: Role::State, unit: own.clone(), shape: &shape, batched: false, home };
+                let var = self.leaf_var(&leaf);
+                b.tables.push((var, first));
+                vars.push((delay, var));
+                unit = own;
+            }
+            work.traces.insert(trace.name.text.clone(), TraceVars { post: trace.post, unit, vars });
+        }
+        for trace in &work.learn.rule.traces {
+            self.trace_equation(b, sim, work, trace)?;
+        }
+        Some(())
+    }
+
+    /// The names of one side's cells: its traces, its running values, its population.
+    fn side_names(&mut self, sim: &Simulation, work: &Work, post: bool, delay: i64) -> Option<ScopeId> {
+        let scope = self.rule_names(sim, work)?;
+        for (name, trace) in work.traces.iter().filter(|(_, t)| t.post == post) {
+            let node = self.read_whole(trace.at(delay)?);
+            self.bind(scope, name.clone(), Value::Num(Num::node(trace.unit.clone(), node)));
+        }
+        for (name, (var, _, unit)) in work.cells.iter().filter(|(_, c)| c.1 == post) {
+            let node = self.read_whole(*var);
             self.bind(scope, name.clone(), Value::Num(Num::node(unit.clone(), node)));
         }
-        let (source, _) = site.p.source?;
-        let pre = self.post_end(b.frame, source, &end_place(seen, false));
-        let post = self.post_end(b.frame, site.p.target, &end_place(seen, true));
-        self.bind(scope, "pre", Value::Names(pre));
-        self.bind(scope, "post", Value::Names(post));
-        self.bind_rule_modulators(b, sim, site, seen, scope)?;
+        let site = Site { seen: if post { Seen::Targets } else { Seen::Senders }, after: false, ..work.all };
+        let names = self.end_names(site, post)?;
+        self.bind(scope, if post { "post" } else { "pre" }, names);
         Some(scope)
     }
 
-    fn bind_rule_modulators(
+    fn trace_equation(
         &mut self,
         b: &mut Build,
         sim: &Simulation,
-        site: &Site,
-        seen: Seen,
-        scope: ScopeId,
+        work: &Work,
+        trace: &crate::hir::Trace,
     ) -> Option<()> {
-        for decl in &site.learn.rule.modulators {
-            let given = site.learn.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
+        let Some(equation) = trace.equation.as_ref().or(trace.next.as_ref()) else { return Some(()) };
+        let known = work.traces.get(&trace.name.text)?.clone();
+        for (delay, var) in known.vars {
+            let scope = self.side_names(sim, work, trace.post, delay)?;
+            let state = self.read_whole(var);
+            let shape = self.graph.var(var).shape.clone();
+            let rate = self.operand(scope, equation.value)?;
+            let second = Unit::parse("s").unwrap_or(Unit::REAL);
+            let wanted = if trace.equation.is_some() { known.unit.over(&second) } else { known.unit.clone() };
+            if !rate.num.unit.fits(&wanted) {
+                let (found, wanted) = (rate.num.unit.describe(), wanted.describe());
+                let message = format!("the trace `{}` changes by {wanted}, but this is in {found}", trace.name.text);
+                self.error("E0432", rate.span, message);
+                return None;
+            }
+            let rate = self.to_shape(rate.num, &shape, equation.span);
+            let mut value = self.lift(&rate);
+            if trace.equation.is_some() {
+                let name = format!("{}.{}", work.p.name, trace.name.text);
+                let unit = known.unit.shown().factor;
+                let one = Equation { name, state, rate: value, held: None, method: None, unit, span: equation.span };
+                let foreign = self.program.as_ref().map_or(vec![], |p| p.foreign.clone());
+                let (new, choices) = self.advance(&[one], &foreign, b.dt).noted(self)?;
+                if delay == work.path.routes.first().map_or(0, |r| if trace.post { r.dendritic } else { r.axonal }) {
+                    b.choices.extend(choices.into_iter().map(|c| (work.p.name.clone(), c)));
+                }
+                value = *new.first()?;
+            }
+            b.assigns.push(Assign { to: var, place: Place::Whole, add: false, value });
+        }
+        Some(())
+    }
+
+    /// `w` and the rule's states at a site, before anything changes them.
+    pub fn connection_values(&mut self, work: &Work, site: Site) -> IndexMap<String, Num> {
+        let delivery = matches!(site.seen, Seen::FromPre | Seen::FromPost);
+        let place = if delivery { Place::Edge } else { Place::Whole };
+        let mut here = IndexMap::new();
+        let w = self.read_at(work.w, place.clone());
+        here.insert("w".to_string(), Num::node(work.w_unit.clone(), w));
+        for (name, (var, unit)) in &work.states {
+            let node = self.read_at(*var, place.clone());
+            here.insert(name.clone(), Num::node(unit.clone(), node));
+        }
+        here
+    }
+
+    /// The names of a rule's formula at one edge, or over all of them; `here` are `w` and the rule's states.
+    pub fn edge_names(
+        &mut self,
+        sim: &Simulation,
+        work: &Work,
+        site: Site,
+        here: &IndexMap<String, Num>,
+    ) -> Option<ScopeId> {
+        let scope = self.rule_names(sim, work)?;
+        for (name, num) in here {
+            self.bind(scope, name.clone(), Value::Num(num.clone()));
+        }
+        let route = work.path.routes.get(site.route)?.clone();
+        for (name, trace) in &work.traces {
+            let delay = if trace.post { route.dendritic } else { route.axonal };
+            let num = match site.seen {
+                Seen::Edges if trace.vars.len() > 1 => self.trace_by_edge(work, trace)?,
+                _ => self.cell_value_at(site, trace.at(delay)?, trace.post, &trace.unit)?,
+            };
+            self.bind(scope, name.clone(), Value::Num(num));
+        }
+        for (name, (var, post, unit)) in &work.cells {
+            let num = self.cell_value_at(site, *var, *post, unit)?;
+            self.bind(scope, name.clone(), Value::Num(num));
+        }
+        for (name, num) in &work.consts {
+            let num = self.param_seen(site, &work.path, &format!("{}.{name}", work.learn.kind.text), num)?;
+            self.bind(scope, name.clone(), Value::Num(num));
+        }
+        let (pre, post) = (self.end_names(site, false)?, self.end_names(site, true)?);
+        self.bind(scope, "pre", pre);
+        self.bind(scope, "post", post);
+        self.bind_extent(site, scope);
+        self.bind_rule_modulators(work, site, scope)?;
+        self.bind_rule_lets(scope, &work.learn.rule);
+        self.edges_in_sight = Some(site);
+        Some(scope)
+    }
+
+    /// A value of each cell of one side, at a site.
+    fn cell_value_at(&mut self, site: Site, var: VarId, post: bool, unit: &Unit) -> Option<Num> {
+        let size: usize = self.graph.var(var).shape.iter().product();
+        let node = match (site.seen, post) {
+            (Seen::FromPre, false) | (Seen::FromPost, true) => self.read_at(var, Place::Own),
+            (Seen::FromPre, true) | (Seen::FromPost, false) => self.read_at(var, Place::Other),
+            (Seen::Edges, _) => {
+                let index = self.edge_index(site, post)?;
+                self.read_at(var, Place::Gather(index))
+            }
+            (Seen::Pairs, _) => {
+                let node = self.read_whole(var);
+                let num = Num::node(unit.clone(), node);
+                let shape = if post { [size, 1] } else { [1, size] };
+                return Some(self.reshaped(&num, &shape));
+            }
+            _ => self.read_whole(var),
+        };
+        Some(Num::node(unit.clone(), node))
+    }
+
+    /// A trace over edges with different delays: each route's from its own instance.
+    fn trace_by_edge(&mut self, work: &Work, trace: &TraceVars) -> Option<Num> {
+        let edges = work.path.edge_count();
+        let cells = work.path.edge_cells(trace.post);
+        let mut sum = Num::scalar(trace.unit.clone(), 0.0);
+        for route in &work.path.routes {
+            let var = trace.at(if trace.post { route.dendritic } else { route.axonal })?;
+            let node = self.read_whole(var);
+            let chosen = route.chosen.clone()?;
+            let from = vector(chosen.iter().map(|e| f64::from(cells[*e as usize])).collect());
+            let to = vector(chosen.iter().map(|e| f64::from(*e)).collect());
+            let (from, to) = (Num::array(Unit::REAL, from), Num::array(Unit::REAL, to));
+            let all = Num::node(trace.unit.clone(), node);
+            let size: usize = self.graph.var(var).shape.iter().product();
+            let part = self.apply(work.p.span, trace.unit.clone(), &[&all, &from, &to], |g, n| {
+                let flat = g.reshape(n[0], &[size])?;
+                let picked = g.gather(flat, 0, n[1])?;
+                g.scatter_add(picked, 0, n[2], &[edges])
+            });
+            sum = self.add(&sum, &part, work.p.span);
+        }
+        Some(sum)
+    }
+
+    fn bind_rule_modulators(&mut self, work: &Work, site: Site, scope: ScopeId) -> Option<()> {
+        for decl in &work.learn.rule.modulators {
+            let given = work.learn.kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let Some(Argument::Expr(c) | Argument::Draw(c)) = given else {
-                let d = Diagnostic::error(
-                    "E0520",
-                    site.learn.span,
-                    format!("`{}` needs its modulator `{}`", site.learn.kind.text, decl.name.text),
-                )
-                .label(decl.span, "declared here")
-                .help(format!("`by {}({} = …)`", site.learn.kind.text, decl.name.text));
+                let message = format!("`{}` needs its modulator `{}`", work.learn.kind.text, decl.name.text);
+                let d = Diagnostic::error("E0520", work.learn.span, message)
+                    .label(decl.span, "declared here")
+                    .help(format!("`by {}({} = …)`", work.learn.kind.text, decl.name.text));
                 self.report(d);
                 return None;
             };
             let inner = self.inner(c.scope);
             self.bind_time(inner);
             let x = self.operand(inner, c.expr.id)?;
-            let size: usize = self.shape(&x.num).unwrap_or_default().iter().product();
-            let num = if size == 1 {
-                let unit = x.num.unit.clone();
-                self.apply(x.span, unit, &[&x.num], |g, n| g.reshape(n[0], &[]))
-            } else {
-                self.signal_at(b, site, &decl.name.text, &x.num, seen, x.span)?
-            };
-            let num = match (&num.repr, seen) {
-                (crate::value::Repr::Node(_), Seen::FromPre | Seen::FromPost) => {
-                    self.held_signal(b, site, &decl.name.text, &num)?
-                }
-                _ => num,
-            };
+            let num = self.signal_at(work, &decl.name.text, &x.num, site, x.span)?;
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
         }
-        let _ = sim;
         Some(())
     }
 
-    /// A signal for each target, picked for the edges.
-    fn signal_at(&mut self, b: &mut Build, site: &Site, name: &str, num: &Num, seen: Seen, span: Span) -> Option<Num> {
-        let cells = self.net(b.net).populations[site.p.target].size();
+    /// A signal for all, or for each target, at a site.
+    fn signal_at(&mut self, work: &Work, name: &str, num: &Num, site: Site, span: Span) -> Option<Num> {
+        let cells = self.net_of_site(site).populations[work.p.target].size();
         let shape = self.shape(num).unwrap_or_default();
-        if shape.iter().product::<usize>() != cells {
+        let size: usize = shape.iter().product();
+        if size != 1 && size != cells {
             let found = crate::eval::types::shape_text(&shape);
-            self.error(
-                "E0521",
-                span,
-                format!("`{name}` is one number, or one for each of {cells} targets; this has {found}"),
-            );
+            let message = format!("`{name}` is one number, or one for each of {cells} targets; this has {found}");
+            self.error("E0521", span, message);
             return None;
         }
-        let Seen::All { .. } = seen else { return Some(num.clone()) };
-        let places = Num::array(Unit::REAL, vector(site.path.edges.target.iter().map(|t| f64::from(*t)).collect()));
-        let unit = num.unit.clone();
-        Some(self.apply(span, unit, &[num, &places], |g, n| {
-            let flat = g.reshape(n[0], &[cells])?;
-            g.gather(flat, 0, n[1])
-        }))
-    }
-
-    /// A signal stored before the deliveries of a step, so that they can read it.
-    fn held_signal(&mut self, b: &mut Build, site: &Site, name: &str, num: &Num) -> Option<Num> {
-        let (full, _) = self.site_path(b, site, &format!("{name}@now"));
-        let shape = self.shape(num).unwrap_or_default();
-        let leaf = NewLeaf {
-            path: &full,
-            role: Role::Work,
-            unit: num.unit.clone(),
-            shape: &shape,
-            batched: false,
-            home: None,
-        };
-        let var = self.leaf_var(&leaf);
-        let value = self.lift(num);
-        let assigns = vec![Assign { to: var, place: Place::Whole, add: false, value }];
-        b.deliveries.push(Stmt::Stage { about: format!("{}: {name}", site.p.name), assigns });
-        let place = if shape.is_empty() { Place::Whole } else { Place::Other };
-        let node = self.read_at(var, place);
-        Some(Num::node(num.unit.clone(), node))
-    }
-
-    /// `on pre { … }` at arrivals, `on post { … }` at the target's spikes.
-    fn rule_events(&mut self, b: &mut Build, sim: &Simulation, site: &Site, post: bool) -> Option<()> {
-        let word = if post { "post" } else { "pre" };
-        let blocks: Vec<_> = site.learn.rule.dynamics.ons.iter().filter(|o| o.event.text == word).cloned().collect();
-        if blocks.is_empty() {
-            return Some(());
+        let delivery = matches!(site.seen, Seen::FromPre | Seen::FromPost);
+        if matches!(num.repr, Repr::Unknown) || (size == 1 && !delivery) {
+            let flat = if size == 1 { self.reshaped(num, &[]) } else { num.clone() };
+            return Some(flat);
         }
-        let seen = if post { Seen::FromPost } else { Seen::FromPre };
-        let mut here: IndexMap<String, Num> = IndexMap::new();
-        let w = self.read_at(site.w, Place::Edge);
-        here.insert("w".into(), Num::node(site.w_unit.clone(), w));
-        for (name, (var, unit)) in &site.states {
-            let node = self.read_at(*var, Place::Edge);
-            here.insert(name.clone(), Num::node(unit.clone(), node));
-        }
-        let before = here.clone();
-        for on in blocks {
-            for stmt in &on.block {
-                self.rule_assign(b, sim, site, seen, stmt, &mut here)?;
+        let var = match &num.repr {
+            Repr::Const(array) if size == 1 => {
+                return Some(Num::scalar(num.unit.clone(), array.iter().next().copied()?));
             }
+            _ => {
+                let node = self.lift(num);
+                self.kept_value(node, &num.unit)
+            }
+        };
+        if size == 1 && cells != 1 {
+            let node = self.read_whole(var);
+            return Some(Num::node(num.unit.clone(), node));
         }
-        let body = self.edge_changes(site, &before, &here)?;
-        if post { self.deliver_back(b, site, body) } else { self.deliver_on(b, site, body) }
+        self.cell_value_at(site, var, true, &num.unit)
     }
 
-    fn rule_assign(
+    fn net_of_site(&self, site: Site) -> &crate::network::Network {
+        self.net(self.frame(site.frame).net)
+    }
+
+    /// Applies one statement of a block to what it changes.
+    pub fn rule_assign(
         &mut self,
-        b: &mut Build,
         sim: &Simulation,
-        site: &Site,
-        seen: Seen,
+        work: &Work,
+        site: Site,
         stmt: &ast::Stmt,
         here: &mut IndexMap<String, Num>,
+        bounded: bool,
     ) -> Option<()> {
         let StmtKind::Assign { place, op, value } = &stmt.kind else {
             self.error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
@@ -395,40 +591,38 @@ impl Session<'_> {
             return None;
         };
         let Some(old) = here.get(&name.text).cloned() else {
-            let d = Diagnostic::error(
-                "E0439",
-                name.span,
-                format!("`{}` is neither `w` nor a state of this rule", name.text),
-            );
+            let message = format!("`{}` is neither `w` nor a state of this rule", name.text);
+            let d = Diagnostic::error("E0439", name.span, message);
             self.report(d.help("traces change in their own `on spike { … }`"));
             return None;
         };
-        let scope = self.edge_names(b, sim, site, seen, here)?;
+        let scope = self.edge_names(sim, work, site, here)?;
         let right = self.operand(scope, *value)?;
-        if matches!(op, AssignOp::Set | AssignOp::Add | AssignOp::Sub) && !right.num.unit.fits(&old.unit) {
-            let (found, wanted) = (right.num.unit.describe(), old.unit.describe());
-            let message = format!("`{}` is in {wanted}, but this is in {found}", name.text);
+        let sum = matches!(op, AssignOp::Set | AssignOp::Add | AssignOp::Sub);
+        if (sum && !right.num.unit.fits(&old.unit)) || (!sum && !right.num.unit.is_real()) {
+            let wanted = if sum { old.unit.describe() } else { "a plain number".into() };
+            let found = right.num.unit.describe();
+            let message = format!("`{}` takes {wanted} here, but this is in {found}", name.text);
             self.error("E0436", right.span, message);
             return None;
         }
         let new = self.assigned(*op, &old, &right.num, stmt.span);
-        let new = if name.text == "w" { self.bounded_weight(b, sim, site, seen, here, new)? } else { new };
+        let new = if name.text == "w" && bounded { self.bounded_weight(sim, work, site, here, new)? } else { new };
         here.insert(name.text.clone(), new);
         Some(())
     }
 
     /// `bound w in a .. b`
-    fn bounded_weight(
+    pub fn bounded_weight(
         &mut self,
-        b: &mut Build,
         sim: &Simulation,
-        site: &Site,
-        seen: Seen,
+        work: &Work,
+        site: Site,
         here: &IndexMap<String, Num>,
         w: Num,
     ) -> Option<Num> {
-        let Some(bound) = site.learn.rule.bound else { return Some(w) };
-        let scope = self.edge_names(b, sim, site, seen, here)?;
+        let Some(bound) = work.learn.rule.bound else { return Some(w) };
+        let scope = self.edge_names(sim, work, site, here)?;
         let (_, expr) = self.bare_expr(scope, bound);
         let ExprKind::Compare { rest, .. } = &expr.kind else { return Some(w) };
         let Some((_, range)) = rest.first() else { return Some(w) };
@@ -436,8 +630,8 @@ impl Session<'_> {
         let mut out = w;
         for (end, op) in [(from, Binary::Max), (to, Binary::Min)] {
             let Some(end) = end else { continue };
-            if !end.unit.fits(&site.w_unit) {
-                let (found, wanted) = (end.unit.describe(), site.w_unit.describe());
+            if !end.unit.fits(&work.w_unit) {
+                let (found, wanted) = (end.unit.describe(), work.w_unit.describe());
                 self.error("E0436", expr.span, format!("`w` is in {wanted}, but the bound is in {found}"));
                 return None;
             }
@@ -447,173 +641,29 @@ impl Session<'_> {
         Some(out)
     }
 
-    fn edge_changes(
-        &mut self,
-        site: &Site,
-        before: &IndexMap<String, Num>,
-        here: &IndexMap<String, Num>,
-    ) -> Option<Vec<Assign>> {
-        let mut body = vec![];
-        for (name, num) in here {
-            let (old, new) = (self.lift(before.get(name)?), self.lift(num));
-            if old == new {
-                continue;
-            }
-            let to = if name == "w" { site.w } else { site.states.get(name)?.0 };
-            body.push(Assign { to, place: Place::Edge, add: false, value: new });
-        }
-        Some(body)
-    }
-
-    fn deliver_on(&mut self, b: &mut Build, site: &Site, body: Vec<Assign>) -> Option<()> {
-        if !body.is_empty() {
-            self.deliver(b, site.path, &site.p, &format!("{}: {} on pre", site.p.name, site.learn.kind.text), body);
-        }
-        Some(())
-    }
-
-    /// The same edges by target, for the target's spikes.
-    fn deliver_back(&mut self, b: &mut Build, site: &Site, body: Vec<Assign>) -> Option<()> {
-        if body.is_empty() {
-            return Some(());
-        }
-        self.need_list(b, site.p.target, site.path.dendritic);
-        let n = self.net(b.net).populations[site.p.target].size();
-        let edges = &site.path.edges;
-        let mut order: Vec<u32> = (0..edges.sender.len() as u32).collect();
-        order.sort_by_key(|e| (edges.target[*e as usize], *e));
-        let mut ptr = vec![0u32; n + 1];
-        for t in &edges.target {
-            ptr[*t as usize + 1] += 1;
-        }
-        for k in 0..n {
-            ptr[k + 1] += ptr[k];
-        }
-        let first = site.p.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
-        let senders: Vec<u32> = order.iter().map(|e| edges.sender[*e as usize] + first).collect();
-        let name = format!("{}.{}", self.net(b.net).path, site.p.name);
-        let size = vec![order.len().max(1)];
-        let ptr_var = self.index_var(format!("{name}.columns"), vec![n + 1], None, VarElem::Index);
-        let edge = self.index_var(format!("{name}.columns@edge"), size.clone(), None, VarElem::Index);
-        let other = self.index_var(format!("{name}.columns@sender"), size, None, VarElem::Index);
-        b.indices.extend([(ptr_var, ptr), (edge, order), (other, senders)]);
-        let list = b.lists[site.p.target]?;
-        b.deliveries.push(Stmt::Deliver {
-            about: format!("{}: {} on post", site.p.name, site.learn.kind.text),
-            list: list.list,
-            count: list.count,
-            slot: list.slot(site.path.dendritic),
-            rows: Rows { ptr: ptr_var, edge: Some(edge), other },
-            body,
-        });
-        Some(())
-    }
-
-    /// Traces jump after all blocks of their time have read them.
-    fn trace_increments(&mut self, b: &mut Build, site: &Site) -> Option<()> {
-        let mut assigns = vec![];
-        for trace in &site.learn.rule.traces {
-            let (var, post, unit) = site.traces.get(&trace.name.text)?.clone();
-            let (source, _) = site.p.source?;
-            let (population, delay) = match post {
-                true => (site.p.target, site.path.dendritic),
-                false => (source, site.path.rows.iter().map(|(d, _)| *d).max().unwrap_or(0)),
-            };
-            if !post && site.path.rows.len() > 1 {
-                self.error(
-                    "E0554",
-                    site.learn.span,
-                    "a rule with a `pre trace` needs one axonal delay for all synapses",
-                );
-                return None;
-            }
-            let fired = self.fired_before(b, population, delay)?;
-            let node = self.read_whole(var);
-            let mut value = Num::node(unit, node);
-            for stmt in &trace.on_spike {
-                let StmtKind::Assign { op, value: right, .. } = &stmt.kind else { continue };
-                let scope = self.rule_names(None, site)?;
-                self.bind(scope, trace.name.text.clone(), Value::Num(value.clone()));
-                let right = self.operand(scope, *right)?.num;
-                value = match op {
-                    AssignOp::Add => {
-                        let amount = self.mul(&fired, &right, stmt.span);
-                        self.add(&value, &amount, stmt.span)
-                    }
-                    _ => {
-                        let new = self.assigned(*op, &value, &right, stmt.span);
-                        self.select(&fired, &new, &value, stmt.span)
-                    }
-                };
-            }
-            let shape = self.net(b.net).populations[population].shape.clone();
-            let value = self.to_shape(value, &shape, trace.span);
-            assigns.push(Assign { to: var, place: Place::Whole, add: false, value: self.lift(&value) });
-        }
-        if !assigns.is_empty() {
-            b.deliveries.push(Stmt::Stage { about: format!("{}: traces", site.p.name), assigns });
-        }
-        Some(())
-    }
-
-    /// How often each cell fired at the time that now reaches the synapse, `delay` steps ago.
-    fn fired_before(&mut self, b: &mut Build, population: usize, delay: i64) -> Option<Num> {
-        let flags = self.spike_flags(b.frame, population);
-        if delay == 0 {
-            return Some(flags);
-        }
-        let p = self.net(b.net).populations[population].clone();
-        let name = format!("{}.{}.spike@{delay}", self.net(b.net).path, p.name);
-        let ring = delay + 1;
-        let var = self.graph.add_var(Var {
-            name,
-            elem: VarElem::Real,
-            shape: p.shape,
-            batched: false,
-            times: Some(ring as usize),
-        });
-        let value = self.lift(&flags);
-        let now = rem(Int::Loop(STEP), ring);
-        b.deliveries.push(Stmt::Stage {
-            about: format!("{}: spikes kept", p.name),
-            assigns: vec![Assign { to: var, place: Place::Time(now), add: false, value }],
-        });
-        let node: NodeId = self.read_at(var, Place::Time(rem(add(Int::Loop(STEP), 1), ring)));
-        Some(Num::node(Unit::REAL, node))
-    }
-
-    /// `w' = …`, `next w = …`, and equations of the rule's states, over all edges in each step.
-    fn rule_step(&mut self, b: &mut Build, sim: &Simulation, site: &Site) -> Option<()> {
-        let dynamics = &site.learn.rule.dynamics;
+    /// `w' = …`, `next w = …`, equations of the rule's states and its running values, in each step.
+    fn rule_step(&mut self, b: &mut Build, sim: &Simulation, work: &Work) -> Option<()> {
+        let dynamics = &work.learn.rule.dynamics;
         if dynamics.equations.is_empty() && dynamics.nexts.is_empty() {
             return Some(());
         }
-        let n = site.path.edges.sender.len().max(1);
-        let base = format!("{}.{}", self.net(b.net).path, site.p.name);
-        let sender = self.index_var(format!("{base}.edges@sender"), vec![n], None, VarElem::Index);
-        let target = self.index_var(format!("{base}.edges@target"), vec![n], None, VarElem::Index);
-        b.indices.extend([(sender, site.path.edges.sender.clone()), (target, site.path.edges.target.clone())]);
-        let seen = Seen::All { sender, target };
-        let mut here: IndexMap<String, Num> = IndexMap::new();
-        let w = self.read_whole(site.w);
-        here.insert("w".into(), Num::node(site.w_unit.clone(), w));
-        for (name, (var, unit)) in &site.states {
-            let node = self.read_whole(*var);
-            here.insert(name.clone(), Num::node(unit.clone(), node));
-        }
-        let scope = self.edge_names(b, sim, site, seen, &here)?;
+        let shape = self.shape_of_all(work);
+        let here = self.connection_values(work, work.all);
+        let scope = self.edge_names(sim, work, work.all, &here)?;
         let mut equations = vec![];
         for e in &dynamics.equations {
             let rate = self.operand(scope, e.value)?.num;
-            let rate = self.to_shape(rate, &[n], e.span);
-            let state = self.lift(here.get(&e.name.text)?);
-            let rate = self.lift(&rate);
-            let name = format!("{}.{}", site.p.name, e.name.text);
-            equations.push(Equation { name, state, rate, held: None, method: None, span: e.span });
+            let rate = self.to_shape(rate, &shape, e.span);
+            let Some(state) = here.get(&e.name.text) else { return self.no_equation(e) };
+            let unit = state.unit.shown().factor;
+            let (state, rate) = (self.lift(&state.clone()), self.lift(&rate));
+            let method = self.method_of(scope, &dynamics.solves, &e.name.text);
+            let name = format!("{}.{}", work.p.name, e.name.text);
+            equations.push(Equation { name, state, rate, held: None, method, unit, span: e.span });
         }
         let foreign = self.program.as_ref().map(|p| p.foreign.clone()).unwrap_or_default();
-        let (new, choices) = self.advance(&equations, &foreign, b.dt).ok()?;
-        b.choices.extend(choices.into_iter().map(|c| (site.p.name.clone(), c)));
+        let (new, choices) = self.advance(&equations, &foreign, b.dt).noted(self)?;
+        b.choices.extend(choices.into_iter().map(|c| (work.p.name.clone(), c)));
         let mut assigns = vec![];
         let mut results: Vec<(String, Num)> = vec![];
         for (e, node) in dynamics.equations.iter().zip(new) {
@@ -621,25 +671,132 @@ impl Session<'_> {
             results.push((e.name.text.clone(), Num::node(unit, node)));
         }
         for e in &dynamics.nexts {
+            if let Some((var, post, _)) = work.cells.get(&e.name.text).cloned() {
+                let scope = self.side_names(sim, work, post, self.first_delay(work, post))?;
+                let num = self.operand(scope, e.value)?.num;
+                let shape = self.graph.var(var).shape.clone();
+                let num = self.to_shape(num, &shape, e.span);
+                assigns.push(Assign { to: var, place: Place::Whole, add: false, value: self.lift(&num) });
+                continue;
+            }
+            if !here.contains_key(&e.name.text) {
+                return self.no_equation(e);
+            }
             let num = self.operand(scope, e.value)?.num;
-            results.push((e.name.text.clone(), self.to_shape(num, &[n], e.span)));
+            results.push((e.name.text.clone(), self.to_shape(num, &shape, e.span)));
         }
         for (name, num) in results {
-            let num = if name == "w" { self.bounded_weight(b, sim, site, seen, &here, num)? } else { num };
-            let to = if name == "w" { site.w } else { site.states.get(&name)?.0 };
+            let num = if name == "w" { self.bounded_weight(sim, work, work.all, &here, num)? } else { num };
+            let to = if name == "w" { work.w } else { work.states.get(&name)?.0 };
             assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&num) });
         }
-        b.rules.push(Stmt::Stage { about: format!("{}: {} in each step", site.p.name, site.learn.kind.text), assigns });
+        b.rules.push(Stmt::Stage { about: format!("{}: {} in each step", work.p.name, work.learn.kind.text), assigns });
         Some(())
     }
-}
 
-/// Where an end's value is read.
-fn end_place(seen: Seen, post: bool) -> Place {
-    match (seen, post) {
-        (Seen::FromPre, false) | (Seen::FromPost, true) => Place::Own,
-        (Seen::FromPre, true) | (Seen::FromPost, false) => Place::Other,
-        (Seen::All { sender, .. }, false) => Place::Gather(sender),
-        (Seen::All { target, .. }, true) => Place::Gather(target),
+    fn first_delay(&self, work: &Work, post: bool) -> i64 {
+        work.path.routes.first().map_or(0, |r| if post { r.dendritic } else { r.axonal })
+    }
+
+    fn no_equation(&mut self, e: &crate::hir::Equation) -> Option<()> {
+        let message = format!("there is no `state {0}` or `running {0}` in this rule for the equation", e.name.text);
+        self.error("E0431", e.name.span, message);
+        None
+    }
+
+    /// `every T { … }`: at T, 2 T, and so on, with the values of that time.
+    fn rule_periods(&mut self, b: &mut Build, sim: &Simulation, work: &Work) -> Option<()> {
+        for on in &work.learn.rule.dynamics.ons {
+            let Some(period) = on.period else { continue };
+            let scope = self.rule_names(sim, work)?;
+            let steps = self.whole_period(scope, period)?;
+            let before = self.connection_values(work, work.all);
+            let mut here = before.clone();
+            let shape = self.shape_of_all(work);
+            for stmt in &on.block {
+                self.rule_assign(sim, work, work.all, stmt, &mut here, true)?;
+            }
+            let mut assigns = vec![];
+            for (name, num) in &here {
+                let num = self.to_shape(num.clone(), &shape, on.span);
+                let (old, value) = (self.lift(before.get(name)?), self.lift(&num));
+                if old != value {
+                    let to = if name == "w" { work.w } else { work.states.get(name)?.0 };
+                    assigns.push(Assign { to, place: Place::Whole, add: false, value });
+                }
+            }
+            let about = format!("{}: {} every {steps} steps", work.p.name, work.learn.kind.text);
+            let phase = rem(add(Int::Loop(STEP), 1), steps);
+            b.rules.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: vec![Stmt::Stage { about, assigns }] });
+        }
+        Some(())
+    }
+
+    /// A period in whole steps, rounded with a warning.
+    pub fn whole_period(&mut self, scope: ScopeId, period: ast::ExprId) -> Option<i64> {
+        let num = self.known(scope, period, "a period")?;
+        let span = self.expr_span(scope, period);
+        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
+        let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
+        if !num.unit.is_real() && !num.unit.fits(&ms) {
+            let message = format!("`every` is a time or a number of steps, not {}", num.unit.describe());
+            self.error("E0309", span, message);
+            return None;
+        }
+        let steps = if num.unit.is_real() { num.as_f64()? } else { num.as_f64()? / dt };
+        let rounded = steps.round().max(1.0);
+        if (steps - rounded).abs() > 1e-6 {
+            let message = format!("this is no whole number of steps of {} ms: it is rounded", dt * 1e3);
+            self.report(Diagnostic::warning("W0001", span, message));
+        }
+        Some(rounded as i64)
+    }
+
+    /// `normalize`: the sum of each target's weights is held at what it was when learning began.
+    fn normalized(&mut self, b: &mut Build, work: &Work) -> Option<()> {
+        if !work.learn.rule.normalize {
+            return Some(());
+        }
+        let span = work.learn.span;
+        let target = self.net(b.net).populations[work.p.target].clone();
+        let (full, local) = self.site_path(b, work, "normalize");
+        let home = Some((b.net, local.clone()));
+        let unit = work.w_unit.clone();
+        let leaf =
+            NewLeaf { path: &full, role: Role::Weight, unit: unit.clone(), shape: &target.shape, batched: false, home };
+        let held = self.leaf_var(&leaf);
+        let w = self.read_whole(work.w);
+        let w = Num::node(unit.clone(), w);
+        let sum = self.summed_at_targets(work.all, &w, span)?;
+        let fresh = !self.net(b.net).store.contains_key(&local);
+        if fresh {
+            let value = self.lift(&sum);
+            let assigns = vec![Assign { to: held, place: Place::Whole, add: false, value }];
+            let first = Stmt::Stage { about: format!("{}: sums to hold", work.p.name), assigns };
+            let start = super::read_slot("start");
+            b.deliveries.insert(0, Stmt::IfEqual { a: Int::Loop(STEP), b: start, body: vec![first] });
+        }
+        let wanted = self.read_whole(held);
+        let ratio = self.binary(Binary::Div, &Num::node(unit.clone(), wanted), &sum, Unit::REAL, span);
+        let one = Num::real(1.0);
+        let factor = self.select(&sum, &ratio, &one, span);
+        let places = self.laid_over_edges(work.all, &factor, true, span)?;
+        let new = self.mul(&w, &places, span);
+        let assigns = vec![Assign { to: work.w, place: Place::Whole, add: false, value: self.lift(&new) }];
+        b.rules.push(Stmt::Stage { about: format!("{}: sums held", work.p.name), assigns });
+        Some(())
+    }
+
+    /// A value of each cell of one end, laid over its connections.
+    fn laid_over_edges(&mut self, site: Site, num: &Num, post: bool, span: Span) -> Option<Num> {
+        let size: usize = self.shape(num).unwrap_or_default().iter().product();
+        if site.seen == Seen::Pairs {
+            return Some(self.reshaped(num, &if post { [size, 1] } else { [1, size] }));
+        }
+        let places = self.edge_places(site, post)?;
+        Some(self.apply(span, num.unit.clone(), &[num, &places], |g, n| {
+            let flat = g.reshape(n[0], &[size])?;
+            g.gather(flat, 0, n[1])
+        }))
     }
 }

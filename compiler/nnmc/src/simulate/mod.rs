@@ -1,12 +1,21 @@
 //! `simulate`: a network's step as one program, run for as many steps as asked, recording on the way.
 
 mod build;
+mod ends;
+mod events;
 mod learn;
+mod pairs;
+mod placement;
 mod record;
 mod run;
+mod synapse;
+mod ties;
 mod transport;
 
+pub use ends::{Kept, Ring, Site};
 pub use record::{Record, Recorded};
+pub use ties::Tie;
+pub use transport::Path;
 
 use nnm_graph::ir::{Assign, NodeId, Stmt, VarId};
 use nnm_kir::ir::{Int, LoopId, SlotId};
@@ -74,8 +83,10 @@ pub struct Build {
     /// Equations of synapses' states in front of each population.
     pub lumped: Vec<Vec<Lumped>>,
     pub learned: Vec<usize>,
+    /// Connections with a path of their own, in order.
+    pub paths: Vec<usize>,
     pub choices: Vec<(String, crate::dynamics::Choice)>,
-    pub placements: Vec<(String, &'static str, &'static str)>,
+    pub placements: Vec<(String, String)>,
     pub logs: Vec<Log>,
     pub records: Vec<Record>,
     pub start: i64,
@@ -96,6 +107,9 @@ pub struct Lumped {
     pub var: VarId,
     pub state: NodeId,
     pub rate: NodeId,
+    pub method: Option<crate::dynamics::Method>,
+    /// One of the declared unit, in SI.
+    pub unit: f64,
     pub span: Span,
 }
 

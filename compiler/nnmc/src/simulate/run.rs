@@ -61,12 +61,18 @@ impl Session<'_> {
             graph: std::mem::take(&mut self.graph),
             batch: 1,
             slots: SLOTS.iter().map(|s| s.to_string()).collect(),
-            loops: 1,
+            loops: 4,
             body,
         }
     }
 
-    fn run_built(&mut self, sim: &Simulation, d: Duration, b: Build, program: GraphProgram) -> Result<Value, Failure> {
+    fn run_built(
+        &mut self,
+        sim: &Simulation,
+        d: Duration,
+        mut b: Build,
+        program: GraphProgram,
+    ) -> Result<Value, Failure> {
         self.dump(&program, &b.choices, &b.placements);
         if self.mode == Mode::Check {
             self.graph = program.graph;
@@ -82,6 +88,9 @@ impl Session<'_> {
         }
         let leaves = self.program.as_ref().map(|p| p.leaves.clone()).unwrap_or_default();
         self.fill(&mut engine, &b, &leaves);
+        // What has been filled in is not needed twice.
+        b.tables = vec![];
+        b.indices = vec![];
         let mut logs = vec![(vec![], vec![]); b.logs.len()];
         let driven = self.drive(sim, d, &b, &mut engine, &mut logs);
         if let Err(failure) = driven {
@@ -102,31 +111,19 @@ impl Session<'_> {
     /// First values of everything: weights and states from the network's store, tables, index lists.
     fn fill(&mut self, engine: &mut Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {
         let fresh = b.start == 0;
-        for (path, leaf) in leaves {
-            let Some((id, local)) = &leaf.home else {
-                if leaf.role == Role::State && !fresh {
-                    let kept = self.net(b.net).store.get(&format!("@{path}")).cloned();
-                    if let Some(kept) = kept {
-                        engine.write(leaf.var, 0, &kept.iter().copied().collect::<Vec<_>>());
-                    }
-                }
-                continue;
-            };
-            if let Some(array) = self.net(*id).store.get(local) {
-                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
-            }
-        }
         for (var, values) in &b.tables {
             engine.write(*var, 0, values);
         }
         for (path, leaf) in leaves {
-            if let Some((id, local)) = &leaf.home
-                && leaf.role == Role::State
-                && !fresh
-                && let Some(array) = self.net(*id).store.get(local)
-            {
-                let _ = path;
-                engine.write(leaf.var, 0, &array.iter().copied().collect::<Vec<_>>());
+            let begun = matches!(leaf.role, Role::State | Role::History);
+            let first = begun && fresh && b.tables.iter().any(|(v, _)| *v == leaf.var);
+            let kept = match &leaf.home {
+                Some((id, local)) if !first => self.net(*id).store.get(local),
+                None if begun && !fresh => self.net(b.net).store.get(&format!("@{path}")),
+                _ => None,
+            };
+            if let Some(array) = kept {
+                engine.write_all(leaf.var, &array.iter().copied().collect::<Vec<_>>());
             }
         }
         for (var, values) in &b.indices {
@@ -248,10 +245,22 @@ impl Session<'_> {
 
     /// The vars that a piece of a simulation changes and that it needs as they were to be repeated.
     fn moving_vars(&self, b: &Build) -> Vec<nnm_graph::ir::VarId> {
-        let fixed: Vec<_> =
-            b.indices.iter().map(|(v, _)| *v).chain(b.logs.iter().flat_map(|l| [l.cell, l.step, l.count])).collect();
-        let leaves = self.program.iter().flat_map(|p| p.leaves.values());
-        leaves.map(|l| l.var).filter(|v| !fixed.contains(v)).collect()
+        let mut stored = std::collections::BTreeSet::new();
+        let equations = b.assigns.iter().map(|a| a.to);
+        stored.extend(equations);
+        if let Some(program) = &self.program {
+            stored.extend(program.kept.iter().map(|k| k.var).chain(program.rings.values().map(|r| r.var)));
+            stored_by(&program.before_equations, &mut stored);
+        }
+        // A summary goes on from what it was; a series is written anew.
+        stored.extend(b.records.iter().filter(|r| r.kept != Kept::Series).map(|r| r.var));
+        for part in [&b.deliveries, &b.events, &b.after, &b.rules] {
+            stored_by(part, &mut stored);
+        }
+        for log in b.logs.iter().flat_map(|l| [l.cell, l.step, l.count]) {
+            stored.remove(&log);
+        }
+        stored.into_iter().collect()
     }
 
     fn drain_in_steps(
@@ -338,8 +347,8 @@ impl Session<'_> {
                     let array = engine.read_array(leaf.var);
                     self.net_mut(*id).store.insert(local.clone(), array);
                 }
-                None if leaf.role == Role::State => {
-                    let array = engine.read_array(leaf.var);
+                None if matches!(leaf.role, Role::State | Role::History) => {
+                    let array = engine.read_all(leaf.var);
                     self.net_mut(b.net).store.insert(format!("@{path}"), array);
                 }
                 None => {}
@@ -443,6 +452,24 @@ fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
 fn checkpoint_of(at: i64, engine: &Engine, logs: &[(Vec<u32>, Vec<u32>)]) -> Checkpoint {
     let indices = logs.iter().flat_map(|(cells, steps)| [cells.clone(), steps.clone()]).collect();
     Checkpoint { counters: vec![at], series: vec![], indices, memory: engine.image(&[]) }
+}
+
+/// The vars to which statements store.
+fn stored_by(body: &[nnm_graph::ir::Stmt], out: &mut std::collections::BTreeSet<nnm_graph::ir::VarId>) {
+    use nnm_graph::ir::Stmt;
+    for stmt in body {
+        match stmt {
+            Stmt::Stage { assigns, .. } | Stmt::Deliver { body: assigns, .. } => {
+                out.extend(assigns.iter().map(|a| a.to))
+            }
+            Stmt::For { body, .. } | Stmt::IfEqual { body, .. } | Stmt::IfLess { body, .. } => stored_by(body, out),
+            Stmt::Compact { list, count, .. } => out.extend([*list, *count]),
+            Stmt::Fetch { into, .. } => {
+                out.insert(*into);
+            }
+            Stmt::Log { .. } | Stmt::SetSlot { .. } | Stmt::CheckFinite { .. } | Stmt::Note(_) => {}
+        }
+    }
 }
 
 fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {

@@ -90,6 +90,12 @@ impl CommandHost {
 }
 
 impl Host for CommandHost {
+    fn memory(&self) -> Option<u64> {
+        let known = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = known.lines().find(|l| l.starts_with("MemAvailable:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    }
+
     fn module(&self, path: &str) -> Option<String> {
         self.folders.iter().find_map(|folder| std::fs::read_to_string(folder.join(path)).ok())
     }

@@ -1,0 +1,578 @@
+//! Synapses, plasticity and solvers of simulations against closed forms and independent integration.
+
+use std::collections::BTreeMap;
+
+use nnm_compiler::settings::Settings;
+use nnm_compiler::value::Value;
+
+use crate::support::{outcomes, root};
+
+/// All numbers that an experiment reports, by name.
+fn reports(text: &str) -> BTreeMap<String, Vec<f64>> {
+    let path = root().join("tests/stages/inline.nnm");
+    let all = outcomes(&path, text, &Settings::default());
+    let named = all.iter().flat_map(|o| &o.reports);
+    let numbers = named.filter_map(|(name, value)| match value {
+        Value::Num(num) => num.as_const().map(|a| (name.clone(), a.iter().copied().collect())),
+        _ => None,
+    });
+    numbers.collect()
+}
+
+fn one(text: &str, name: &str) -> f64 {
+    reports(text)[name][0]
+}
+
+fn near(found: f64, wanted: f64, tolerance: f64) {
+    assert!((found - wanted).abs() <= tolerance * wanted.abs().max(1e-300), "{found:e} instead of {wanted:e}");
+}
+
+/// Fires once in 200 steps, stamped 198, 398, …
+const CLOCK: &str = "neuron Clock {
+  state c: real = 0
+  next c = if c == 199 then 0 else c + 1
+  spike when c == 198
+}
+neuron Cell {
+  input I: nA
+  state v: mV = -60 mV
+  v' = 0 * v / 1 ms
+}
+";
+
+#[test]
+fn short_term_plasticity_reaches_its_steady_amplitudes() {
+    for (u0, rec, facil) in [(0.5, 100.0, 0.001), (0.1, 50.0, 500.0)] {
+        let text = format!(
+            "use std.synapses.TsodyksMarkram\n{CLOCK}architecture A {{\n  population s: Clock[3]\n  population t: Cell[2]\n  \
+             connect s -> t as syn: all() via TsodyksMarkram(w ~ uniform(1 nA, 1 nA), U = {u0}, tau_rec = {rec} ms, \
+             tau_facil = {facil} ms, tau = 3 ms)\n}}\nexperiment E {{\n  let net = A()\n  \
+             let run = simulate net for 6000 ms step 0.1 ms {{ record net.t.I }}\n  report I = last(run.t.I)\n}}\n"
+        );
+        let (gap, ef, er): (f64, f64, f64) = (20.0, (-20.0 / facil as f64).exp(), (-20.0 / rec as f64).exp());
+        let u = u0 / (1.0 - (1.0 - u0) * ef);
+        let x = (1.0 - er) / (1.0 - (1.0 - u) * er);
+        // The last arrival is two steps before the end; what earlier ones left decays over each interval.
+        let current = u * x * (-0.2f64 / 3.0).exp() / (1.0 - (-gap / 3.0).exp());
+        near(one(&text, "I"), 3.0 * current * 1e-9, 1e-12);
+    }
+}
+
+#[test]
+fn a_state_per_connection_gives_what_a_state_per_target_gives() {
+    let with = |tau: &str| {
+        format!(
+            "use std.synapses.ExpConductance\n{CLOCK}architecture A {{\n  population s: Clock[3]\n  population t: Cell[2]\n  \
+             connect s -> t as syn: all() via ExpConductance(w ~ uniform(1 nS, 2 nS), tau = {tau})\n}}\n\
+             experiment E {{\n  seed 2\n  let net = A()\n  let run = simulate net for 100 ms step 0.1 ms {{ record net.t.I }}\n  \
+             report I = last(run.t.I)\n}}\n"
+        )
+    };
+    let (lumped, apart) = (one(&with("5 ms"), "I"), one(&with("5 ms + 0 ms * i"), "I"));
+    assert!(lumped > 0.0);
+    near(apart, lumped, 1e-12);
+    let differs = one(&with("5 ms + 1 ms * i"), "I");
+    assert!((differs - lumped).abs() > 1e-3 * lumped, "the control has other time constants");
+}
+
+#[test]
+fn alpha_and_double_exponential_have_their_forms() {
+    let run = |synapse: &str| {
+        let text = format!(
+            "use std.synapses.{{AlphaCurrent, BiexpCurrent}}\n{CLOCK}architecture A {{\n  population s: Clock[1]\n  \
+             population t: Cell[1]\n  connect s -> t as syn: all() via {synapse}\n}}\nexperiment E {{\n  let net = A()\n  \
+             let run = simulate net for 30 ms step 0.1 ms {{ record net.t.I }}\n  report peak = max(run.t.I)\n  \
+             report late = last(run.t.I)\n}}\n"
+        );
+        reports(&text)
+    };
+    // Arrived at 19.8 ms, seen 10.2 ms later.
+    let late = 10.2f64;
+    let alpha = run("AlphaCurrent(w = 1 nA, tau = 2 ms)");
+    near(alpha["peak"][0], 1e-9, 1e-12);
+    near(alpha["late"][0], 1e-9 * (late / 2.0) * (1.0 - late / 2.0).exp(), 1e-12);
+    let two = run("BiexpCurrent(w = 1 nA, tau_rise = 1 ms, tau_decay = 5 ms)");
+    near(two["late"][0], 1e-9 * ((-late / 5.0).exp() - (-late).exp()) * 5.0 / 4.0, 1e-12);
+    let equal = run("BiexpCurrent(w = 1 nA, tau_rise = 5 ms, tau_decay = 5 ms)");
+    near(equal["late"][0], 1e-9 * late / 5.0 * (-late / 5.0).exp(), 1e-12);
+}
+
+#[test]
+fn nmda_saturates_as_an_independent_integration_says() {
+    let text = format!(
+        "use std.synapses.NMDA\n{CLOCK}architecture A {{\n  population s: Clock[4]\n  population t: Cell[2]\n  \
+         connect s -> t as syn: all() via NMDA(w = 1 nS)\n}}\nexperiment E {{\n  let net = A()\n  \
+         let run = simulate net for 500 ms step 0.1 ms {{ record net.t.I }}\n  report I = last(run.t.I)\n}}\n"
+    );
+    let (mut x, mut s, h) = (0.0f64, 0.0f64, 1e-3f64);
+    for k in 0..500_000u32 {
+        let at = f64::from(k) * h;
+        if (0..25).any(|n| (at - (19.8 + 20.0 * f64::from(n))).abs() < 0.5 * h) {
+            x += 1.0;
+        }
+        let middle = x * (-0.25 * h).exp();
+        s += h * (-s / 100.0 + 0.5 * middle * (1.0 - s));
+        x *= (-0.5 * h).exp();
+    }
+    let v = -60.0f64;
+    let wanted = 4.0 * 1e-9 * s / (1.0 + (-v / 16.13).exp() / 3.57) * 0.060;
+    // What drives the gate is taken at the start of a step: at most dt / (2 tau_rise) too much of each pulse.
+    near(one(&text, "I"), wanted, 1e-2);
+}
+
+#[test]
+fn gap_junctions_and_rate_synapses_carry_values() {
+    let text = "use std.synapses.{GapJunction, Excitatory, Inhibitory, Filtered}
+neuron Passive {
+  param C = 100 pF
+  input I: pA
+  state v: mV = -60 mV
+  v' = (I - 5 nS * (v + 60 mV)) / C
+}
+neuron Level {
+  param r = 0.5
+  output r
+}
+neuron Clockwork {
+  state k: real = 0
+  next k = k + 1
+  output k
+}
+neuron Sum { input u: real
+  output y = u }
+neuron Rate { input u: real
+  state r: real = 0
+  r' = (u - r) / 1 ms
+  output r }
+architecture A {
+  population g: Passive(v = [-60 mV, -40 mV])[2]
+  population a: Level(r = [0.1, 0.2, 0.4])[3]
+  population k: Clockwork[2]
+  population e: Sum[2]
+  population f: Sum[2]
+  population h: Sum[2]
+  population l: Sum[2]
+  population m: Rate[2]
+  connect g -> g as gap: all(autapses = false) via GapJunction(w = 1 nS)
+  connect a -> e as ex: all() via Excitatory(w = if i == 0 then -5 else 2)
+  connect a -> f as inh: all(autapses = true) via Inhibitory(w = 2 + 0 * i)
+  connect a -> h as fi: all() via Filtered(w = 3, tau = 5 ms)
+  connect k -> l as late: all() via Direct(w = 1, delay = if i == 0 then 3 steps else 5 steps)
+  connect m -> m as self: one_to_one() via Excitatory(w = 0.5, delay = 2 ms)
+}
+experiment E {
+  let net = A()
+  let run = simulate net for 40 ms step 0.01 ms { record net.h.u, net.e.u, net.f.u, net.l.u, net.g.v }
+  report difference = net.g.v[1] - net.g.v[0]
+  report e = last(run.e.u)
+  report f = last(run.f.u)
+  report h = last(run.h.u)
+  report l = last(run.l.u)
+  report early = run.l.u[4]
+}
+";
+    let found = reports(text);
+    // Held over a step, the exchange is of first order: 7 per ms times 0.01 ms.
+    near(found["difference"][0], 0.020 * (-40.0 * (5.0 + 2.0) / 100.0f64).exp(), 2e-3);
+    near(found["e"][0], 2.0 * 0.6, 1e-12);
+    near(found["f"][0], -2.0 * 0.7, 1e-12);
+    near(found["h"][0], 3.0 * 0.7 * (1.0 - (-8.0f64).exp()), 1e-10);
+    assert_eq!(found["l"][0], (4000.0 - 3.0) + (4000.0 - 5.0));
+    assert_eq!(found["early"][0], 1.0 + 0.0, "before the start there is the initial value");
+}
+
+/// The change of a weight by one pair of spikes, the target's `lag` steps after the sender's.
+fn pair(lag: i64, delay: &str, rule: &str) -> f64 {
+    let text = format!(
+        "{rule}
+neuron At {{
+  param k = 0
+  state n: real = 0
+  next n = n + 1
+  spike when n == k
+}}
+neuron Listening {{
+  param k = 0
+  input u: real
+  state n: real = 0
+  next n = n + 1
+  spike when n == k
+}}
+architecture A {{
+  population s: At(k = 500)[1]
+  population t: Listening(k = {})[1]
+  connect s -> t as syn: all() via Direct(w = 0.5{delay})
+}}
+experiment E {{
+  let net = A()
+  simulate net for 100 ms step 0.1 ms {{ learn net.syn by Rule() }}
+  report change = net.syn.w - 0.5
+}}
+",
+        500 + lag
+    );
+    one(&text, "change")
+}
+
+const PAIRS: &str = "local rule Rule {
+  pre  trace x = 0 { x' = -x / 17 ms; on spike { x += 1 } }
+  post trace y = 0 { y' = -y / 34 ms; on spike { y += 1 } }
+  on pre  { w -= 0.012 * y }
+  on post { w += 0.01 * x }
+}";
+
+#[test]
+fn spike_timing_windows_are_exact_and_shift_with_delays() {
+    let window = |lag: f64| match lag {
+        0.0 => 0.0,
+        lag if lag > 0.0 => 0.01 * (-lag / 17.0).exp(),
+        lag => -0.012 * (lag / 34.0).exp(),
+    };
+    for lag in [-200i64, -35, -1, 0, 1, 20, 150] {
+        for (delay, shift) in [
+            ("", 0),
+            (", delay = 1.5 ms", -15),
+            (", delay = 2 ms dendritic", 20),
+            (", delay = 1 ms axonal + 2 ms dendritic", 10),
+        ] {
+            let found = pair(lag, delay, PAIRS);
+            let wanted = window((lag + shift) as f64 * 0.1);
+            assert!((found - wanted).abs() < 1e-12, "lag {lag}{delay}: {found:e} instead of {wanted:e}");
+        }
+    }
+}
+
+#[test]
+fn blocks_of_one_time_read_the_weight_as_it_was() {
+    let rule = "local rule Rule {\n  on pre { w -= 0.1 * w }\n  on post { w += 0.2 * w }\n}";
+    near(pair(0, "", rule), 0.5 * (0.2 - 0.1), 1e-14);
+    near(pair(10, "", rule), 0.5 * (0.9 * 1.2 - 1.0), 1e-13);
+    near(pair(-10, "", rule), 0.5 * (0.9 * 1.2 - 1.0), 1e-13);
+}
+
+#[test]
+fn pre_traces_know_the_delay_of_each_synapse() {
+    let text = format!(
+        "{PAIRS}
+neuron At {{
+  param k = 0
+  input u: real
+  state n: real = 0
+  next n = n + 1
+  spike when n == k
+}}
+architecture A {{
+  population s: At(k = 500)[3]
+  population t: At(k = 600)[1]
+  connect s -> t as syn: all() via Direct(w = 0.5, delay = 1 ms + 2 ms * i)
+}}
+experiment E {{
+  let net = A()
+  simulate net for 100 ms step 0.1 ms {{ learn net.syn by Rule() }}
+  report w = net.syn.w
+}}
+"
+    );
+    let w = reports(&text)["w"].clone();
+    for (i, w) in w.iter().enumerate() {
+        let lag = 10.0 - (1.0 + 2.0 * i as f64);
+        assert!((w - 0.5 - 0.01 * (-lag / 17.0f64).exp()).abs() < 1e-12, "synapse {i}: {w}");
+    }
+}
+
+#[test]
+fn rate_rules_and_periods_change_weights_in_simulations() {
+    let text = "neuron Level { param r = 0.5
+  input u: real
+  output r }
+local rule Correlate { param tau = 20 ms
+  w' = (pre.y * post.y - w) / tau }
+local rule Scale { param total = 3
+  every 10 ms { w *= total / sum(w over post) } }
+local rule Count { running n = 0
+  next n = n + 1
+  every 5 ms: w += 0.25 }
+neuron Beat { state k: real = 0
+  every 3 ms { k += 1 } }
+architecture A {
+  population a: Level(r = [0.2, 0.6])[2]
+  population b: Level(r = [0.5, 1.0, 2.0])[3]
+  population beat: Beat[2]
+  connect a -> b as full: all() via Direct(w = 0.1)
+  connect a -> b as some: where(i != j) via Direct(w = 0.2 + 0.1 * i)
+  connect a -> b as counted: one_to_one_pairs() via Direct(w = 1)
+}
+experiment E {
+  let net = A()
+  simulate net for 40 ms step 0.1 ms {
+    learn net.full by Correlate()
+    learn net.some by Scale()
+    learn net.counted by Count()
+  }
+  report full = net.full.w
+  report some = net.some.w
+  report counted = net.counted.w
+  report beats = net.beat.k
+}
+"
+    .replace("one_to_one_pairs()", "where(i == j)");
+    let found = reports(&text);
+    let left = (-2.0f64).exp();
+    for (t, b) in [0.5, 1.0, 2.0].into_iter().enumerate() {
+        for (s, a) in [0.2, 0.6].into_iter().enumerate() {
+            near(found["full"][2 * t + s], a * b * (1.0 - left) + 0.1 * left, 1e-10);
+        }
+    }
+    // Edges by sender: 0 -> 1, 0 -> 2, 1 -> 0, 1 -> 2; target 2 has two.
+    for (k, wanted) in [3.0, 3.0 * 0.2 / 0.5, 3.0, 3.0 * 0.3 / 0.5].into_iter().enumerate() {
+        near(found["some"][k], wanted, 1e-12);
+    }
+    near(found["counted"][0], 1.0 + 8.0 * 0.25, 1e-14);
+    assert_eq!(found["beats"][0], 13.0);
+}
+
+#[test]
+fn synapses_are_pruned_and_grow_again_each_by_its_own_chance() {
+    let text = format!(
+        "use std.rules.StructuralPlasticity\n{CLOCK}architecture A {{
+  population s: Clock[40]
+  population t: Cell[50]
+  connect s -> t as syn: all() via Direct(w ~ uniform(0 nA, 1 nA))
+}}
+experiment E {{
+  seed 8
+  let net = A()
+  let before = net.syn.w
+  simulate net for 10 ms step 0.1 ms {{
+    learn net.syn by StructuralPlasticity(least = 0.5 nA, w_new = 2 nA, growth = 30 %, period = 10 ms)
+  }}
+  report weak = fraction(before < 0.5 nA)
+  report pruned = fraction(net.syn.w == 0)
+  report grown = fraction(net.syn.w == 2 nA)
+}}
+"
+    );
+    let found = reports(&text);
+    let (weak, pruned, grown) = (found["weak"][0], found["pruned"][0], found["grown"][0]);
+    assert!((pruned + grown - weak).abs() < 1e-12);
+    // Four standard errors over about 1000 chances.
+    assert!((grown / weak - 0.3).abs() < 4.0 * (0.21f64 / 1000.0).sqrt(), "{grown} of {weak}");
+}
+
+#[test]
+fn normalize_holds_the_sum_of_a_targets_weights() {
+    let text = format!(
+        "use std.sources.Poisson\n{}
+neuron Cell {{
+  input u: real
+  state v: real = 0
+  v' = -v / 20 ms + u / 1 ms
+  spike when v > 0.3 {{ v = 0 }}
+}}
+architecture A {{
+  population s: Poisson(rate = 80 Hz)[10]
+  population t: Cell[2]
+  connect s -> t as syn: all() via Direct(w ~ uniform(0.5, 1))
+}}
+experiment E {{
+  seed 4
+  let net = A()
+  let before = net.syn.w
+  simulate net for 1 s step 0.5 ms {{ learn net.syn by Rule() }}
+  report sums = sum(net.syn.w, axis = 1) - sum(before, axis = 1)
+  report moved = max(abs(net.syn.w - before))
+}}
+",
+        PAIRS.replace("  on pre ", "  normalize\n  on pre ")
+    );
+    let found = reports(&text);
+    assert!(found["moved"][0] > 1e-2, "{found:?}");
+    assert!(found["sums"].iter().all(|s| s.abs() < 1e-12), "{found:?}");
+}
+
+#[test]
+fn rules_of_voltage_and_rate_run() {
+    let text = "use std.rules.{Clopath, SynapticScaling, InhibitorySTDP, TripletSTDP, NearestSTDP, PostSTDP}
+use std.sources.Poisson
+use std.synapses.{ExpCurrent, Jump}
+use std.neurons.LIF
+architecture A {
+  population s: Poisson(rate = 40 Hz)[20]
+  population t: LIF[2]
+  connect s -> t as a: all() via ExpCurrent(w = 0.3 nA)
+  connect s -> t as b: all() via ExpCurrent(w = 0.3 nA)
+  connect s -> t as c: all() via ExpCurrent(w = 0.3 nA)
+}
+experiment E {
+  seed 5
+  let net = A()
+  simulate net for 2 s step 0.1 ms {
+    learn net.a by Clopath(w_max = 1 nA)
+    learn net.b by SynapticScaling(rate = 20 Hz, tau = 1 s, w_max = 2 nA)
+    learn net.c by TripletSTDP(w_max = 1 nA)
+  }
+  report a = net.a.w
+  report b = net.b.w
+  report c = net.c.w
+}
+";
+    let found = reports(text);
+    for name in ["a", "b", "c"] {
+        let moved = found[name].iter().map(|w| (w - 0.3e-9).abs()).fold(0.0, f64::max);
+        assert!(moved > 1e-13 && found[name].iter().all(|w| w.is_finite()), "{name}: {:?}", found[name]);
+    }
+    // All synapses of a cell scale alike.
+    assert!((found["b"][0] / found["b"][1] - 1.0).abs() < 1e-12);
+}
+
+/// The error of a method on x' = f at 8 ms, for a step.
+fn error_of(equation: &str, method: &str, step: &str, exact: f64) -> f64 {
+    let text = format!(
+        "neuron N {{\n  state x: real = 0.2\n  x' = {equation}\n  solve x by {method}\n  output x\n}}\n\
+         architecture A {{ population n: N[1] }}\nexperiment E {{\n  let net = A()\n  simulate net for 8 ms step {step}\n  \
+         report x = net.n.x\n}}\n"
+    );
+    (one(&text, "x") - exact).abs()
+}
+
+#[test]
+fn solvers_have_their_orders_where_equations_are_not_linear_and_where_time_stands_in_them() {
+    let logistic = "x * (1 - x) / 2 ms";
+    let growth = 0.2 / (0.2 + 0.8 * (-4.0f64).exp());
+    // x' = cos(t / 2 ms) / 2 ms - x / 4 ms with x(0) = 0.2, in units of 4 ms: x' = 2 cos(2 t) - x.
+    let driven = "cos(t / 2 ms) / 2 ms - x / 4 ms";
+    let forced = |t: f64| 0.4 * (2.0 * t).cos() + 0.8 * (2.0 * t).sin();
+    let moved = forced(2.0) + (0.2 - 0.4) * (-2.0f64).exp();
+    for (method, order) in [("euler", 1.0), ("heun", 2.0), ("rk4", 4.0), ("implicit", 2.0)] {
+        for (equation, exact) in [(logistic, growth), (driven, moved)] {
+            let found =
+                (error_of(equation, method, "0.2 ms", exact) / error_of(equation, method, "0.1 ms", exact)).log2();
+            assert!((found - order).abs() < 0.25, "{method}, {equation}: order {found} instead of {order}");
+        }
+    }
+}
+
+#[test]
+fn step_control_keeps_to_its_tolerance_at_any_step() {
+    let growth = 0.2 / (0.2 + 0.8 * (-4.0f64).exp());
+    for step in ["0.1 ms", "8 ms"] {
+        for tolerance in [1e-4, 1e-7, 1e-10] {
+            let method = format!("rk45(tol = {tolerance})");
+            let error = error_of("x * (1 - x) / 2 ms", &method, step, growth);
+            assert!(error < 20.0 * tolerance, "step {step}, tolerance {tolerance}: {error:e}");
+        }
+    }
+    let coarse = error_of("x * (1 - x) / 2 ms", "rk45(tol = 1e-3)", "8 ms", growth);
+    assert!(coarse > 1e-7, "the control is coarse: {coarse:e}");
+}
+
+#[test]
+fn implicit_steps_stay_stable_where_explicit_ones_do_not() {
+    let stiff = "(cos(t / 8 ms) - x) / 0.001 ms";
+    let exact = 1f64.cos() + 1e-3 / 8.0 * 1f64.sin();
+    assert!(error_of(stiff, "implicit", "0.1 ms", exact) < 1e-4);
+}
+
+/// A cable of one space constant with sealed ends, in pieces, with 1 at its start (in units of current times the
+/// resistance of a space constant).
+fn cable(pieces: usize, step: &str, time: &str, solver: &str) -> Vec<f64> {
+    // A membrane of 1 ms; a piece has the conductance 1 / pieces, its neighbours are joined by `pieces`.
+    let text = format!(
+        "use std.synapses.Axial
+neuron Piece {{
+  param leak = 1 nS
+  param C = 1 pF
+  input I: pA
+  state v: mV = 0 mV
+  v' = (I - leak * v) / C
+  {solver}
+}}
+architecture A {{
+  population cable: Piece(leak = {g} nS, C = {g} pF)[{pieces}]
+  connect cable -> cable as axial: tree(linspace(-1, {last}, {pieces})) via Axial(w = {pieces} nS)
+}}
+experiment E {{
+  let net = A()
+  simulate net for {time} step {step} {{ stimulate net.cable.I = if index == 0 then 1 pA else 0 pA }}
+  report v = net.cable.v
+}}
+",
+        g = 1.0 / pieces as f64,
+        last = pieces as f64 - 2.0
+    );
+    reports(&text)["v"].iter().map(|v| v * 1e3).collect()
+}
+
+#[test]
+fn compartments_follow_the_cable_equation() {
+    let pieces = 200;
+    let v = cable(pieces, "0.5 ms", "40 ms", "solve v by implicit");
+    for (k, v) in v.iter().enumerate() {
+        // Steady state (Rall 1959): cosh(1 - x) / sinh(1), x at the middle of the piece.
+        let x = (k as f64 + 0.5) / pieces as f64;
+        let wanted = (1.0 - x).cosh() / 1f64.sinh();
+        assert!((v - wanted).abs() < 2e-5, "piece {k}: {v} instead of {wanted}");
+    }
+}
+
+#[test]
+fn compartments_have_order_two_in_time_and_charge_as_the_series_says() {
+    // The mean of all pieces charges like one piece, whatever flows between them: 1 - exp(-t).
+    let error = |step: &str| {
+        let v = cable(20, step, "1.6 ms", "solve v by implicit");
+        let mean = v.iter().sum::<f64>() / 20.0;
+        let wanted = 1.0 - (-1.6f64).exp();
+        (mean - wanted).abs()
+    };
+    let order = (error("0.2 ms") / error("0.1 ms")).log2();
+    assert!((order - 2.0).abs() < 0.2, "order {order}");
+    // The start of the cable: 1 - exp(-t) + 2 Σ (1 - exp(-(1 + (n pi)^2) t)) / (1 + (n pi)^2), at the middle of its piece.
+    let v = cable(100, "0.002 ms", "0.4 ms", "solve v by implicit");
+    let x = 0.005;
+    let mut wanted = 1.0 - (-0.4f64).exp();
+    for n in 1..2000 {
+        let rate = 1.0 + (std::f64::consts::PI * f64::from(n)).powi(2);
+        wanted += 2.0 * (1.0 - (-rate * 0.4).exp()) / rate * (std::f64::consts::PI * f64::from(n) * x).cos();
+    }
+    assert!((v[0] - wanted).abs() < 2e-4, "{} instead of {wanted}", v[0]);
+}
+
+#[test]
+fn a_branched_tree_is_solved_as_its_matrix() {
+    // Two cells of four compartments; at rest of the current, G v = I.
+    let text = "use std.synapses.Axial
+neuron Piece {
+  param leak = 1 nS
+  input I: pA
+  state v: mV = 0 mV
+  v' = (I - leak * v) / 1 pF
+  solve v by implicit
+}
+architecture A {
+  population cell: Piece(leak = [1 nS, 2 nS, 3 nS, 4 nS, 1 nS, 2 nS, 3 nS, 4 nS])[8]
+  connect cell -> cell as axial: tree([-1, 0, 0, 2]) via Axial(w = (1 + i + j) * 1 nS)
+}
+experiment E {
+  let net = A()
+  simulate net for 100 ms step 1 ms { stimulate net.cell.I = if index == 3 or index == 4 then 1 pA else 0 pA }
+  report v = net.cell.v
+}
+";
+    let v: Vec<f64> = reports(text)["v"].iter().map(|v| v * 1e3).collect();
+    for (first, fed) in [(0usize, 3usize), (4, 4)] {
+        let joined = [(0usize, 1usize), (0, 2), (2, 3)];
+        for k in 0..4 {
+            let mut current = if first + k == fed { 1.0 } else { 0.0 } - (k as f64 + 1.0) * v[first + k];
+            for (a, b) in joined {
+                let g = 1.0 + (2 * first + a + b) as f64;
+                if k == a {
+                    current += g * (v[first + b] - v[first + a]);
+                }
+                if k == b {
+                    current += g * (v[first + a] - v[first + b]);
+                }
+            }
+            assert!(current.abs() < 1e-9, "compartment {}: {current} is left", first + k);
+        }
+    }
+}
