@@ -49,7 +49,7 @@ fn short_term_plasticity_reaches_its_steady_amplitudes() {
              tau_facil = {facil} ms, tau = 3 ms)\n}}\nexperiment E {{\n  let net = A()\n  \
              let run = simulate net for 6000 ms step 0.1 ms {{ record net.t.I }}\n  report I = last(run.t.I)\n}}\n"
         );
-        let (gap, ef, er): (f64, f64, f64) = (20.0, (-20.0 / facil as f64).exp(), (-20.0 / rec as f64).exp());
+        let (gap, ef, er): (f64, f64, f64) = (20.0, (-20.0_f64 / facil).exp(), (-20.0_f64 / rec).exp());
         let u = u0 / (1.0 - (1.0 - u0) * ef);
         let x = (1.0 - er) / (1.0 - (1.0 - u) * er);
         // The last arrival is two steps before the end; what earlier ones left decays over each interval.

@@ -112,14 +112,15 @@ impl System<'_> {
         }
         for k in 0..n {
             let Some(pivot) = a[k][k] else { continue };
-            for i in k + 1..n {
-                let Some(below) = a[i][k] else { continue };
+            let upper: Vec<Option<NodeId>> = a[k].to_vec();
+            for row in a.iter_mut().skip(k + 1) {
+                let Some(below) = row[k] else { continue };
                 let factor = s.graph.binary(Binary::Div, below, pivot)?;
-                a[i][k] = Some(factor);
-                for j in k + 1..n {
-                    let Some(above) = a[k][j] else { continue };
-                    let product = s.graph.binary(Binary::Mul, factor, above)?;
-                    a[i][j] = Some(match a[i][j] {
+                row[k] = Some(factor);
+                for (j, above) in upper.iter().enumerate().skip(k + 1) {
+                    let Some(above) = above else { continue };
+                    let product = s.graph.binary(Binary::Mul, factor, *above)?;
+                    row[j] = Some(match row[j] {
                         Some(old) => s.graph.binary(Binary::Sub, old, product)?,
                         None => s.graph.unary(Unary::Neg, product)?,
                     });

@@ -405,8 +405,9 @@ impl Session<'_> {
                     }
                 }
             };
-            let length: usize = self.graph.shape(*node).iter().product();
-            let error = self.graph.broadcast_to(error, &self.graph.shape(*node).to_vec()).noted(self)?;
+            let shape = self.graph.shape(*node).to_vec();
+            let length: usize = shape.iter().product();
+            let error = self.graph.broadcast_to(error, &shape).noted(self)?;
             errors.push(self.graph.reshape(error, &[length]).noted(self)?);
         }
         let made = self.graph.concat(0, &errors).and_then(|e| self.graph.matmul(b, e));

@@ -149,7 +149,7 @@ impl Session<'_> {
         let Some(output) = synapse.dynamics.outputs.first() else { return Some(None) };
         let name = output.name.text.clone();
         let follows = placement::follows_spikes(synapse, &self.around(path)?, &name);
-        Some(follows.then(|| Some((name, output.span))))
+        Some(follows.then_some(Some((name, output.span))))
     }
 
     /// A port's sum over the events of this step, emptied after use.
