@@ -8,6 +8,7 @@ use nnm_syntax::span::Span;
 
 use super::passes::Passes;
 use super::slot;
+use super::target::Link;
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Rule};
 use crate::network::{FrameId, NetId, Projection};
@@ -27,6 +28,40 @@ pub struct Credit<'c> {
     pub span: Span,
     /// What the rule's own passes gave.
     pub passes: Passes,
+}
+
+/// The connection for which a rule keeps tensors of its own.
+pub struct Tensors<'t> {
+    pub net: NetId,
+    pub connection: &'t str,
+    /// Those of the weights.
+    pub shape: &'t [usize],
+    pub unit: &'t Unit,
+    /// How many cells there are at each end, and how many numbers the objective reads; 0 where that is not known.
+    pub targets: usize,
+    pub senders: usize,
+    pub outputs: usize,
+}
+
+/// Fixed weights from the objective's outputs straight to a connection's targets.
+pub struct Direct {
+    link: Link,
+    expr: ExprId,
+    span: Span,
+    pub outputs: Vec<NodeId>,
+}
+
+impl Tensors<'_> {
+    /// The shape of a tensor `like w`, `like post`, `like pre` or `like direct`; none where its ends are not known.
+    fn shape_like(&self, like: &str) -> Option<Vec<usize>> {
+        match like.split_whitespace().last() {
+            Some("post" | "pre" | "direct") if self.targets == 0 => None,
+            Some("post") => Some(vec![self.targets, 1]),
+            Some("pre") => Some(vec![1, self.senders]),
+            Some("direct") => (self.outputs > 0).then(|| vec![self.targets, self.outputs]),
+            _ => Some(self.shape.to_vec()),
+        }
+    }
 }
 
 impl Session<'_> {
@@ -88,13 +123,17 @@ impl Session<'_> {
 
     /// The names that a `feedback` expression sees: `w`, and the rule's own parameters and tensors.
     fn feedback_scope(&mut self, id: NetId, p: &Projection, credit: &Credit) -> Option<ScopeId> {
-        let scope = self.scope(self.modules.item(credit.kind.item).module, None);
+        let scope = self.formula_scope(self.modules.item(credit.kind.item).module, credit.scope);
         let q = p.weight.clone()?;
         let w = self.projection_weight(id, &p.name, &q);
         let w = self.matrix_of(&w, &q.shape, p.span);
         self.bind(scope, "w", Value::Num(w));
         self.bind_rule_params(scope, credit)?;
-        let names = self.bind_rule_tensors(scope, credit, id, &p.name, &q.shape, &q.unit, [0; 3])?;
+        // The ends have not been evaluated: what belongs to them is not read.
+        let (targets, senders, outputs) = (0, 0, 0);
+        let (connection, shape, unit) = (p.name.as_str(), q.shape.as_slice(), &q.unit);
+        let tensors = Tensors { net: id, connection, shape, unit, targets, senders, outputs };
+        let names = self.bind_rule_tensors(scope, credit, &tensors)?;
         for name in names {
             let Some(Value::Num(num)) = self.local(scope, &name, p.span) else { continue };
             if self.shape(&num).is_some_and(|s| s == q.shape) {
@@ -145,53 +184,27 @@ impl Session<'_> {
         Some(())
     }
 
-    /// `const` and `running` tensors of a rule: stored with the network, one for each connection. `sizes` are how many
-    /// targets, senders and numbers that the objective reads there are.
-    #[allow(clippy::too_many_arguments)]
-    pub fn bind_rule_tensors(
-        &mut self,
-        scope: ScopeId,
-        credit: &Credit,
-        id: NetId,
-        connection: &str,
-        w_shape: &[usize],
-        w_unit: &Unit,
-        [targets, senders, outputs]: [usize; 3],
-    ) -> Option<Vec<String>> {
+    /// `const` and `running` tensors of a rule, which are stored with the network.
+    pub fn bind_rule_tensors(&mut self, scope: ScopeId, credit: &Credit, of: &Tensors) -> Option<Vec<String>> {
         let mut names = vec![];
         let rule_name = self.modules.item(credit.kind.item).name.text.clone();
         for decl in credit.rule.consts.iter().chain(&credit.rule.dynamics.running) {
             let like = decl.ty.as_ref().map(|t| self.text(t.span).to_string()).unwrap_or_default();
-            let shape: Vec<usize> = match like.split_whitespace().last() {
-                Some("w") => w_shape.to_vec(),
-                // Where the ends are not known, what is theirs is not read.
-                Some("post" | "pre" | "direct") if targets == 0 => continue,
-                Some("post") => vec![targets, 1],
-                Some("pre") => vec![1, senders],
-                Some("direct") if outputs > 0 => vec![targets, outputs],
-                Some("direct") => continue,
-                _ => w_shape.to_vec(),
-            };
-            let unit = if like.ends_with('w') { w_unit.clone() } else { Unit::REAL };
-            let local = format!("{connection}.{rule_name}.{}", decl.name.text);
-            let path = format!("{}.{local}", self.net(id).path);
-            if !self.net(id).store.contains_key(&local) {
+            let Some(shape) = of.shape_like(&like) else { continue };
+            let unit = if like.ends_with('w') { of.unit.clone() } else { Unit::REAL };
+            let local = format!("{}.{rule_name}.{}", of.connection, decl.name.text);
+            let path = format!("{}.{local}", self.net(of.net).path);
+            if !self.net(of.net).store.contains_key(&local) {
                 let num = match decl.init {
                     Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, &shape, &path)?,
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
                     None => Num::real(0.0),
                 };
                 let array = self.spread(&num, &shape, decl.span)?;
-                self.net_mut(id).store.insert(local.clone(), array);
+                self.net_mut(of.net).store.insert(local.clone(), array);
             }
-            let leaf = NewLeaf {
-                path: &path,
-                role: Role::Weight,
-                unit,
-                shape: &shape,
-                batched: false,
-                home: Some((id, local)),
-            };
+            let home = Some((of.net, local));
+            let leaf = NewLeaf { path: &path, role: Role::Weight, unit, shape: &shape, batched: false, home };
             let num = self.leaf(leaf);
             names.push(decl.name.text.clone());
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
@@ -226,41 +239,31 @@ impl Session<'_> {
     }
 
     /// `post.error`: minus the objective's derivative by the target's total input, as the rule's feedback delivers it.
-    pub fn delivered_error(
-        &mut self,
-        credit: &Credit,
-        frame: FrameId,
-        k: usize,
-        out: NodeId,
-        port: NodeId,
-    ) -> Option<Num> {
-        if let Some((true, expr, span)) = credit.rule.feedback {
-            return self.direct_error(credit, frame, k, out, port, expr, span);
+    pub fn delivered_error(&mut self, credit: &Credit, link: Link, out: NodeId, port: NodeId) -> Option<Num> {
+        match self.direct_feedback(credit, link, out) {
+            Some(direct) => self.direct_error(credit, &direct, out, port),
+            None => self.true_error(credit, link),
         }
-        self.port_error(credit, frame, k)
     }
 
     /// The node at which a connection's contributions are summed, and its unit.
-    pub fn port_at(&mut self, frame: FrameId, k: usize) -> Option<(NodeId, Unit)> {
-        let id = self.frame(frame).net;
-        let p = &self.net(id).projections[k];
+    pub fn port_at(&mut self, link: Link) -> Option<(NodeId, Unit)> {
+        let net = self.net(self.frame(link.frame).net);
+        let p = &net.projections[link.projection];
         let (target, port) = (p.target, p.port?);
-        let node = *self.program.as_ref()?.port_nodes.get(&(frame, target, port))?;
-        Some((node, self.net(id).populations[target].ports[port].unit.clone()))
+        let node = *self.program.as_ref()?.port_nodes.get(&(link.frame, target, port))?;
+        Some((node, net.populations[target].ports[port].unit.clone()))
     }
 
-    fn port_error(&mut self, credit: &Credit, frame: FrameId, k: usize) -> Option<Num> {
-        let id = self.frame(frame).net;
-        let p = self.net(id).projections[k].clone();
-        let port = p.port?;
-        let node = *self.program.as_ref()?.port_nodes.get(&(frame, p.target, port))?;
-        let unit = Unit::REAL.over(&self.net(id).populations[p.target].ports[port].unit);
+    /// Minus the objective's derivative by a connection's port, over whatever carries errors back.
+    pub fn true_error(&mut self, credit: &Credit, link: Link) -> Option<Num> {
+        let (node, unit) = self.port_at(link)?;
         let error = match self.graph.node(node).batched {
             true => self.minus_gradient(credit.objective?, node, credit.span)?,
             // Where the samples share what arrives, each still has an error of its own.
             false => self.minus_gradient_each(credit.objective?, node)?,
         };
-        Some(Num::node(unit, error))
+        Some(Num::node(Unit::REAL.over(&unit), error))
     }
 
     fn minus_gradient_each(&mut self, of: NodeId, by: NodeId) -> Option<NodeId> {
@@ -274,11 +277,6 @@ impl Session<'_> {
                 Some(self.graph.filled(0.0, &shape))
             }
         }
-    }
-
-    /// The error by the network's own weights, whatever the rule's feedback: what `gradient` means.
-    pub fn true_error(&mut self, credit: &Credit, frame: FrameId, k: usize) -> Option<Num> {
-        self.port_error(credit, frame, k)
     }
 
     /// How many numbers the objective reads of the network.
@@ -324,26 +322,41 @@ impl Session<'_> {
         out
     }
 
-    /// The fixed weights from the numbers that the objective reads to a connection's targets.
-    pub fn direct_matrix(
-        &mut self,
-        credit: &Credit,
-        frame: FrameId,
-        k: usize,
-        expr: ExprId,
-        outputs: &[NodeId],
-    ) -> Option<NodeId> {
-        let id = self.frame(frame).net;
-        let p = self.net(id).projections[k].clone();
-        let size: usize = outputs.iter().map(|n| self.graph.shape(*n).iter().product::<usize>()).sum();
-        let scope = self.scope(self.modules.item(credit.kind.item).module, None);
+    /// `feedback direct B`, where it is what reaches a target: those that the objective reads themselves need none.
+    pub fn direct_feedback(&mut self, credit: &Credit, link: Link, out: NodeId) -> Option<Direct> {
+        let Some((true, expr, span)) = credit.rule.feedback else { return None };
+        let outputs = self.output_nodes(credit);
+        (!outputs.contains(&out)).then_some(Direct { link, expr, span, outputs })
+    }
+
+    /// Errors at the objective's outputs, one after the other, as the fixed weights bring them to the target's cells.
+    pub fn brought(&mut self, credit: &Credit, direct: &Direct, errors: NodeId, shape: &[usize]) -> Option<NodeId> {
+        let net = self.frame(direct.link.frame).net;
+        let p = self.net(net).projections[direct.link.projection].clone();
+        let scope = self.formula_scope(self.modules.item(credit.kind.item).module, credit.scope);
         self.bind_rule_params(scope, credit)?;
         let weights = p.weight.clone()?;
-        let meeting = self.meeting(frame, k)?;
-        let sizes = [meeting.targets(), meeting.senders(), size];
-        self.bind_rule_tensors(scope, credit, id, &p.name, &weights.shape, &weights.unit, sizes)?;
-        let b = self.operand(scope, expr)?;
-        Some(self.lift(&b.num))
+        let meeting = self.meeting(direct.link)?;
+        let tensors = Tensors {
+            net,
+            connection: &p.name,
+            shape: &weights.shape,
+            unit: &weights.unit,
+            targets: meeting.targets(),
+            senders: meeting.senders(),
+            outputs: direct.outputs.iter().map(|n| self.graph.shape(*n).iter().product::<usize>()).sum(),
+        };
+        self.bind_rule_tensors(scope, credit, &tensors)?;
+        let b = self.operand(scope, direct.expr)?;
+        let b = self.lift(&b.num);
+        match self.graph.matmul(b, errors).and_then(|node| self.graph.reshape(node, shape)) {
+            Ok(node) => Some(node),
+            Err(error) => {
+                let message = format!("direct feedback has the shape (target, outputs): {error}");
+                self.error("E0515", direct.span, message);
+                None
+            }
+        }
     }
 
     /// Minus the objective's derivatives by its outputs, one after the other.
@@ -358,65 +371,28 @@ impl Session<'_> {
     }
 
     /// `post.signal` of one moment: minus the objective's derivative by the target's output, as the feedback delivers it.
-    pub fn delivered_signal(&mut self, credit: &Credit, frame: FrameId, k: usize) -> Option<Num> {
-        let id = self.frame(frame).net;
-        let index = self.net(id).projections[k].target;
-        let population = self.net(id).populations[index].clone();
-        let unit = Unit::REAL.over(&self.output_unit(&population));
-        let whole = crate::value::PopulationRef { owner: Owner::Frame(frame), index, cells: None };
-        let value = self.population_output(&whole, population.span);
-        let num = self.number(value, population.span)?;
+    pub fn delivered_signal(&mut self, credit: &Credit, link: Link) -> Option<Num> {
+        let num = self.output_of(link)?;
+        let unit = Unit::REAL.over(&num.unit);
         let out = self.lift(&num);
-        let outputs = self.output_nodes(credit);
-        if let Some((true, expr, span)) = credit.rule.feedback
-            && !outputs.contains(&out)
-        {
-            let errors = self.errors_at(credit, &outputs, span)?;
-            let b = self.direct_matrix(credit, frame, k, expr, &outputs)?;
-            return Some(Num::node(unit, self.graph.matmul(b, errors).noted(self)?));
-        }
-        let node = self.minus_gradient(credit.objective?, out, credit.span)?;
+        let node = match self.direct_feedback(credit, link, out) {
+            Some(direct) => {
+                let errors = self.errors_at(credit, &direct.outputs, direct.span)?;
+                let shape = self.graph.shape(out).to_vec();
+                self.brought(credit, &direct, errors, &shape)?
+            }
+            None => self.minus_gradient(credit.objective?, out, credit.span)?,
+        };
         Some(Num::node(unit, node))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn direct_error(
-        &mut self,
-        credit: &Credit,
-        frame: FrameId,
-        k: usize,
-        out: NodeId,
-        port: NodeId,
-        expr: ExprId,
-        span: Span,
-    ) -> Option<Num> {
-        let outputs = self.output_nodes(credit);
-        if outputs.contains(&out) {
-            return self.port_error(credit, frame, k);
-        }
-        let id = self.frame(frame).net;
-        let p = self.net(id).projections[k].clone();
-        let errors = self.errors_at(credit, &outputs, span)?;
-        let b = self.direct_matrix(credit, frame, k, expr, &outputs)?;
+    fn direct_error(&mut self, credit: &Credit, direct: &Direct, out: NodeId, port: NodeId) -> Option<Num> {
+        let (_, unit) = self.port_at(direct.link)?;
+        let errors = self.errors_at(credit, &direct.outputs, direct.span)?;
         let shape = self.graph.shape(out).to_vec();
-        let made = self.graph.matmul(b, errors).and_then(|delivered| {
-            let delivered = self.graph.reshape(delivered, &shape)?;
-            Ok(nnm_graph::grad(&mut self.graph, &[(out, delivered)], &[port])?.first().copied().flatten())
-        });
-        match made {
-            Ok(Some(node)) => {
-                let unit = Unit::REAL.over(&self.net(id).populations[p.target].ports[p.port?].unit);
-                Some(Num::node(unit, node))
-            }
-            Ok(None) => {
-                let zero = self.graph.filled(0.0, &shape);
-                Some(Num::node(Unit::REAL, zero))
-            }
-            Err(error) => {
-                self.error("E0515", span, format!("direct feedback has the shape (target, outputs): {error}"));
-                None
-            }
-        }
+        let delivered = self.brought(credit, direct, errors, &shape)?;
+        let error = self.derivatives(&[(out, Some(delivered))], &[port], direct.span)?;
+        Some(Num::node(Unit::REAL.over(&unit), error[0]))
     }
 }
 

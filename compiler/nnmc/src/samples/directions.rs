@@ -10,7 +10,7 @@ use nnm_syntax::span::Span;
 use super::credit::Credit;
 use super::gradient::Sum;
 use super::present::Timeline;
-use super::target::Target;
+use super::target::{Directions, Target};
 use super::{Presentation, TIME, slot};
 use crate::failure::Noted;
 use crate::session::Session;
@@ -26,19 +26,20 @@ impl Session<'_> {
         credit: &mut Credit,
         targets: &[Target],
         at: &mut Timeline,
-    ) -> Option<Vec<NodeId>> {
+    ) -> Option<Directions> {
         self.start_timeline(p, at)?;
         self.passes(p, credit, targets, at)?;
-        match credit.objective {
+        let nodes: Vec<NodeId> = match credit.objective {
             Some(objective) if p.steps > 0 && credit.sums_over_steps(self) => {
-                self.directions_over_time(p, credit, objective, targets, at)
+                self.directions_over_time(p, credit, objective, targets, at)?
             }
             _ => {
                 let proposed = targets.iter().map(|target| self.proposed(credit, target));
                 let proposed = proposed.collect::<Option<Vec<_>>>()?;
-                proposed.into_iter().map(|node| self.at_last_step(p, node)).collect()
+                proposed.into_iter().map(|node| self.at_last_step(p, node)).collect::<Option<_>>()?
             }
-        }
+        };
+        Some(targets.iter().cloned().zip(nodes).collect())
     }
 
     /// Minus the objective's own derivative, by no rule: the mean over the batch.

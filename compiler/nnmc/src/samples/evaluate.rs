@@ -209,7 +209,7 @@ impl Session<'_> {
         if self.mode == Mode::Check {
             return Some(Num { repr: Repr::Unknown, class: None, ..num.clone() });
         }
-        let array = match self.run_rounds(p, program, rows, rounds, copies, out, &shape) {
+        let array = match self.run_rounds(p, program, rows, copies, out, &shape) {
             Ok(array) => array,
             Err(failure) => {
                 self.failure = Some(failure);
@@ -261,13 +261,12 @@ impl Session<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// What `out` holds of all rows, a batch of them at a time: `copies` tensors of a shape for each.
     fn run_rounds(
         &mut self,
         p: &Presentation,
         program: GraphProgram,
         rows: usize,
-        rounds: usize,
         copies: usize,
         out: nnm_graph::ir::VarId,
         shape: &[usize],
@@ -277,7 +276,7 @@ impl Session<'_> {
         engine.write_index(p.index, &(0..rows as u32).collect::<Vec<_>>());
         let size: usize = shape.iter().product();
         let mut values = Vec::with_capacity(rows * size);
-        for round in 0..rounds {
+        for round in 0..rows.div_ceil(p.batch).max(1) {
             let here = p.batch.min(rows - round * p.batch);
             engine.set_slot("batch", here as i64);
             engine.set_slot("offset", (round * p.batch) as i64);

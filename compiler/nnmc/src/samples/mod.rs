@@ -4,6 +4,7 @@ mod act;
 mod credit;
 mod derivative;
 mod directions;
+mod ends;
 mod evaluate;
 mod fisher;
 mod formula;

@@ -6,13 +6,23 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::present::with_fields;
-use super::target::Target;
+use super::target::{Directions, Target};
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Optimizer};
 use crate::program::{NewLeaf, Role};
 use crate::session::{Lazy, ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Argument, Kind, Num, Value};
+
+/// An optimizer at work: it keeps states of its own for each quantity.
+pub struct Optimizing<'o> {
+    pub kind: &'o Kind,
+    pub optimizer: &'o Optimizer,
+    /// Tells its states from those of others for the same quantity.
+    pub number: usize,
+    /// Names of data and schedules.
+    pub scope: ScopeId,
+}
 
 impl Session<'_> {
     pub fn optimizer_of(&mut self, value: &Value, span: Span) -> Option<(std::rc::Rc<Kind>, Optimizer)> {
@@ -47,18 +57,33 @@ impl Session<'_> {
     }
 
     /// What an optimizer adds to a target for the direction `dw`; its states' next values go to `assigns`.
-    #[allow(clippy::too_many_arguments)]
     pub fn optimized(
         &mut self,
-        kind: &Kind,
-        optimizer: &Optimizer,
+        o: &Optimizing,
         target: &Target,
         dw: NodeId,
-        number: usize,
-        scope: ScopeId,
         assigns: &mut Vec<Assign>,
     ) -> Option<NodeId> {
-        let inner = self.scope(self.modules.item(kind.item).module, Some(scope));
+        let inner = self.formula_scope(self.modules.item(o.kind.item).module, o.scope);
+        if let Some(kink) = self.local(o.scope, "kink", o.kind.span) {
+            self.bind(inner, "kink", kink);
+        }
+        self.bind_optimizer_params(inner, o)?;
+        let scale = target.unit.shown().factor;
+        let w = self.scaled_node(target.read, 1.0 / scale)?;
+        let dw = self.scaled_node(dw, scale)?;
+        self.bind(inner, "w", Value::Num(Num::node(Unit::REAL, w)));
+        self.bind(inner, "dw", Value::Num(Num::node(Unit::REAL, dw)));
+        self.bind_optimizer_states(inner, o, target)?;
+        let out = self.operand(inner, o.optimizer.change?)?;
+        self.optimizer_assigns(inner, o, target, assigns)?;
+        let node = self.lift(&out.num);
+        let node = self.graph.broadcast_to(node, &target.shape).noted(self)?;
+        self.scaled_node(node, scale)
+    }
+
+    fn bind_optimizer_params(&mut self, inner: ScopeId, o: &Optimizing) -> Option<()> {
+        let Optimizing { kind, optimizer, scope, .. } = *o;
         for decl in &optimizer.dynamics.params {
             let given = kind.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let num = match (given, decl.init) {
@@ -83,18 +108,7 @@ impl Session<'_> {
             }
             self.bind(inner, decl.name.text.clone(), Value::Num(num));
         }
-        let scale = target.unit.shown().factor;
-        let w = self.scaled_node(target.read, 1.0 / scale)?;
-        let dw = self.scaled_node(dw, scale)?;
-        self.bind(inner, "w", Value::Num(Num::node(Unit::REAL, w)));
-        self.bind(inner, "dw", Value::Num(Num::node(Unit::REAL, dw)));
-        self.bind_optimizer_states(inner, optimizer, target, number)?;
-        let change = optimizer.change?;
-        let out = self.operand(inner, change)?;
-        self.optimizer_assigns(inner, optimizer, target, number, assigns)?;
-        let node = self.lift(&out.num);
-        let node = self.graph.broadcast_to(node, &target.shape).noted(self)?;
-        self.scaled_node(node, scale)
+        Some(())
     }
 
     fn scaled_node(&mut self, node: NodeId, by: f64) -> Option<NodeId> {
@@ -109,15 +123,9 @@ impl Session<'_> {
         format!("{}@{number}.{name}", target.path)
     }
 
-    fn bind_optimizer_states(
-        &mut self,
-        inner: ScopeId,
-        optimizer: &Optimizer,
-        target: &Target,
-        number: usize,
-    ) -> Option<()> {
-        for decl in &optimizer.dynamics.states {
-            let path = Self::state_path(target, number, &decl.name.text);
+    fn bind_optimizer_states(&mut self, inner: ScopeId, o: &Optimizing, target: &Target) -> Option<()> {
+        for decl in &o.optimizer.dynamics.states {
+            let path = Self::state_path(target, o.number, &decl.name.text);
             let leaf = NewLeaf {
                 path: &path,
                 role: Role::Work,
@@ -129,13 +137,13 @@ impl Session<'_> {
             let num = self.leaf(leaf);
             self.bind(inner, decl.name.text.clone(), Value::Num(num));
         }
-        for decl in &optimizer.dynamics.lets {
+        for decl in &o.optimizer.dynamics.lets {
             if let Some(Init::Value(e)) = decl.init {
                 let closure = self.closure(inner, e);
                 self.bind_lazy(inner, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
             }
         }
-        for next in &optimizer.dynamics.nexts {
+        for next in &o.optimizer.dynamics.nexts {
             let closure = self.closure(inner, next.value);
             self.bind_lazy(inner, format!("next {}", next.name.text), Lazy::Expr(closure, None));
         }
@@ -145,17 +153,16 @@ impl Session<'_> {
     fn optimizer_assigns(
         &mut self,
         inner: ScopeId,
-        optimizer: &Optimizer,
+        o: &Optimizing,
         target: &Target,
-        number: usize,
         assigns: &mut Vec<Assign>,
     ) -> Option<()> {
-        for next in &optimizer.dynamics.nexts {
+        for next in &o.optimizer.dynamics.nexts {
             let value = self.local(inner, &format!("next {}", next.name.text), next.span)?;
             let num = self.number(value, next.span)?;
             let node = self.lift(&num);
             let node = self.graph.broadcast_to(node, &target.shape).noted(self)?;
-            let Some(leaf) = self.leaf_of(&Self::state_path(target, number, &next.name.text)) else {
+            let Some(leaf) = self.leaf_of(&Self::state_path(target, o.number, &next.name.text)) else {
                 let message = format!("`next {0}` needs `state {0}`", next.name.text);
                 self.error("E0431", next.span, message);
                 return None;
@@ -166,17 +173,11 @@ impl Session<'_> {
     }
 
     /// Where an optimizer's states begin anew: at 0, as they do in a training.
-    pub fn fresh_states(
-        &mut self,
-        kind: &Kind,
-        optimizer: &Optimizer,
-        target: &Target,
-        number: usize,
-    ) -> Option<Vec<Assign>> {
-        let scope = self.scope(self.modules.item(kind.item).module, None);
+    pub fn fresh_states(&mut self, o: &Optimizing, target: &Target) -> Option<Vec<Assign>> {
+        let scope = self.scope(self.modules.item(o.kind.item).module, None);
         let mut out = vec![];
-        for decl in &optimizer.dynamics.states {
-            let Some(leaf) = self.leaf_of(&Self::state_path(target, number, &decl.name.text)) else { continue };
+        for decl in &o.optimizer.dynamics.states {
+            let Some(leaf) = self.leaf_of(&Self::state_path(target, o.number, &decl.name.text)) else { continue };
             let first = match decl.init {
                 Some(Init::Value(e)) => self.operand(scope, e)?.num,
                 _ => Num::real(0.0),
@@ -189,20 +190,21 @@ impl Session<'_> {
     }
 
     /// Scales directions so that their common norm is at most `limit`.
-    pub fn clipped(&mut self, directions: &[NodeId], limit: f64) -> Option<Vec<NodeId>> {
-        let mut total: Option<NodeId> = None;
-        for d in directions {
+    pub fn clipped(&mut self, directions: Directions, limit: f64) -> Option<Directions> {
+        let mut total = self.graph.constant(0.0);
+        for (_, d) in &directions {
             let square = self.graph.binary(Binary::Mul, *d, *d).noted(self)?;
             let sum = self.graph.reduce_all(Reduce::Sum, square).noted(self)?;
-            total = Some(match total {
-                None => sum,
-                Some(before) => self.graph.binary(Binary::Add, before, sum).noted(self)?,
-            });
+            total = self.graph.binary(Binary::Add, total, sum).noted(self)?;
         }
-        let norm = self.graph.unary(Unary::Sqrt, total?).noted(self)?;
+        let norm = self.graph.unary(Unary::Sqrt, total).noted(self)?;
         let limit = self.graph.constant(limit);
         let larger = self.graph.binary(Binary::Max, norm, limit).noted(self)?;
         let factor = self.graph.binary(Binary::Div, limit, larger).noted(self)?;
-        directions.iter().map(|d| self.graph.binary(Binary::Mul, factor, *d).noted(self)).collect()
+        let scaled = directions.into_iter().map(|(target, d)| {
+            let d = self.graph.binary(Binary::Mul, factor, d).noted(self)?;
+            Some((target, d))
+        });
+        scaled.collect()
     }
 }

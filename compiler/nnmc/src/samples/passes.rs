@@ -10,14 +10,14 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::credit::Credit;
-use super::meeting::Meeting;
+use super::formula::Formula;
 use super::present::Timeline;
 use super::settle::Settled;
-use super::target::{Target, What};
+use super::target::{Link, Target, What};
 use super::{OverTime, Presentation, ROUND, Reduction};
 use crate::failure::Noted;
 use crate::hir::Decl;
-use crate::session::{ScopeId, Session};
+use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Value, shaped};
 
@@ -67,12 +67,11 @@ impl Session<'_> {
     fn noise_place(&mut self, credit: &Credit, decl: &Decl, target: &Target) -> Option<(String, Vec<usize>, bool)> {
         let like = decl.ty.as_ref().map(|t| self.text(t.span).to_string()).unwrap_or_default();
         match (like.as_str(), target.what) {
-            ("like w", What::Bias { .. }) => {
-                let cells = target.shape.first().copied().unwrap_or(1);
-                Some((format!("{}@{}", decl.name.text, target.path), vec![cells, 1], false))
+            ("like w", What::Bias(_)) => {
+                Some((format!("{}@{}", decl.name.text, target.path), vec![target.rows(), 1], false))
             }
             ("like w", _) => Some((format!("{}@{}", decl.name.text, target.path), target.shape.clone(), false)),
-            ("like post", What::Weight { frame, projection } | What::Bias { frame, projection }) => {
+            ("like post", What::Weight(Link { frame, projection }) | What::Bias(Link { frame, projection })) => {
                 let net = self.net(self.frame(frame).net);
                 let p = &net.projections[projection];
                 let population = &net.populations[p.target];
@@ -114,7 +113,7 @@ impl Session<'_> {
             self.report(d);
             return None;
         };
-        let scope = self.scope(self.modules.item(credit.kind.item).module, Some(credit.scope));
+        let scope = self.formula_scope(self.modules.item(credit.kind.item).module, credit.scope);
         self.bind(scope, "w", Value::Num(Num::unknown(target.unit.clone())));
         self.bind_rule_params(scope, credit)?;
         let size = shape.iter().product();
@@ -134,25 +133,23 @@ impl Session<'_> {
     }
 
     /// The rule's noises under their names, as drawn for this target.
-    pub fn bind_noises(
-        &mut self,
-        scope: ScopeId,
-        credit: &Credit,
-        target: &Target,
-        meeting: Option<&Meeting>,
-    ) -> Option<()> {
+    pub fn bind_noises(&mut self, f: &Formula) -> Option<()> {
+        for (name, num, of_cells) in self.noises_of(f.credit, f.target)? {
+            let num = self.viewed(&num, f.span(), |g, n| if of_cells { f.of_targets(g, n) } else { f.own(g, n) });
+            self.bind(f.scope, name, Value::Num(num));
+        }
+        Some(())
+    }
+
+    /// The noises drawn for a target, by name, and whether they are those of its cells.
+    fn noises_of(&mut self, credit: &Credit, target: &Target) -> Option<Vec<(String, Num, bool)>> {
+        let mut out = vec![];
         for decl in &credit.rule.noises {
             let (key, _, of_cells) = self.noise_place(credit, decl, target)?;
             let Some(num) = credit.passes.noises.get(&key).cloned() else { continue };
-            let num = match (meeting, target.what) {
-                (Some(m), _) if of_cells => self.viewed(&num, decl.span, |g, n| m.target(g, n)),
-                (Some(m), What::Bias { .. }) => self.viewed(&num, decl.span, |g, n| m.bias(g, n)),
-                (Some(m), _) => self.viewed(&num, decl.span, |g, n| m.weight(g, n)),
-                (None, _) => num,
-            };
-            self.bind(scope, decl.name.text.clone(), Value::Num(num));
+            out.push((decl.name.text.clone(), num, of_cells));
         }
-        Some(())
+        Some(out)
     }
 
     fn perturbed_objective(
@@ -190,8 +187,8 @@ impl Session<'_> {
         let (old, shape, unit) = match (place.as_slice(), target.what) {
             (["w"], _) => (target.read, target.shape.clone(), target.unit.clone()),
             (["post", "input"], What::Plain) => return self.needs_connection(credit, target, "post.input", stmt.span),
-            (["post", "input"], What::Weight { frame, projection } | What::Bias { frame, projection }) => {
-                let (port, unit) = self.port_at(frame, projection)?;
+            (["post", "input"], What::Weight(link) | What::Bias(link)) => {
+                let (port, unit) = self.port_at(link)?;
                 (port, self.graph.shape(port).to_vec(), unit)
             }
             _ => return self.not_perturbed(stmt.span),
@@ -199,20 +196,23 @@ impl Session<'_> {
         if out.contains_key(&old) {
             return Some(());
         }
-        let scope = self.scope(self.modules.item(credit.kind.item).module, Some(credit.scope));
-        let column = match target.what {
-            What::Bias { .. } => vec![target.shape.first().copied().unwrap_or(1), 1],
-            _ => target.shape.clone(),
-        };
+        let scope = self.formula_scope(self.modules.item(credit.kind.item).module, credit.scope);
+        let column = if target.is_bias() { vec![target.rows(), 1] } else { target.shape.clone() };
         let w = Num::node(target.unit.clone(), target.read);
         let w = self.apply(stmt.span, target.unit.clone(), &[&w], |g, n| g.reshape(n[0], &column));
         self.bind(scope, "w", Value::Num(w.clone()));
         self.bind_rule_params(scope, credit)?;
-        self.bind_noises(scope, credit, target, None)?;
+        for (name, num, _) in self.noises_of(credit, target)? {
+            self.bind(scope, name, Value::Num(num));
+        }
         let mut before = w;
         if place.len() == 2 {
             let post = self.scope(self.modules.item(credit.kind.item).module, None);
-            before = self.column(&Num::node(unit.clone(), old), stmt.span);
+            let port = Num::node(unit.clone(), old);
+            before = self.viewed(&port, stmt.span, |g, n| {
+                let length: usize = g.shape(n).iter().product();
+                g.reshape(n, &[length, 1])
+            });
             self.bind(post, "input", Value::Num(before.clone()));
             self.bind(scope, "post", Value::Names(post));
         }

@@ -11,9 +11,10 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::credit::Credit;
-use super::meeting::Meeting;
+use super::formula::Formula;
+use super::optimizer::Optimizing;
 use super::present::Timeline;
-use super::target::{Target, What};
+use super::target::{Link, Target, What};
 use super::{Presentation, SETTLE};
 use crate::eval::{Call, Closure};
 use crate::failure::Noted;
@@ -161,7 +162,7 @@ impl Session<'_> {
     fn free_activities(&mut self, credit: &Credit, targets: &[Target], settle: &Settle) -> Option<Vec<Activity>> {
         let mut out: Vec<Activity> = vec![];
         for target in targets {
-            let (What::Weight { frame, projection } | What::Bias { frame, projection }) = target.what else {
+            let Some(Link { frame, projection }) = target.link() else {
                 return self.needs_connection(credit, target, "post.y", settle.span);
             };
             let id = self.frame(frame).net;
@@ -189,7 +190,7 @@ impl Session<'_> {
     /// In an energy `post.y` is the vector of all settling activities, `objective` its value for them.
     fn energy_scope(&mut self, credit: &Credit, settled: &Settled) -> Option<ScopeId> {
         let module = self.modules.item(credit.kind.item).module;
-        let (scope, post) = (self.scope(module, Some(credit.scope)), self.scope(module, None));
+        let (scope, post) = (self.formula_scope(module, credit.scope), self.scope(module, None));
         self.bind_rule_params(scope, credit)?;
         let all = settled.reads(None);
         if let Some(objective) = credit.objective {
@@ -350,8 +351,9 @@ impl Session<'_> {
                     self.bind(inner, "kink", Value::Num(Num::node(Unit::REAL, kink?)));
                     let target = free.as_target(self);
                     let mut own = vec![];
-                    let change = self.optimized(kind, optimizer, &target, direction, d.number, inner, &mut own)?;
-                    begin.extend(self.fresh_states(kind, optimizer, &target, d.number)?);
+                    let optimizing = Optimizing { kind, optimizer, number: d.number, scope: inner };
+                    let change = self.optimized(&optimizing, &target, direction, &mut own)?;
+                    begin.extend(self.fresh_states(&optimizing, &target)?);
                     assigns.extend(own);
                     change
                 }
@@ -390,19 +392,9 @@ impl Session<'_> {
     }
 
     /// Names of the settled activities, seen from one connection.
-    pub fn bind_settled(
-        &mut self,
-        scope: ScopeId,
-        credit: &Credit,
-        target: &Target,
-        meeting: Option<&Meeting>,
-        pre: ScopeId,
-        post: ScopeId,
-    ) -> Option<()> {
-        let Some(meeting) = meeting else { return Some(()) };
-        let (What::Weight { frame, projection } | What::Bias { frame, projection }) = target.what else {
-            return Some(());
-        };
+    pub fn bind_settled(&mut self, f: &Formula) -> Option<()> {
+        let Some(Link { frame, projection }) = f.target.link() else { return Some(()) };
+        let (scope, pre, post, credit) = (f.scope, f.pre, f.post, f.credit);
         let module = self.modules.item(credit.kind.item).module;
         let population = self.net(self.frame(frame).net).projections[projection].target;
         for settled in &credit.passes.settled {
@@ -414,7 +406,7 @@ impl Session<'_> {
             let unit = cell.free.unit.clone();
             let predicted = substitute(&mut self.graph, cell.out, &|_, id| others.get(&id).copied()).noted(self)?;
             for (name, node) in [("y", cell.free.read), ("predicted", predicted), ("before", cell.out)] {
-                let seen = self.viewed(&Num::node(unit.clone(), node), credit.span, |g, n| meeting.target(g, n));
+                let seen = self.viewed(&Num::node(unit.clone(), node), credit.span, |g, n| f.of_targets(g, n));
                 post_names.retain(|(n, _)| n != name);
                 post_names.push((name.into(), seen));
             }

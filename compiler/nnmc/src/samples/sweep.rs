@@ -8,20 +8,19 @@ use std::collections::BTreeMap;
 
 use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, Stmt, Unary, VarId};
 use nnm_graph::{needed, substitute_reads};
-use nnm_kir::ir::{Int, SlotId};
+use nnm_kir::ir::Int;
 use nnm_syntax::ast::{ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
 
-use super::credit::Credit;
-use super::meeting::Meeting;
+use super::credit::{Credit, Direct};
+use super::formula::Formula;
 use super::present::Timeline;
-use super::target::{Target, What};
-use super::{OverTime, Presentation, Reduction, TIME, separate, slot};
+use super::target::{Link, Target};
+use super::{OverTime, Presentation, Reduction, TIME};
 use crate::failure::Noted;
-use crate::network::FrameId;
-use crate::session::{Lazy, ScopeId, Session};
+use crate::session::{Lazy, Session};
 use crate::unit::Unit;
-use crate::value::{Num, Owner, PopulationRef, Repr, Value};
+use crate::value::{Num, Repr, Value};
 
 /// A reduction with what the objective's derivative by it is, as a stored value.
 struct Seed {
@@ -35,11 +34,16 @@ struct Sweep {
     begin: Vec<Assign>,
     step: Vec<Assign>,
     seeds: Vec<Seed>,
+    /// The rule's states after the last step, by target and name.
+    states: BTreeMap<(String, String), Num>,
 }
 
 /// The target population of a connection in a step: its output, its states, and the port at which the connection arrives.
 struct Cell {
+    link: Link,
     out: NodeId,
+    /// That of its output.
+    unit: Unit,
     port: NodeId,
     /// All ports: derivatives stop there.
     ports: Vec<NodeId>,
@@ -69,6 +73,7 @@ impl Session<'_> {
         for target in targets {
             self.carry_target(p, credit, target, at, &mut sweep)?;
         }
+        credit.passes.states = std::mem::take(&mut sweep.states);
         if !again {
             at.begin.extend(sweep.begin);
             at.step.extend(sweep.step);
@@ -122,50 +127,45 @@ impl Session<'_> {
     fn carry_target(
         &mut self,
         p: &Presentation,
-        credit: &mut Credit,
+        credit: &Credit,
         target: &Target,
         at: &Timeline,
         sweep: &mut Sweep,
     ) -> Option<()> {
-        let (scope, meeting) = self.formula_names(credit, target)?;
-        let wants = |s: &Self, what: &str, matrix: &str| credit.reads(s, &[what, matrix]);
-        let (eligibility, signal) = (wants(self, "eligibility", ""), wants(self, "post.signal", "Post.signal"));
+        let f = self.formula_in_step(credit, target)?;
+        let eligibility = credit.reads(self, &["eligibility"]);
+        let signal = credit.reads(self, &["post.signal", "Post.signal"]);
         if eligibility || signal {
-            let (What::Weight { frame, projection } | What::Bias { frame, projection }) = target.what else {
+            let Some(link) = target.link() else {
                 return self.needs_connection(credit, target, "post", credit.span);
             };
-            let cell = self.cell_of(frame, projection, at)?;
-            let Some(meeting) = &meeting else { return None };
+            let cell = self.cell_of(link, at)?;
             if eligibility {
-                let e = self.eligibility(target, scope, meeting, &cell, sweep)?;
-                self.bind(scope, "eligibility", Value::Num(e));
+                let e = self.eligibility(&f, &cell, sweep)?;
+                self.bind(f.scope, "eligibility", Value::Num(e));
             }
             if signal {
-                let signal = self.signal(p, credit, frame, projection, &cell, at, sweep)?;
-                let signal = self.viewed_or_same(&signal, meeting);
-                if let Some(Value::Names(post)) = self.local(scope, "post", credit.span) {
-                    self.bind(post, "signal", Value::Num(signal));
-                }
+                let signal = self.signal(p, &f, &cell, at, sweep)?;
+                self.bind(f.post, "signal", Value::Num(signal));
             }
         }
-        self.carry_rule(credit, target, scope, meeting.as_ref(), sweep)
+        self.carry_rule(&f, sweep)
     }
 
-    fn cell_of(&mut self, frame: FrameId, k: usize, at: &Timeline) -> Option<Cell> {
+    fn cell_of(&mut self, link: Link, at: &Timeline) -> Option<Cell> {
+        let Link { frame, projection } = link;
         let id = self.frame(frame).net;
-        let index = self.net(id).projections[k].target;
+        let index = self.net(id).projections[projection].target;
         let population = self.net(id).populations[index].clone();
-        let (port, _) = self.port_at(frame, k)?;
+        let (port, _) = self.port_at(link)?;
         let nodes = &self.program.as_ref()?.port_nodes;
         let ports = (0..population.ports.len()).filter_map(|k| nodes.get(&(frame, index, k)).copied()).collect();
-        let whole = PopulationRef { owner: Owner::Frame(frame), index, cells: None };
-        let value = self.population_output(&whole, population.span);
-        let num = self.number(value, population.span)?;
+        let num = self.output_of(link)?;
         let out = self.lift(&num);
         let base = format!("{}.{}.", self.net(id).path, population.name);
         let leaves = &self.program.as_ref()?.leaves;
         let own: Vec<VarId> = leaves.iter().filter(|(path, _)| path.starts_with(&base)).map(|(_, l)| l.var).collect();
-        let mut cell = Cell { out, port, ports, states: vec![], own };
+        let mut cell = Cell { link, out, unit: num.unit, port, ports, states: vec![], own };
         cell.states = self.states_behind(&cell, at);
         Some(cell)
     }
@@ -202,25 +202,17 @@ impl Session<'_> {
     }
 
     /// The derivative of the target's output by the weight, as carried up to this step.
-    fn eligibility(
-        &mut self,
-        target: &Target,
-        scope: ScopeId,
-        meeting: &Meeting,
-        cell: &Cell,
-        sweep: &mut Sweep,
-    ) -> Option<Num> {
-        let Some(Value::Names(pre)) = self.local(scope, "pre", Default::default()) else { return None };
-        let Some(Value::Num(pre)) = self.local(pre, "y", Default::default()) else { return None };
+    fn eligibility(&mut self, f: &Formula, cell: &Cell, sweep: &mut Sweep) -> Option<Num> {
+        let Some(Value::Num(pre)) = self.local(f.pre, "y", f.span()) else { return None };
         let pre = self.lift(&pre);
         let reads: Vec<NodeId> = cell.states.iter().map(|(var, _)| self.read_whole(*var)).collect();
         let by: Vec<NodeId> = reads.iter().chain(&cell.ports).copied().collect();
         let arrives = reads.len() + cell.ports.iter().position(|n| *n == cell.port)?;
         let mut rows = vec![];
         for (_, new) in &cell.states {
-            rows.push(self.slopes(*new, &by, meeting)?);
+            rows.push(self.slopes(f, *new, &by)?);
         }
-        let last = self.slopes(cell.out, &by, meeting)?;
+        let last = self.slopes(f, cell.out, &by)?;
         // Shapes grow until they are those of the equations.
         let mut shapes: Vec<Option<Vec<usize>>> = vec![None; reads.len()];
         let mut carried: Vec<Option<NodeId>> = vec![None; reads.len()];
@@ -236,7 +228,7 @@ impl Session<'_> {
                 if shape != shapes[k] {
                     same = false;
                     shapes[k] = shape.clone();
-                    let name = format!("{}@eligibility {k}", target.path);
+                    let name = format!("{}@eligibility {k}", f.target.path);
                     vars[k] = shape.map(|shape| self.work_var(&name, &shape, true, None));
                     carried[k] = vars[k].map(|var| self.read_whole(var));
                 }
@@ -254,11 +246,11 @@ impl Session<'_> {
         }
         let node = self.carried(&last, &carried, last[arrives], pre)?;
         let node = node.unwrap_or_else(|| self.graph.constant(0.0));
-        Some(Num::node(Self::per(&target.unit), node))
+        Some(Num::node(Self::per(&f.target.unit), node))
     }
 
     /// Derivatives of a value of each cell by others of the same cell: columns, or one number where all cells agree.
-    fn slopes(&mut self, of: NodeId, by: &[NodeId], meeting: &Meeting) -> Option<Vec<Option<NodeId>>> {
+    fn slopes(&mut self, f: &Formula, of: NodeId, by: &[NodeId]) -> Option<Vec<Option<NodeId>>> {
         let shape = self.graph.shape(of).to_vec();
         let one = self.graph.filled(1.0, &shape);
         let found = nnm_graph::grad(&mut self.graph, &[(of, one)], by).noted(self)?;
@@ -266,13 +258,13 @@ impl Session<'_> {
         for slope in found {
             out.push(match slope {
                 None => None,
-                Some(node) => Some(self.seen_or_number(node, meeting)?),
+                Some(node) => Some(self.seen_or_number(f, node)?),
             });
         }
         Some(out)
     }
 
-    fn seen_or_number(&mut self, node: NodeId, meeting: &Meeting) -> Option<NodeId> {
+    fn seen_or_number(&mut self, f: &Formula, node: NodeId) -> Option<NodeId> {
         let mut inner = node;
         while matches!(self.graph.node(inner).op, Op::Broadcast | Op::Reshape) {
             inner = self.graph.node(inner).args[0];
@@ -280,14 +272,7 @@ impl Session<'_> {
         if self.graph.shape(inner).is_empty() {
             return Some(inner);
         }
-        meeting.target(&mut self.graph, node).noted(self)
-    }
-
-    fn viewed_or_same(&mut self, num: &Num, meeting: &Meeting) -> Num {
-        match self.shape(num) {
-            Some(shape) if !shape.is_empty() => self.viewed(num, Default::default(), |g, n| meeting.target(g, n)),
-            _ => num.clone(),
-        }
+        f.of_targets(&mut self.graph, node).noted(self)
     }
 
     /// `sum of slope · carried + slope by what arrives · pre`; none where nothing contributes.
@@ -315,40 +300,27 @@ impl Session<'_> {
     }
 
     /// Minus the objective's derivative by the target's output, through what this step does with it and no more.
-    #[allow(clippy::too_many_arguments)]
-    fn signal(
-        &mut self,
-        p: &Presentation,
-        credit: &Credit,
-        frame: FrameId,
-        k: usize,
-        cell: &Cell,
-        at: &Timeline,
-        sweep: &Sweep,
-    ) -> Option<Num> {
-        let id = self.frame(frame).net;
-        let target = self.net(id).projections[k].target;
-        let unit = Self::per(&self.output_unit(&self.net(id).populations[target].clone()));
+    fn signal(&mut self, p: &Presentation, f: &Formula, cell: &Cell, at: &Timeline, sweep: &Sweep) -> Option<Num> {
         let (mut now, mut next) = (vec![], vec![]);
         for seed in &sweep.seeds {
             now.push((seed.reduction.step, self.seed_at(p, seed, false)?));
             next.push((seed.reduction.step, self.seed_at(p, seed, true)?));
         }
         let flows = self.flows_into_next(&next, cell, at)?;
-        if let Some((true, expr, span)) = credit.rule.feedback {
-            let outputs = self.output_nodes(credit);
-            if !outputs.contains(&cell.out) {
-                return self.direct_signal(credit, frame, k, expr, span, &outputs, &now, &flows, unit);
+        let node = match self.direct_feedback(f.credit, cell.link, cell.out) {
+            Some(direct) => self.direct_signal(f, &direct, cell, &now, &flows)?,
+            None => {
+                let seeds: Vec<_> = now.into_iter().chain(flows.iter().map(|f| (f.new, f.seed))).collect();
+                let found = nnm_graph::grad(&mut self.graph, &seeds, &[cell.out]).noted(self)?;
+                match found.first().copied().flatten() {
+                    Some(node) => node,
+                    None => self.graph.constant(0.0),
+                }
             }
-        }
-        let out = cell.out;
-        let seeds: Vec<_> = now.into_iter().chain(flows.iter().map(|f| (f.new, f.seed))).collect();
-        let found = nnm_graph::grad(&mut self.graph, &seeds, &[out]).noted(self)?;
-        let node = match found.first().copied().flatten() {
-            Some(node) => self.graph.unary(Unary::Neg, node).noted(self)?,
-            None => self.graph.constant(0.0),
         };
-        Some(Num::node(unit, node))
+        let node = self.graph.unary(Unary::Neg, node).noted(self)?;
+        let node = self.seen_or_number(f, node)?;
+        Some(Num::node(Self::per(&cell.unit), node))
     }
 
     /// What the objective reads in the next step of states that this one updates, the target's own left out.
@@ -377,32 +349,22 @@ impl Session<'_> {
         Some(out)
     }
 
-    /// Signals through fixed weights from the objective's outputs straight to the target.
-    #[allow(clippy::too_many_arguments)]
+    /// The objective's derivatives at its outputs, through fixed weights straight to the target.
     fn direct_signal(
         &mut self,
-        credit: &Credit,
-        frame: FrameId,
-        k: usize,
-        expr: nnm_syntax::ast::ExprId,
-        span: nnm_syntax::span::Span,
-        outputs: &[NodeId],
+        f: &Formula,
+        direct: &Direct,
+        cell: &Cell,
         now: &[(NodeId, NodeId)],
         flows: &[Flow],
-        unit: Unit,
-    ) -> Option<Num> {
-        let b = self.direct_matrix(credit, frame, k, expr, outputs)?;
+    ) -> Option<NodeId> {
         let mut errors = vec![];
-        for node in outputs {
+        for node in &direct.outputs {
             let error = match flows.iter().find(|f| f.read == *node) {
                 Some(flow) => flow.seed,
                 None => {
-                    let found = nnm_graph::grad(&mut self.graph, now, &[*node]).noted(self)?;
-                    let shape = self.graph.shape(*node).to_vec();
-                    match found.first().copied().flatten() {
-                        Some(node) => node,
-                        None => self.graph.filled(0.0, &shape),
-                    }
+                    let seeds: Vec<_> = now.iter().map(|(node, seed)| (*node, Some(*seed))).collect();
+                    self.derivatives(&seeds, &[*node], f.span())?[0]
                 }
             };
             let shape = self.graph.shape(*node).to_vec();
@@ -410,30 +372,18 @@ impl Session<'_> {
             let error = self.graph.broadcast_to(error, &shape).noted(self)?;
             errors.push(self.graph.reshape(error, &[length]).noted(self)?);
         }
-        let made = self.graph.concat(0, &errors).and_then(|e| self.graph.matmul(b, e));
-        match made.and_then(|node| self.graph.unary(Unary::Neg, node)) {
-            Ok(node) => Some(Num::node(unit, node)),
-            Err(error) => {
-                self.error("E0515", span, format!("direct feedback has the shape (target, outputs): {error}"));
-                None
-            }
-        }
+        let errors = self.graph.concat(0, &errors).noted(self)?;
+        let shape = self.graph.shape(cell.out).to_vec();
+        self.brought(f.credit, direct, errors, &shape)
     }
 
     /// The rule's own states of this target: their next values in each step.
-    fn carry_rule(
-        &mut self,
-        credit: &mut Credit,
-        target: &Target,
-        names: ScopeId,
-        meeting: Option<&Meeting>,
-        sweep: &mut Sweep,
-    ) -> Option<()> {
-        let dynamics = credit.rule.dynamics.clone();
+    fn carry_rule(&mut self, f: &Formula, sweep: &mut Sweep) -> Option<()> {
+        let (dynamics, target) = (&f.credit.rule.dynamics, f.target);
         let mut firsts = vec![];
         for decl in &dynamics.states {
             firsts.push(match decl.init {
-                Some(Init::Value(e)) => self.operand(names, e)?.num,
+                Some(Init::Value(e)) => self.operand(f.scope, e)?.num,
                 _ => Num::real(0.0),
             });
         }
@@ -445,7 +395,7 @@ impl Session<'_> {
                 .zip(&shapes)
                 .map(|(decl, shape)| self.work_var(&format!("{}@{}", target.path, decl.name.text), shape, true, None))
                 .collect();
-            let news = self.next_states(credit, names, &vars, &firsts)?;
+            let news = self.next_states(f, &vars, &firsts)?;
             let found: Vec<Vec<usize>> = news.iter().map(|n| self.shape(n).unwrap_or_default()).collect();
             if found != shapes {
                 shapes = found;
@@ -454,13 +404,13 @@ impl Session<'_> {
             for (k, decl) in dynamics.states.iter().enumerate() {
                 let value = self.lift(&news[k]);
                 let first = self.lift(&firsts[k]);
-                let read = match self.summed_alone(credit, target, meeting, k, value, &vars, &news)? {
+                let read = match self.summed_alone(f, k, &vars, &news)? {
                     Some((var, more)) => {
                         let begin = self.graph.filled(0.0, &target.shape);
                         sweep.begin.push(Assign { to: var, place: Place::Whole, add: false, value: begin });
                         sweep.step.push(Assign { to: var, place: Place::Whole, add: false, value: more });
                         let read = self.read_whole(var);
-                        self.as_formula(read, target, meeting)?
+                        f.own(&mut self.graph, read).noted(self)?
                     }
                     None => {
                         let first = self.graph.broadcast_to(first, &shapes[k]).noted(self)?;
@@ -470,33 +420,22 @@ impl Session<'_> {
                     }
                 };
                 let num = Num { stepwise: false, ..Num::node(news[k].unit.clone(), read) };
-                credit.passes.states.insert((target.key(), decl.name.text.clone()), num);
+                sweep.states.insert((target.key(), decl.name.text.clone()), num);
             }
             return Some(());
         }
     }
 
-    /// A tensor of a weight's shape as the formula sees it.
-    fn as_formula(&mut self, node: NodeId, target: &Target, meeting: Option<&Meeting>) -> Option<NodeId> {
-        let g = &mut self.graph;
-        let seen = match (target.what, meeting) {
-            (What::Bias { .. }, Some(meeting)) => meeting.bias(g, node),
-            (_, Some(meeting)) => meeting.weight(g, node),
-            _ => Ok(node),
-        };
-        seen.noted(self)
-    }
-
-    fn next_states(&mut self, credit: &Credit, names: ScopeId, vars: &[VarId], firsts: &[Num]) -> Option<Vec<Num>> {
-        let scope = self.inner(names);
-        let dynamics = &credit.rule.dynamics;
+    fn next_states(&mut self, f: &Formula, vars: &[VarId], firsts: &[Num]) -> Option<Vec<Num>> {
+        let scope = self.inner(f.scope);
+        let dynamics = &f.credit.rule.dynamics;
         // The unit of a state is that of what is added to it, where it begins at 0.
         for ((decl, var), first) in dynamics.states.iter().zip(vars).zip(firsts) {
             let read = self.read_whole(*var);
             let unit = if first.as_f64() == Some(0.0) { Unit::Unknown } else { first.unit.clone() };
             self.bind(scope, decl.name.text.clone(), Value::Num(Num::node(unit, read)));
         }
-        self.bind_rule_lets(scope, credit.rule);
+        self.bind_rule_lets(scope, f.credit.rule);
         for next in &dynamics.nexts {
             let closure = self.closure(scope, next.value);
             self.bind_lazy(scope, format!("next {}", next.name.text), Lazy::Expr(closure, None));
@@ -519,18 +458,10 @@ impl Session<'_> {
     }
 
     /// A state that only gathers (`next g = g + E`) and is itself the change is summed over the samples at once.
-    #[allow(clippy::too_many_arguments)]
-    fn summed_alone(
-        &mut self,
-        credit: &Credit,
-        target: &Target,
-        meeting: Option<&Meeting>,
-        k: usize,
-        value: NodeId,
-        vars: &[VarId],
-        news: &[Num],
-    ) -> Option<Option<(VarId, NodeId)>> {
+    fn summed_alone(&mut self, f: &Formula, k: usize, vars: &[VarId], news: &[Num]) -> Option<Option<(VarId, NodeId)>> {
+        let (credit, target) = (f.credit, f.target);
         let (var, name) = (vars[k], credit.rule.dynamics.states[k].name.text.as_str());
+        let value = self.lift(&news[k]);
         let module = self.modules.item(credit.kind.item).module;
         let is_change = credit.rule.change.as_ref().is_some_and(
             |c| matches!(&self.modules.get(module).file.expr(c.value).kind, ExprKind::Name(n) if n == name),
@@ -550,16 +481,8 @@ impl Session<'_> {
         if !is_change || !others || !alone(self, rest) {
             return Some(None);
         }
-        let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
         let total = self.work_var(&format!("{}@{name} summed", target.path), &target.shape, false, None);
-        let (g, biases) = (&mut self.graph, target.shape.first().copied().unwrap_or(1));
-        let sum = match (target.what, meeting) {
-            (What::Weight { .. }, Some(meeting)) => meeting.summed(g, rest, &target.shape, count),
-            (What::Bias { .. }, Some(meeting)) => meeting.summed_bias(g, rest, biases, count),
-            _ => separate::batch_sum(g, rest, &target.shape, count),
-        };
-        let sum = sum.noted(self)?;
-        let mean = self.graph.binary(Binary::Div, sum, count).noted(self)?;
+        let mean = f.mean(&mut self.graph, rest).noted(self)?;
         let before = self.read_whole(total);
         let more = self.graph.binary(Binary::Add, before, mean).noted(self)?;
         Some(Some((total, more)))

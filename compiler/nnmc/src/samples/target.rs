@@ -25,12 +25,22 @@ pub struct Target {
     pub batched: bool,
 }
 
+/// Trained quantities, each with what is proposed for it.
+pub type Directions = Vec<(Target, NodeId)>;
+
+/// A connection in one frame: one use of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    pub frame: FrameId,
+    pub projection: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
-    /// `w` of a connection of a frame.
-    Weight { frame: FrameId, projection: usize },
+    /// `w` of a connection.
+    Weight(Link),
     /// `b` of a connection: a weight from a sender whose output is 1.
-    Bias { frame: FrameId, projection: usize },
+    Bias(Link),
     /// A `weight` of an architecture or a neuron: its own input, from a sender whose output is 1.
     Plain,
 }
@@ -41,12 +51,26 @@ impl Target {
         format!("{}@{:?}", self.path, self.frame())
     }
 
-    /// The frame whose connection it is.
-    pub fn frame(&self) -> Option<FrameId> {
+    /// The connection whose weight or bias it is.
+    pub fn link(&self) -> Option<Link> {
         match self.what {
-            What::Weight { frame, .. } | What::Bias { frame, .. } => Some(frame),
+            What::Weight(link) | What::Bias(link) => Some(link),
             What::Plain => None,
         }
+    }
+
+    pub fn is_bias(&self) -> bool {
+        matches!(self.what, What::Bias(_))
+    }
+
+    /// The frame whose connection it is.
+    pub fn frame(&self) -> Option<FrameId> {
+        self.link().map(|link| link.frame)
+    }
+
+    /// How many there are along the first axis: one for each target.
+    pub fn rows(&self) -> usize {
+        self.shape.first().copied().unwrap_or(1)
     }
 }
 
@@ -100,9 +124,9 @@ impl Session<'_> {
     }
 
     /// Targets that are one weight, used in several places, become one: their directions add up.
-    pub fn merged(&mut self, targets: Vec<Target>, directions: Vec<NodeId>) -> Option<(Vec<Target>, Vec<NodeId>)> {
+    pub fn merged(&mut self, directions: Directions) -> Option<Directions> {
         let mut merged: indexmap::IndexMap<VarId, (Target, NodeId)> = indexmap::IndexMap::new();
-        for (target, direction) in targets.into_iter().zip(directions) {
+        for (target, direction) in directions {
             let sum = match merged.get(&target.var) {
                 Some((_, before)) => self.graph.binary(Binary::Add, *before, direction).noted(self)?,
                 None => direction,
@@ -110,14 +134,14 @@ impl Session<'_> {
             let target = merged.get(&target.var).map_or(target, |(first, _)| first.clone());
             merged.insert(target.var, (target, sum));
         }
-        Some(merged.into_values().unzip())
+        Some(merged.into_values().collect())
     }
 
     fn projection_targets(&mut self, frame: FrameId, k: usize, out: &mut Vec<Target>) {
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
-        let parts =
-            [(&p.weight, What::Weight { frame, projection: k }), (&p.bias, What::Bias { frame, projection: k })];
+        let link = Link { frame, projection: k };
+        let parts = [(&p.weight, What::Weight(link)), (&p.bias, What::Bias(link))];
         for (q, what) in parts {
             let Some(q) = q else { continue };
             let num = self.projection_weight(id, &p.name, q);

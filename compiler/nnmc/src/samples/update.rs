@@ -84,15 +84,15 @@ impl Session<'_> {
         let frame = self.frame_of(net);
         let mut at = Timeline::default();
         let targets = |s: &mut Self| s.targets(frame, None, call.span);
-        let (targets, nodes) = match &rule {
+        let directions = match &rule {
             Some((kind, rule)) => {
                 let mut credit = Credit::new(kind, rule, p.scope, call.span);
                 self.set_feedback(frame, &credit)?;
                 credit.objective = Some(self.objective_node(&p, objective, false)?);
                 self.reach_ports(frame);
                 let targets = targets(self)?;
-                let nodes = self.rule_directions(&mut p, &mut credit, &targets, &mut at)?;
-                self.merged(targets, nodes)?
+                let directions = self.rule_directions(&mut p, &mut credit, &targets, &mut at)?;
+                self.merged(directions)?
             }
             None => {
                 let objective = self.objective_node(&p, objective, false)?;
@@ -105,12 +105,12 @@ impl Session<'_> {
                     fresh
                 });
                 let nodes = self.descent(&mut p, objective, &targets, &mut at, call.span)?;
-                (targets, nodes)
+                targets.into_iter().zip(nodes).collect()
             }
         };
         let mut assigns = vec![];
         let mut names = vec![];
-        for (target, node) in targets.into_iter().zip(nodes) {
+        for (target, node) in directions {
             names.push((target.path.clone(), self.direction_var(&target, node, &mut assigns), target));
         }
         let mut body = self.timeline_stmts(&p, at);

@@ -10,8 +10,9 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::super::credit::Credit;
+use super::super::optimizer::Optimizing;
 use super::super::present::Timeline;
-use super::super::target::{Target, What};
+use super::super::target::{Directions, Target, What};
 use super::super::{Presentation, slot};
 use super::Training;
 use super::plan::{Aim, Plan};
@@ -27,14 +28,25 @@ pub(super) struct Reach {
     missed: Vec<(Target, String, Span)>,
 }
 
+/// What an update gathers from its aims.
+#[derive(Default)]
+pub(super) struct Update {
+    /// What is added to each trained quantity.
+    pub(super) changes: IndexMap<VarId, (Target, Vec<NodeId>)>,
+    /// New values of what optimizers and rules keep.
+    pub(super) assigns: Vec<Assign>,
+    pub(super) at: Timeline,
+    pub(super) reach: Reach,
+}
+
 impl Session<'_> {
     /// Keeps which targets a rule gives a direction other than 0. A rule without feedback leaves some out on purpose.
-    fn note_reached(&mut self, credit: &Credit, targets: &[Target], directions: &[NodeId], reach: &mut Reach) {
+    fn note_reached(&mut self, credit: &Credit, directions: &Directions, reach: &mut Reach) {
         let wants_none = credit.rule.feedback.is_some_and(|(_, e, _)| {
             let file = &self.modules.get(self.modules.item(credit.kind.item).module).file;
             matches!(&file.expr(e).kind, nnm_syntax::ast::ExprKind::Name(n) if n == "none")
         });
-        for (target, direction) in targets.iter().zip(directions) {
+        for (target, direction) in directions {
             if wants_none || !self.is_zero(*direction) {
                 reach.reached.insert(target.var);
             } else {
@@ -72,20 +84,17 @@ impl Session<'_> {
         fine
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Adds what one aim changes to what the update gathers; its value is the mean objective.
     pub(super) fn build_aim(
         &mut self,
         t: &Training,
         plan: &Plan,
         p: &mut Presentation,
-        aim: &Aim,
         number: usize,
-        frame: FrameId,
-        changes: &mut IndexMap<VarId, (Target, Vec<NodeId>)>,
-        assigns: &mut Vec<Assign>,
-        at: &mut Timeline,
-        reach: &mut Reach,
+        update: &mut Update,
     ) -> Option<Option<NodeId>> {
+        let aim = &plan.aims[number];
+        let frame = self.aim_frame(t, number)?;
         let mut credit = Credit::new(&aim.rule.0, &aim.rule.1, p.scope, aim.span);
         self.set_feedback(frame, &credit)?;
         let objective = match aim.objective {
@@ -115,18 +124,18 @@ impl Session<'_> {
             self.report(d);
             return None;
         }
-        let (targets, directions, loss) = self.aim_directions(t, p, &mut credit, targets, &called, at)?;
-        self.note_reached(&credit, &targets, &directions, reach);
+        let (directions, loss) = self.aim_directions(t, p, &mut credit, targets, &called, &mut update.at)?;
+        self.note_reached(&credit, &directions, &mut update.reach);
         if self.mode == crate::session::Mode::Check {
             let net = self.net(t.net).path.clone();
-            self.explain_aim(&net, &credit, &targets, &directions);
+            self.explain_aim(&net, &credit, &directions);
         }
         let directions = match plan.clip {
-            Some(limit) => self.clipped(&directions, limit)?,
+            Some(limit) => self.clipped(directions, limit)?,
             None => directions,
         };
-        self.add_changes(p, aim, number, targets.iter().zip(directions), changes, assigns)?;
-        self.rule_nexts(&credit, &targets, changes, assigns)?;
+        self.add_changes(p, aim, number, &directions, update)?;
+        self.rule_nexts(&credit, &directions, update)?;
         match objective {
             _ if loss.is_some() => Some(loss),
             Some(node) => self.batch_mean_of(node).map(Some),
@@ -135,32 +144,31 @@ impl Session<'_> {
     }
 
     /// How far the optimizer goes along each direction.
-    fn add_changes<'t>(
+    fn add_changes(
         &mut self,
         p: &Presentation,
         aim: &Aim,
         number: usize,
-        directions: impl Iterator<Item = (&'t Target, NodeId)>,
-        changes: &mut IndexMap<VarId, (Target, Vec<NodeId>)>,
-        assigns: &mut Vec<Assign>,
+        directions: &Directions,
+        update: &mut Update,
     ) -> Option<()> {
         for (target, direction) in directions {
             let mut own = vec![];
             let change = match &aim.optimizer {
                 Some((kind, optimizer)) => {
-                    self.optimized(kind, optimizer, target, direction, number, p.scope, &mut own)?
+                    let optimizing = Optimizing { kind, optimizer, number, scope: p.scope };
+                    self.optimized(&optimizing, target, *direction, &mut own)?
                 }
-                None => direction,
+                None => *direction,
             };
             let change = self.gated(aim, p, change, &mut own)?;
-            assigns.extend(own);
-            changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
+            update.assigns.extend(own);
+            update.changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
         }
         Some(())
     }
 
     /// What the rule proposes for each target; in a world also the mean objective of a step.
-    #[allow(clippy::too_many_arguments)]
     fn aim_directions(
         &mut self,
         t: &Training,
@@ -169,58 +177,50 @@ impl Session<'_> {
         targets: Vec<Target>,
         called: &[Target],
         at: &mut Timeline,
-    ) -> Option<(Vec<Target>, Vec<NodeId>, Option<NodeId>)> {
+    ) -> Option<(Directions, Option<NodeId>)> {
         if t.world.is_some() {
             return self.directions_in_world(t, p, credit, targets, called, at);
         }
         let directions = self.rule_directions(p, credit, &targets, at)?;
-        let (targets, directions) = match credit.objective {
-            Some(objective) => {
-                let said = (objective, self.graph.constant(1.0));
-                self.credit_elsewhere(t, p, credit, said, targets, called, directions)?
-            }
-            None => self.merged(targets, directions)?,
-        };
-        Some((targets, directions, None))
+        let always = self.graph.constant(1.0);
+        Some((self.with_credit_elsewhere(t, p, credit, always, directions, called)?, None))
     }
 
     /// Adds what else an objective says about the weights: where the network is called on tensors the rule acts as in
     /// its own presentation, and what is said about a weight itself (a penalty, another network made of it) is
-    /// differentiated. `objective` comes with how much it counts in each sample.
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn credit_elsewhere(
+    /// differentiated. `counts` is how much the objective counts in each sample.
+    pub(super) fn with_credit_elsewhere(
         &mut self,
         t: &Training,
         p: &Presentation,
         credit: &Credit,
-        objective: (NodeId, NodeId),
-        mut targets: Vec<Target>,
+        counts: NodeId,
+        mut directions: Directions,
         called: &[Target],
-        mut directions: Vec<NodeId>,
-    ) -> Option<(Vec<Target>, Vec<NodeId>)> {
-        if !credit.reads_credit(self) {
-            return self.merged(targets, directions);
-        }
+    ) -> Option<Directions> {
+        let Some(objective) = credit.objective.filter(|_| credit.reads_credit(self)) else {
+            return self.merged(directions);
+        };
         for extra in called {
-            if targets.iter().any(|t| t.var == extra.var) {
-                directions.push(self.proposed(credit, extra)?);
-                targets.push(extra.clone());
+            if directions.iter().any(|(t, _)| t.var == extra.var) {
+                let direction = self.proposed(credit, extra)?;
+                directions.push((extra.clone(), direction));
             }
         }
-        let (targets, mut directions) = self.merged(targets, directions)?;
+        let mut directions = self.merged(directions)?;
         // A pass with other weights has met what the objective says of them.
         let other_weights =
             |s: &nnm_syntax::ast::Stmt| matches!(&s.kind, StmtKind::Assign { place, .. } if place.len() == 1);
         if credit.rule.perturbed.iter().any(|(_, block)| block.iter().any(other_weights)) {
-            return Some((targets, directions));
+            return Some(directions);
         }
-        let said = self.said_of_weights(t, p, objective, &targets, credit)?;
-        for (direction, said) in directions.iter_mut().zip(said) {
+        let said = self.said_of_weights(t, p, (objective, counts), &directions, credit.span)?;
+        for ((_, direction), said) in directions.iter_mut().zip(said) {
             if let Some(said) = said {
                 *direction = self.graph.binary(Binary::Sub, *direction, said).noted(self)?;
             }
         }
-        Some((targets, directions))
+        Some(directions)
     }
 
     /// The mean derivative of an objective by the weights of connections, but not through what they transmit.
@@ -229,8 +229,8 @@ impl Session<'_> {
         t: &Training,
         p: &Presentation,
         (objective, seed): (NodeId, NodeId),
-        targets: &[Target],
-        credit: &Credit,
+        directions: &Directions,
+        span: Span,
     ) -> Option<Vec<Option<NodeId>>> {
         let mut own = vec![t.net];
         own.extend(self.entries(t.net).iter().map(|e| e.net));
@@ -241,17 +241,17 @@ impl Session<'_> {
             wrt.extend(program.reductions.iter().map(|r| r.read));
         }
         let stops = wrt.len();
-        wrt.extend(targets.iter().map(|t| t.read));
+        wrt.extend(directions.iter().map(|(t, _)| t.read));
         let found = match nnm_graph::grad(&mut self.graph, &[(objective, seed)], &wrt) {
             Ok(found) => found,
             Err(error) => {
-                self.no_derivative(credit.span, &error);
+                self.no_derivative(span, &error);
                 return None;
             }
         };
         let batched = self.graph.node(objective).batched || self.graph.node(seed).batched;
         let mut out = vec![];
-        for (target, slope) in targets.iter().zip(&found[stops..]) {
+        for ((target, _), slope) in directions.iter().zip(&found[stops..]) {
             out.push(match slope {
                 // The whole derivative is what a plain weight's rule has seen already.
                 _ if target.what == What::Plain => None,
@@ -352,22 +352,16 @@ impl Session<'_> {
     }
 
     /// `next` values of a rule's own running tensors, which see the new weights as `next w`.
-    fn rule_nexts(
-        &mut self,
-        credit: &Credit,
-        targets: &[Target],
-        changes: &IndexMap<VarId, (Target, Vec<NodeId>)>,
-        assigns: &mut Vec<Assign>,
-    ) -> Option<()> {
+    fn rule_nexts(&mut self, credit: &Credit, directions: &Directions, update: &mut Update) -> Option<()> {
         if credit.rule.dynamics.nexts.is_empty() {
             return Some(());
         }
-        for target in targets {
+        for (target, _) in directions {
             let mut new = target.read;
-            for change in changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
+            for change in update.changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
                 new = self.graph.binary(Binary::Add, new, change).noted(self)?;
             }
-            self.running_of(credit, target, new, assigns)?;
+            self.running_of(credit, target, new, &mut update.assigns)?;
         }
         Some(())
     }

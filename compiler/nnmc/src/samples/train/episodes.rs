@@ -8,11 +8,19 @@ use nnm_syntax::span::Span;
 
 use super::super::credit::Credit;
 use super::super::present::Timeline;
-use super::super::target::Target;
+use super::super::target::{Directions, Target};
 use super::super::{Presentation, TIME, World};
 use super::Training;
 use crate::failure::Noted;
 use crate::session::Session;
+
+/// What a step gives on the way back: what flows into the states before it, and what is added up.
+#[derive(Default)]
+struct Back {
+    begin: Vec<Assign>,
+    flows: Vec<(VarId, NodeId)>,
+    sums: Vec<(VarId, NodeId)>,
+}
 
 impl Session<'_> {
     /// Directions of a network that acts in a world, and the mean objective of a step.
@@ -24,74 +32,92 @@ impl Session<'_> {
         targets: Vec<Target>,
         called: &[Target],
         at: &mut Timeline,
-    ) -> Option<(Vec<Target>, Vec<NodeId>, Option<NodeId>)> {
+    ) -> Option<(Directions, Option<NodeId>)> {
         self.refuse_passes(credit)?;
         self.start_timeline(p, at)?;
         let world = self.program.as_ref()?.world.clone()?;
         let is_total = |a: &Assign| world.totals.iter().any(|t| t.to == a.to);
         let stepped: Vec<Assign> = at.new.iter().filter(|a| !is_total(a)).cloned().collect();
         let kept = self.kept_states(p, &stepped);
-        let keep = self.keeps(&kept);
-        // Credit flows back through the network's states, not through the world.
+        let mut back = Back::default();
+        let seeds = self.seeds_of_step(p, credit, &world, &stepped, &mut back)?;
+        self.program.as_mut()?.seeds = Some(seeds);
+        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
+        let directions = targets.into_iter().zip(proposed?).collect();
+        let directions = self.with_credit_elsewhere(t, p, credit, world.alive, directions, called)?;
+        self.program.as_mut()?.seeds = None;
+        let mut out = vec![];
+        for (target, direction) in directions {
+            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
+            back.sums.push((total, direction));
+            out.push((target, self.read_whole(total)));
+        }
+        let loss = self.loss_of_steps(credit.objective, &world, &mut back.sums)?;
+        self.go_back(p, &world, &kept, back, at)?;
+        Some((out, loss))
+    }
+
+    /// Where derivatives of a step begin: at its objective, and at the network's states, by which the steps after it come.
+    /// Credit flows back through these, not through the world.
+    fn seeds_of_step(
+        &mut self,
+        p: &Presentation,
+        credit: &Credit,
+        world: &World,
+        stepped: &[Assign],
+        back: &mut Back,
+    ) -> Option<Vec<(NodeId, NodeId)>> {
         let is_world = |a: &Assign| world.states.iter().any(|w| w.to == a.to);
-        let own: Vec<Assign> = stepped.iter().filter(|a| !is_world(a)).cloned().collect();
-        let mut begin = vec![];
-        let mut steps = vec![];
-        let mut seeds = vec![];
+        let own: Vec<&Assign> = stepped.iter().filter(|a| !is_world(a)).collect();
+        let (mut seeds, mut flows) = (vec![], vec![]);
         for state in &own {
             let var = self.graph.var(state.to).clone();
             let flow = self.work_var(&format!("{}@back", var.name), &var.shape, true, None);
             seeds.push((state.value, self.flow_back(p, flow)?));
-            begin.push(self.zeroed(flow));
-            steps.push((flow, None));
+            back.begin.push(self.zeroed(flow));
+            flows.push(flow);
         }
         if let Some(objective) = credit.objective {
             seeds.push((objective, world.alive));
         }
         let reads: Vec<NodeId> = own.iter().map(|s| self.read_whole(s.to)).collect();
         let with_seeds: Vec<_> = seeds.iter().map(|(of, by)| (*of, Some(*by))).collect();
-        let back = self.derivatives(&with_seeds, &reads, credit.span)?;
-        steps.iter_mut().zip(back).for_each(|(step, value)| step.1 = Some(value));
-        self.program.as_mut()?.seeds = Some(seeds);
-        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
-        let (targets, directions) = match credit.objective {
-            Some(objective) => {
-                let said = (objective, world.alive);
-                self.credit_elsewhere(t, p, credit, said, targets, called, proposed?)?
-            }
-            None => self.merged(targets, proposed?)?,
-        };
-        self.program.as_mut()?.seeds = None;
-        let mut sums = vec![];
-        let mut totals = vec![];
-        for (target, direction) in targets.iter().zip(directions) {
-            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
-            totals.push(total);
-            sums.push((total, direction));
-        }
-        let loss = self.loss_of_steps(credit.objective, &world, &mut sums)?;
+        let flowing = self.derivatives(&with_seeds, &reads, credit.span)?;
+        back.flows = flows.into_iter().zip(flowing).collect();
+        Some(seeds)
+    }
+
+    /// The loop that goes through the steps backwards and adds up.
+    fn go_back(
+        &mut self,
+        p: &Presentation,
+        world: &World,
+        kept: &[(VarId, VarId)],
+        back: Back,
+        at: &mut Timeline,
+    ) -> Option<()> {
+        let Back { mut begin, flows, sums } = back;
         let mut assigns = vec![];
-        for (flow, value) in steps {
-            let value = self.at_kept(value?, &kept)?;
+        for (flow, value) in flows {
+            let value = self.at_kept(value, kept)?;
             assigns.push(Assign { to: flow, place: Place::Whole, add: false, value });
         }
         for (total, step) in sums {
             begin.push(self.zeroed(total));
-            let step = self.at_kept(step, &kept)?;
+            let step = self.at_kept(step, kept)?;
             let sum = self.read_whole(total);
             let value = self.graph.binary(Binary::Add, sum, step).noted(self)?;
             assigns.push(Assign { to: total, place: Place::Whole, add: false, value });
         }
-        let to_come = self.sums_to_come(&world, &kept, &mut begin)?;
-        at.step.extend(keep);
+        let to_come = self.sums_to_come(world, kept, &mut begin)?;
+        at.step.extend(self.keeps(kept));
         let body = vec![
             Stmt::Stage { about: "what is still to come".into(), assigns: to_come },
             Stmt::Stage { about: "step backwards".into(), assigns },
         ];
         at.after.push(Stmt::Stage { about: "back from the end".into(), assigns: begin });
         at.after.push(Stmt::For { index: TIME, from: Int::Const(0), to: Int::Const(p.steps), down: true, body });
-        let directions = totals.iter().map(|t| self.read_whole(*t)).collect();
-        Some((targets, directions, loss))
+        Some(())
     }
 
     /// What is still to come, a step further back.

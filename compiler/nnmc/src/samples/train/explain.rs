@@ -1,20 +1,19 @@
 //! What the rules of a training need and whom they reach, for `nnmc explain FILE --rules`.
 
-use nnm_graph::ir::NodeId;
 use nnm_syntax::ast::{ExprId, ExprKind};
 
 use super::super::credit::Credit;
-use super::super::target::Target;
+use super::super::target::Directions;
 use crate::session::Session;
 
 impl Session<'_> {
     /// Notes a rule at work: what it reads, what that asks of the network, and the weights that it changes.
-    pub(super) fn explain_aim(&mut self, net: &str, credit: &Credit, targets: &[Target], directions: &[NodeId]) {
+    pub(super) fn explain_aim(&mut self, net: &str, credit: &Credit, directions: &Directions) {
         let rule = credit.rule;
         let reads = self.read_by(credit);
         let mut text = format!("{net} by {}", credit.kind.text);
         let (mut reached, mut missed) = (vec![], vec![]);
-        for (target, direction) in targets.iter().zip(directions) {
+        for (target, direction) in directions {
             let name = target.path.strip_prefix(&format!("{net}.")).unwrap_or(&target.path).to_string();
             if self.is_zero(*direction) { missed.push(name) } else { reached.push(name) }
         }

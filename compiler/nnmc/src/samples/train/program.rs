@@ -1,17 +1,15 @@
 //! The program of one update: all aims see the same weights, their changes are added, then bounds act.
 
-use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Program as GraphProgram, Reduce, Stmt, Unary, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast;
 use nnm_syntax::diag::Diagnostic;
 
 use super::super::evaluate::rounds_loop;
-use super::super::present::Timeline;
 use super::super::target::{Target, What};
 use super::super::{Presentation, ROUND};
 use super::Training;
-use super::aim::Reach;
+use super::aim::Update;
 use super::plan::Plan;
 use crate::failure::Noted;
 use crate::network::FrameId;
@@ -49,20 +47,15 @@ impl Session<'_> {
         updates: usize,
     ) -> Option<Built> {
         let mut losses = vec![];
-        let mut changes: IndexMap<VarId, (Target, Vec<NodeId>)> = IndexMap::new();
-        let mut assigns = vec![];
-        let mut at = Timeline::default();
-        let mut reach = Reach::default();
-        self.settle_latents(p, &plan.settles, &mut at)?;
-        for (number, aim) in plan.aims.iter().enumerate() {
-            let frame = self.aim_frame(t, p, number)?;
-            let loss =
-                self.build_aim(t, plan, p, aim, number, frame, &mut changes, &mut assigns, &mut at, &mut reach)?;
-            losses.extend(loss);
+        let mut update = Update::default();
+        self.settle_latents(p, &plan.settles, &mut update.at)?;
+        for number in 0..plan.aims.len() {
+            losses.extend(self.build_aim(t, plan, p, number, &mut update)?);
             if number == 0 {
-                self.running_assigns(&mut assigns)?;
+                self.running_assigns(&mut update.assigns)?;
             }
         }
+        let Update { changes, mut assigns, at, reach } = update;
         self.check_reach(t, &reach)?;
         for (target, change) in changes.values() {
             let mut new = target.read;
@@ -130,7 +123,7 @@ impl Session<'_> {
     }
 
     /// Each aim sees the network through a frame of its own: rules differ in what flows back.
-    fn aim_frame(&mut self, t: &Training, p: &mut Presentation, number: usize) -> Option<FrameId> {
+    pub(super) fn aim_frame(&mut self, t: &Training, number: usize) -> Option<FrameId> {
         if number == 0 {
             return Some(self.frame_of(t.net));
         }
@@ -142,7 +135,6 @@ impl Session<'_> {
         program.runs.clear();
         let frame = self.frame_of(t.net);
         self.frame_mut(frame).inputs = inputs;
-        let _ = p;
         Some(frame)
     }
 
@@ -152,7 +144,7 @@ impl Session<'_> {
         for aim in &plan.aims {
             let rule = &aim.rule.1;
             if let Some(bound) = rule.bound
-                && matches!(target.what, What::Weight { .. })
+                && matches!(target.what, What::Weight(_))
             {
                 let scope = self.scope(self.modules.item(aim.rule.0.item).module, None);
                 self.bind(scope, "w", Value::Num(Num::node(target.unit.clone(), target.read)));
@@ -179,7 +171,8 @@ impl Session<'_> {
             let value = self.eval(t.scope, c.target);
             let frame = self.frame_of(t.net);
             let named = self.targets(frame, Some(&[value]), c.span)?;
-            if !named.iter().any(|n| n.var == target.var) {
+            // Of a connection that is its weights; a bias is constrained where it is named itself.
+            if !named.iter().any(|n| n.var == target.var && !n.is_bias()) {
                 continue;
             }
             let norm = self.known_quantity(t.scope, c.norm, "a norm", &target.unit)?;

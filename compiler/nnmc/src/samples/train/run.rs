@@ -104,7 +104,7 @@ impl Session<'_> {
             let order = random::permutation(key, epoch as u64, p.rows as u32);
             engine.write_index(p.index, &order);
             let good = engine.snapshot(&self.weight_vars()).map_err(|e| self.engine_failure(e))?;
-            match self.run_epoch(t, plan, built, p, engine, epoch, course) {
+            match self.run_epoch(t, plan, built, p, engine, course) {
                 Ok(()) => {}
                 Err(failure) => {
                     if matches!(failure, Failure::Numeric(_)) {
@@ -171,8 +171,7 @@ impl Session<'_> {
         self.host.progress(&Event::Epoch { what, epoch: epoch + 1, epochs, loss, done });
     }
 
-    /// What is left of one epoch.
-    #[allow(clippy::too_many_arguments)]
+    /// What is left of the epoch that the training is in.
     fn run_epoch(
         &mut self,
         t: &Training,
@@ -180,9 +179,9 @@ impl Session<'_> {
         built: &Built,
         p: &Presentation,
         engine: &mut Engine,
-        epoch: usize,
         course: &mut Course,
     ) -> Result<(), Failure> {
+        let epoch = course.done / course.per_epoch;
         let first = epoch * course.per_epoch;
         let end = (first + course.per_epoch).min(course.updates);
         let full = p.rows / p.batch;
