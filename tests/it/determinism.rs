@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use nnm_compiler::engine::Backend;
 use nnm_compiler::settings::Settings;
 
 use crate::support::{outcomes, read, root};
@@ -71,4 +72,57 @@ fn recording_changes_no_noise() {
     let silent = "  simulate net for 100 ms step 0.1 ms { }";
     let seen = "  simulate net for 100 ms step 0.1 ms { record net.E.spikes, net.I.spikes\n record net.E[0 .. 3].v every 1 ms }";
     same("spikes.nnm", "report end_v = net.E.v", silent, seen);
+}
+
+/// Rate cells with a delay of 7 ms, coloured noise, spikes placed inside the step: what lives on between pieces.
+const DELAYED: &str = "use std.sources.NoiseCurrent
+use std.synapses.{ExpCurrent, TsodyksMarkram}
+neuron Rate {
+  input u: real
+  state r: real = 0.3
+  r' = (tanh(u) - r) / 5 ms
+  output r
+}
+neuron Cell {
+  input I: nA
+  state v: mV = 0 mV
+  v' = (100 Mohm * I - v) / 20 ms
+  spike when v > 15 mV { v = 0 mV; hold v for 2.03 ms }
+}
+architecture Net {
+  population a: Rate(r ~ uniform(0, 1))[4]
+  population noise: NoiseCurrent(mu = 0.2 nA, sigma = 50 pA)[3]
+  population c: Cell[3]
+  connect a -> a: all() via Direct(w ~ normal(0, 1), delay = 7 ms)
+  connect a -> a as each: all() via Direct(w ~ normal(0, 1), delay ~ uniform(1 ms, 9 ms))
+  connect noise -> c: one_to_one() via Direct(w = 1)
+  connect c -> c: all() via ExpCurrent(w = 50 pA, delay = 11 ms)
+  connect c -> c as short: all() via TsodyksMarkram(w = 50 pA, delay = 13 ms)
+}
+";
+
+#[test]
+fn pieces_shorter_than_delays_change_nothing() {
+    let path = root().join("tests/run/delayed.nnm");
+    let end = |lengths: &[f64], inside: &str| {
+        let piece = |t: &f64| format!("  simulate net for {t} ms step 0.1 ms {{ {inside} }}\n");
+        let runs: String = lengths.iter().map(piece).collect();
+        let reports = ["a.r", "noise.I", "c.v"].map(|p| format!("  report end_{p} = net.{p}\n").replace("end_", "end"));
+        let reports: String = reports.iter().map(|r| r.replacen('.', "_", 1)).collect();
+        end_of(&path, &format!("{DELAYED}experiment Cut {{\n  seed 3\n  let net = Net()\n{runs}{reports}}}\n"))
+    };
+    for inside in ["", "interpolate net.c.spikes"] {
+        let whole = end(&[60.0], inside);
+        assert!(whole.len() >= 3);
+        assert!(whole == end(&[0.5, 3.0, 2.0, 24.5, 30.0], inside), "{inside}");
+        assert!(whole == end(&[59.9, 0.1], inside), "{inside}");
+    }
+}
+
+#[test]
+fn both_back_ends_place_spikes_inside_the_step_alike() {
+    let path = root().join("models/neurons/exact_spikes.nnm");
+    let run = |backend| outcomes(&path, &read(&path), &Settings { backend, ..Settings::default() });
+    let differ = crate::support::differences(&run(Backend::Jit), &run(Backend::Interpreter));
+    assert!(differ.is_empty(), "{differ:?}");
 }

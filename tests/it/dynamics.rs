@@ -576,3 +576,35 @@ experiment E {
         }
     }
 }
+
+#[test]
+fn an_upstroke_ends_at_the_threshold_that_resets_it() {
+    // At 20 mV the exponential of the upstroke leaves all numbers' range inside one step of 0.1 ms.
+    for (v_th, dt) in [(0.0, 0.1), (20.0, 0.1), (40.0, 0.1), (20.0, 0.01)] {
+        let text = format!(
+            "use std.neurons.AdEx\narchitecture A {{ population n: AdEx(v_th = {v_th} mV)[1] }}\nexperiment E {{\n  \
+             let net = A()\n  let run = simulate net for 600 ms step {dt} ms {{\n    stimulate net.n.I = 500 pA\n    \
+             record net.n.spikes\n  }}\n  report n = count(run.n)\n}}\n"
+        );
+        let n = one(&text, "n");
+        assert!((60.0..=62.0).contains(&n), "{n} spikes with a threshold of {v_th} mV at {dt} ms");
+    }
+}
+
+#[test]
+fn spikes_inside_the_step_converge_with_the_solver() {
+    // Synapses in front of a cell are solved with it: a linear system of two and of three equations, exactly.
+    let at = |dt: f64, synapse: &str| {
+        let text = format!(
+            "use std.neurons.LIF\nuse std.sources.SpikeTimes\nuse std.synapses.*\narchitecture A {{\n  \
+             population s: SpikeTimes(times = [2 ms, 6 ms, 10 ms])[1]\n  population n: LIF[1]\n  \
+             connect s -> n: all() via {synapse}\n}}\nexperiment E {{\n  let net = A()\n  \
+             let run = simulate net for 60 ms step {dt} ms {{\n    stimulate net.n.I = 0.15 nA\n    \
+             interpolate net.n.spikes\n    record net.n.spikes\n  }}\n  report t = spike_times(run.n)[0] / 1 ms\n}}\n"
+        );
+        one(&text, "t")
+    };
+    for synapse in ["ExpCurrent(w = 400 pA)", "AlphaCurrent(w = 400 pA)"] {
+        near(at(0.4, synapse), at(0.05, synapse), 1e-12);
+    }
+}

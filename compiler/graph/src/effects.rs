@@ -43,6 +43,9 @@ impl Effects {
                 Stmt::Log { log_cell, log_step, log_count, .. } => {
                     self.vars.extend([*log_cell, *log_step, *log_count]);
                 }
+                Stmt::LogValues { log_value, .. } => {
+                    self.vars.insert(*log_value);
+                }
                 Stmt::CheckFinite { .. } | Stmt::Note(_) => {}
             }
         }

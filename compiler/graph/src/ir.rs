@@ -329,6 +329,15 @@ pub enum Stmt {
         log_step: VarId,
         log_count: VarId,
     },
+    /// Puts `values` of the list's cells where the next [`Stmt::Log`] will put the cells: to be done before it.
+    LogValues {
+        list: VarId,
+        count: VarId,
+        slot: Int,
+        values: VarId,
+        log_value: VarId,
+        log_count: VarId,
+    },
     /// Ends with `NOT_FINITE` after writing `code` to slot `fault` and the flat index to slot `fault_index`.
     CheckFinite {
         var: VarId,

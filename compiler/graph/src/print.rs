@@ -136,6 +136,11 @@ impl Printer<'_> {
                     format!("log {}[{}] at {} to {cell}, {when}", self.var(*list), self.int(slot), self.int(step));
                 self.line(depth, &text);
             }
+            Stmt::LogValues { list, slot, values, log_value, .. } => {
+                let (values, to) = (self.var(*values), self.var(*log_value));
+                let text = format!("log {values} of {}[{}] to {to}", self.var(*list), self.int(slot));
+                self.line(depth, &text);
+            }
             Stmt::CheckFinite { var, place, code } => {
                 let text = format!("check {}{} else {code}", self.var(*var), self.place(place));
                 self.line(depth, &text);

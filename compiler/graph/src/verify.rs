@@ -136,6 +136,12 @@ impl Check<'_> {
                 self.int(slot, loops);
                 self.int(step, loops);
             }
+            Stmt::LogValues { list, count, slot, values, log_value, log_count } => {
+                self.var(*list, VarElem::Index);
+                [values, log_value].into_iter().for_each(|var| self.var(*var, VarElem::Real));
+                [count, log_count].into_iter().for_each(|var| self.var(*var, VarElem::Count));
+                self.int(slot, loops);
+            }
             Stmt::CheckFinite { var, place, .. } => {
                 self.var(*var, VarElem::Real);
                 let fits = matches!(place, Place::Whole | Place::Time(_));

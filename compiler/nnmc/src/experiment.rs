@@ -297,6 +297,7 @@ impl Session<'_> {
                 let d = Diagnostic::error("E0212", word.span, format!("`{other}` does not belong in `experiment`"));
                 let homes = match other {
                     "record" | "learn" => "`simulate … { }` or `train … { }`",
+                    "interpolate" => "`simulate … { }`",
                     "minimize" | "batch" | "epochs" => "`train … { }`",
                     _ => "another block",
                 };

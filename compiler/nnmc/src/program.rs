@@ -84,6 +84,8 @@ pub struct Program {
     pub senders: IndexMap<(FrameId, usize), Num>,
     /// What comes to ports from elsewhere: held over the step, whatever the solver.
     pub foreign: Vec<NodeId>,
+    /// Populations whose spikes are placed inside the step, with where that is asked for.
+    pub interpolated: IndexMap<(FrameId, usize), nnm_syntax::span::Span>,
     /// The world in which the networks act.
     pub world: Option<crate::samples::World>,
     /// Sets the draws of this program apart from those of others at the same places.
@@ -151,6 +153,7 @@ impl Program {
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
             foreign: vec![],
+            interpolated: IndexMap::new(),
             world: None,
             salt: String::new(),
             terms: vec![],

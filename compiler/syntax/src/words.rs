@@ -151,6 +151,7 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
             "precision",
             "truncate",
             "reset",
+            "interpolate",
         ],
     ),
     (Class::Span, STATEMENT, &["epochs", "updates"]),

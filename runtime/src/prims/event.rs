@@ -2,7 +2,7 @@
 
 use super::call::{Args, Float, Prim, def};
 use super::level::by_level;
-use crate::abi::ArgKind::{In, InIndex, Int, OutCount, OutIndex};
+use crate::abi::ArgKind::{In, InIndex, Int, Out, OutCount, OutIndex};
 use crate::abi::{PrimDef, status};
 
 pub(super) static PRIMS: &[PrimDef] = &[
@@ -25,6 +25,20 @@ pub(super) static PRIMS: &[PrimDef] = &[
             ("room", Int),
         ],
         |ints| vec![ints[2], ints[2], 1, ints[0]],
+    ),
+    def::<LogValues>(
+        "log_values",
+        "log[log_count[0] + k] = values[list[k]] for k < n, as far as there is room",
+        &[
+            ("log", Out),
+            ("log_count", OutCount),
+            ("values", In),
+            ("list", InIndex),
+            ("n", Int),
+            ("cells", Int),
+            ("room", Int),
+        ],
+        |ints| vec![ints[2], 1, ints[1], ints[0]],
     ),
     def::<FindBad>(
         "find_bad",
@@ -95,6 +109,28 @@ impl Prim for Log {
         cells[used..used + n].copy_from_slice(list);
         steps[used..used + n].fill(step as u32);
         count[0] += n as i64;
+        status::OK
+    }
+}
+
+struct LogValues;
+impl Prim for LogValues {
+    unsafe fn run<T: Float>(args: Args) -> i32 {
+        let (n, cells, room) = (args.size(4), args.size(5), args.size(6));
+        // SAFETY: each reaches as far as the formula.
+        let (log, count, values, list) = unsafe {
+            (
+                args.slice_mut::<T>(0, room),
+                args.slice_mut::<i64>(1, 1),
+                args.slice::<T>(2, cells),
+                args.slice::<u32>(3, n),
+            )
+        };
+        let used = usize::try_from(count[0]).unwrap_or(0).min(room);
+        for (to, cell) in log[used..].iter_mut().zip(list) {
+            let Some(value) = values.get(*cell as usize) else { return status::BUG };
+            *to = *value;
+        }
         status::OK
     }
 }

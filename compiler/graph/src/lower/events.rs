@@ -24,6 +24,16 @@ impl Lowering<'_> {
                 self.call("log", args![cells, steps, used, list, n, step.clone(), room]);
                 Ok(())
             }
+            Stmt::LogValues { list, count, slot, values, log_value, log_count } => {
+                let list = self.place(*list, &Place::Time(slot.clone()))?;
+                let room = shape::size(&self.graph.var(*log_value).shape);
+                let cells = shape::size(&self.graph.var(*values).shape);
+                let to = [*log_value, *values, *log_count].map(|var| Ref::new(self.buffer(var), 0));
+                let [logged, values, used] = to;
+                let n = self.count_of(*count, slot);
+                self.call("log_values", args![logged, used, values, list, n, cells, room]);
+                Ok(())
+            }
             Stmt::CheckFinite { var, place, code } => self.check_finite(*var, place, *code),
             _ => Err(LowerError("this statement has no lowering".into())),
         }

@@ -132,6 +132,15 @@ impl<'a> Host<'a> {
                 }
                 self.vars.get_mut(log_count).unwrap()[0] += n as f64;
             }
+            Stmt::LogValues { list, count, slot, values, log_value, log_count } => {
+                let slot = self.int(slot) as usize;
+                let (n, used) = (self.vars[count][slot] as usize, self.vars[log_count][0] as usize);
+                for k in 0..n.min(self.size(*log_value) - used) {
+                    let cell = self.vars[list][slot * self.size(*list) + k] as usize;
+                    let value = self.vars[values][cell];
+                    self.vars.get_mut(log_value).unwrap()[used + k] = value;
+                }
+            }
             Stmt::CheckFinite { var, place, .. } => {
                 return if self.read(*var, place).iter().all(|x| x.is_finite()) { 0 } else { 2 };
             }

@@ -5,6 +5,7 @@ use nnm_graph::ir::{Binary, NodeId, Unary};
 use nnm_syntax::ast::{AssignOp, CmpOp, ExprId, ExprKind, Name, Stmt, StmtKind};
 use nnm_syntax::span::Span;
 
+use super::interpolate::Inside;
 use super::solver::{Choice, Equation, Method};
 use crate::hir::{ItemKind, Neuron, When};
 use crate::network::{FrameId, Population, clause_of};
@@ -21,6 +22,8 @@ pub struct Advanced {
     pub holds: IndexMap<String, Num>,
     /// How often each cell spikes in this step.
     pub spike: Option<Num>,
+    /// The share of the step after which it does, where spikes are placed inside the step.
+    pub fraction: Option<Num>,
     pub choices: Vec<Choice>,
 }
 
@@ -33,13 +36,15 @@ pub struct EventArrival {
 }
 
 /// A population on its way through a step.
-struct Walk {
-    frame: FrameId,
-    index: usize,
-    states: IndexMap<String, Num>,
-    holds: IndexMap<String, Num>,
-    ports: Vec<(String, Value)>,
-    scope: ScopeId,
+pub(super) struct Walk {
+    pub(super) frame: FrameId,
+    pub(super) index: usize,
+    pub(super) states: IndexMap<String, Num>,
+    pub(super) holds: IndexMap<String, Num>,
+    pub(super) ports: Vec<(String, Value)>,
+    pub(super) scope: ScopeId,
+    /// Holds last whole steps.
+    pub(super) whole: bool,
 }
 
 impl Session<'_> {
@@ -68,6 +73,10 @@ impl Session<'_> {
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         let span = population.span;
         self.refuse_adaptive(&equations);
+        if self.program.as_ref().is_some_and(|p| p.interpolated.contains_key(&(frame, index))) {
+            let (population, neuron, holds, equations) = (&population, &neuron, &holds, &equations);
+            return self.advance_inside(&Inside { frame, index, population, neuron, equations, own, holds, dt });
+        }
         let (new, choices) = match self.advance(&equations, &foreign, dt) {
             Ok(done) => done,
             Err(error) => {
@@ -82,6 +91,34 @@ impl Session<'_> {
             let num = self.to_shape(Num::node(unit, *node), &shape, equation.span);
             states.insert(equation.name.clone(), num);
         }
+        self.take_nexts((frame, index), &population, &neuron, &holds, &mut states)?;
+        let counted = self.counted_down(&holds, span);
+        let mut walk = Walk {
+            frame,
+            index,
+            states,
+            holds: counted,
+            ports: self.port_values(scope, &population),
+            scope,
+            whole: true,
+        };
+        walk.scope = self.walk_scope(&walk);
+        self.walk_periods(&mut walk, &population, &neuron)?;
+        let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
+        let lumped_new = new[own..].to_vec();
+        Some((Advanced { states: walk.states, holds: walk.holds, spike, fraction: None, choices }, lumped_new))
+    }
+
+    /// What recurrences make of their states in this step.
+    pub(super) fn take_nexts(
+        &mut self,
+        (frame, index): (FrameId, usize),
+        population: &Population,
+        neuron: &Neuron,
+        holds: &IndexMap<String, Num>,
+        states: &mut IndexMap<String, Num>,
+    ) -> Option<()> {
+        let scope = self.frame(frame).populations[index].scope;
         let frozen =
             self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && !p.learning);
         let runs = |name: &str| population.states.iter().any(|s| s.running && s.name == name);
@@ -89,19 +126,12 @@ impl Session<'_> {
             let value = self.local(scope, &format!("next {}", next.name.text), next.span)?;
             let num = self.number(value, next.span)?;
             let unit = states.get(&next.name.text).map_or(Unit::Unknown, |n| n.unit.clone());
-            let shape = self.state_shape(&population, &next.name.text);
+            let shape = self.state_shape(population, &next.name.text);
             let num = self.to_shape(Num { unit, ..num }, &shape, next.span);
-            let num = self.unless_held(&holds, &next.name.text, num, frame, index);
+            let num = self.unless_held(holds, &next.name.text, num, frame, index);
             states.insert(next.name.text.clone(), num);
         }
-        let counted = self.counted_down(&holds, span);
-        let mut walk =
-            Walk { frame, index, states, holds: counted, ports: self.port_values(scope, &population), scope };
-        walk.scope = self.walk_scope(&walk);
-        self.walk_periods(&mut walk, &population, &neuron)?;
-        let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
-        let lumped_new = new[own..].to_vec();
-        Some((Advanced { states: walk.states, holds: walk.holds, spike, choices }, lumped_new))
+        Some(())
     }
 
     /// Step control has no derivative: it acts in simulations.
@@ -146,7 +176,7 @@ impl Session<'_> {
         self.select(&counter, &old, &new, Span::default())
     }
 
-    fn port_values(&mut self, scope: ScopeId, population: &Population) -> Vec<(String, Value)> {
+    pub(super) fn port_values(&mut self, scope: ScopeId, population: &Population) -> Vec<(String, Value)> {
         population.ports.iter().map(|p| (p.name.clone(), self.force(scope, &p.name, p.span))).collect()
     }
 
@@ -213,9 +243,30 @@ impl Session<'_> {
             let (state, rate) = (self.lift(state), self.lift(&right));
             let held = holds.get(name).cloned().map(|h| self.lift(&h));
             let method = self.method_of(scope, &neuron.dynamics.solves, name);
-            out.push(Equation { name: name.clone(), state, rate, held, method, unit, span: equation.span });
+            let ceiling = self.ceiling_of(scope, neuron, name, &shape);
+            let (name, span) = (name.clone(), equation.span);
+            out.push(Equation { name, state, rate, held, ceiling, method, unit, span });
         }
         Some(out)
+    }
+
+    /// A threshold known before the run at which `spike when` sets a state anew. An upstroke that would leave the numbers'
+    /// range within a step ends there.
+    fn ceiling_of(&mut self, scope: ScopeId, neuron: &Neuron, state: &str, shape: &[usize]) -> Option<NodeId> {
+        let sets = |w: &&When| {
+            w.block
+                .iter()
+                .any(|s| matches!(&s.kind, StmtKind::Assign { place, op: AssignOp::Set, .. } if place[0].text == state))
+        };
+        let when = neuron.dynamics.whens.iter().filter(|w| w.spike).find(sets)?;
+        let (_, expr) = self.bare_expr(scope, when.cond);
+        let ExprKind::Compare { first, rest } = &expr.kind else { return None };
+        let [(CmpOp::Gt | CmpOp::Ge, level)] = rest.as_slice() else { return None };
+        let ExprKind::Name(name) = &self.bare_expr(scope, *first).1.kind else { return None };
+        let level = self.operand(scope, *level).filter(|_| name == state)?.num;
+        level.as_const()?;
+        let level = self.to_shape(level, shape, when.span);
+        Some(self.lift(&level))
     }
 
     /// The method that a `solve` asks for.
@@ -266,7 +317,7 @@ impl Session<'_> {
         Some(Method::Rk45(super::solver::Tolerance(tolerance)))
     }
 
-    fn walk_scope(&mut self, walk: &Walk) -> ScopeId {
+    pub(super) fn walk_scope(&mut self, walk: &Walk) -> ScopeId {
         let scope = self.population_scope(walk.frame, walk.index, &walk.states);
         for (name, value) in &walk.ports {
             self.bind(scope, name.clone(), value.clone());
@@ -275,7 +326,7 @@ impl Session<'_> {
     }
 
     /// `every T { … }`: at T, 2 T, and so on, before thresholds are tested.
-    fn walk_periods(&mut self, walk: &mut Walk, population: &Population, neuron: &Neuron) -> Option<()> {
+    pub(super) fn walk_periods(&mut self, walk: &mut Walk, population: &Population, neuron: &Neuron) -> Option<()> {
         for on in &neuron.dynamics.ons {
             let Some(period) = on.period else { continue };
             let steps = self.whole_period(walk.scope, period)?;
@@ -293,7 +344,7 @@ impl Session<'_> {
         Some(())
     }
 
-    fn walk_whens(
+    pub(super) fn walk_whens(
         &mut self,
         walk: &mut Walk,
         before: ScopeId,
@@ -371,7 +422,7 @@ impl Session<'_> {
     }
 
     /// The names that an expression reads, through lets.
-    fn names_read(&self, scope: ScopeId, id: ExprId, neuron: &Neuron, out: &mut Vec<String>) {
+    pub(super) fn names_read(&self, scope: ScopeId, id: ExprId, neuron: &Neuron, out: &mut Vec<String>) {
         for name in crate::eval::names_in(&self.modules.get(self.module_of(scope)).file, id) {
             if out.contains(&name) {
                 continue;
@@ -408,7 +459,13 @@ impl Session<'_> {
     }
 
     /// A block under a mask: statements act in sequence, each on the cells where the mask is not 0.
-    fn walk_block(&mut self, walk: &mut Walk, block: &[Stmt], mask: &Num, soft: &mut Option<Num>) -> Option<()> {
+    pub(super) fn walk_block(
+        &mut self,
+        walk: &mut Walk,
+        block: &[Stmt],
+        mask: &Num,
+        soft: &mut Option<Num>,
+    ) -> Option<()> {
         for stmt in block {
             match &stmt.kind {
                 StmtKind::Assign { place, op, value } => {
@@ -485,12 +542,16 @@ impl Session<'_> {
         let seconds = Unit::parse("s").unwrap_or(Unit::REAL);
         let steps = self.binary(Binary::Div, &time.num, &Num::scalar(seconds, dt), Unit::REAL, time.span);
         if let Some(known) = steps.as_f64()
+            && walk.whole
             && (known - known.round()).abs() > 1e-6
         {
             let message = format!("this time is no whole number of steps of {} ms: it is rounded", dt * 1e3);
             self.report(nnm_syntax::diag::Diagnostic::warning("W0001", time.span, message));
         }
-        let steps = self.unary(Unary::Round, &steps, Unit::REAL, time.span);
+        let steps = match walk.whole {
+            true => self.unary(Unary::Round, &steps, Unit::REAL, time.span),
+            false => steps,
+        };
         let old = walk.holds.get(&name.text).cloned()?;
         let new = self.select(mask, &steps, &old, name.span);
         let shape = self.net(self.frame(walk.frame).net).populations[walk.index].shape.clone();
@@ -506,7 +567,7 @@ impl Session<'_> {
         let holds = self.hold_counters(frame, &population, &neuron);
         let states = self.frame(frame).populations[index].states.clone();
         let before = self.frame(frame).populations[index].scope;
-        let mut walk = Walk { frame, index, states, holds, ports: vec![], scope: before };
+        let mut walk = Walk { frame, index, states, holds, ports: vec![], scope: before, whole: true };
         for arrival in arrivals {
             let Some(on) = neuron.dynamics.ons.iter().find(|o| o.event.text == arrival.port) else { continue };
             walk.ports.push((arrival.port.clone(), Value::Num(arrival.value.clone())));
@@ -523,6 +584,6 @@ impl Session<'_> {
                 self.walk_block(&mut walk, std::slice::from_ref(stmt), &arrival.count, &mut soft)?;
             }
         }
-        Some(Advanced { states: walk.states, holds: walk.holds, spike: None, choices: vec![] })
+        Some(Advanced { states: walk.states, holds: walk.holds, ..Advanced::default() })
     }
 }

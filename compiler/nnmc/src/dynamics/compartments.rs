@@ -5,7 +5,7 @@
 
 use nnm_graph::ir::{Binary, NodeId};
 
-use super::solver::{Built, System, scaled};
+use super::solver::{Built, Length, System, scaled};
 use crate::session::Session;
 use crate::simulate::Tie;
 
@@ -28,7 +28,7 @@ impl System<'_> {
         for other in part {
             out.push(match *other == k {
                 true => self.joined_step(s, k, tie, dt)?,
-                false => self.exponential_euler(s, *other, dt)?,
+                false => self.exponential_euler(s, *other, Length { whole: dt, part: None })?,
             });
         }
         Ok(out)

@@ -4,6 +4,7 @@ mod adaptive;
 mod cell;
 mod compartments;
 mod implicit;
+mod interpolate;
 mod propagator;
 mod solver;
 

@@ -21,6 +21,8 @@ pub struct Equation {
     pub rate: NodeId,
     /// Not 0 while the state is held.
     pub held: Option<NodeId>,
+    /// A threshold at which the state is set anew: right sides inside a step do not see it above.
+    pub ceiling: Option<NodeId>,
     pub method: Option<Method>,
     /// One of the state's declared unit, in SI: what an error is held against.
     pub unit: f64,
@@ -89,7 +91,7 @@ impl Session<'_> {
         for part in system.parts() {
             let (method, reason) = system.choose(self, &part);
             choices.push(Choice { states: part.iter().map(|k| equations[*k].name.clone()).collect(), method, reason });
-            let new = system.step(self, &part, method, dt)?;
+            let new = system.step(self, &part, method, Length { whole: dt, part: None })?;
             for (k, node) in part.iter().zip(new) {
                 out[*k] = match equations[*k].held {
                     Some(held) => self.graph.select(held, equations[*k].state, node)?,
@@ -98,6 +100,24 @@ impl Session<'_> {
             }
         }
         Ok((out, choices))
+    }
+}
+
+/// How far equations advance.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Length {
+    /// The step, in seconds.
+    pub(super) whole: f64,
+    /// Instead of the whole step: seconds for each cell, at most as many.
+    pub(super) part: Option<NodeId>,
+}
+
+impl Length {
+    /// A rate times this length over a divisor.
+    fn times(self, s: &mut Session, rate: NodeId, divisor: f64) -> Built<NodeId> {
+        let Some(part) = self.part else { return scaled(s, rate, self.whole / divisor) };
+        let share = scaled(s, part, 1.0 / divisor)?;
+        s.graph.binary(Binary::Mul, share, rate)
     }
 }
 
@@ -112,7 +132,7 @@ pub(super) struct System<'e> {
 }
 
 impl<'e> System<'e> {
-    fn new(s: &mut Session, equations: &'e [Equation], foreign: &[NodeId]) -> Built<System<'e>> {
+    pub(super) fn new(s: &mut Session, equations: &'e [Equation], foreign: &[NodeId]) -> Built<System<'e>> {
         let mut stand_in: BTreeMap<NodeId, NodeId> = BTreeMap::new();
         let mut back = BTreeMap::new();
         for node in foreign {
@@ -134,7 +154,7 @@ impl<'e> System<'e> {
     }
 
     /// Connected parts of the system, each in order.
-    fn parts(&self) -> Vec<Vec<usize>> {
+    pub(super) fn parts(&self) -> Vec<Vec<usize>> {
         let n = self.equations.len();
         let mut part: Vec<usize> = (0..n).collect();
         for i in 0..n {
@@ -152,7 +172,7 @@ impl<'e> System<'e> {
         parts.into_values().collect()
     }
 
-    fn choose(&self, s: &Session, part: &[usize]) -> (Method, &'static str) {
+    pub(super) fn choose(&self, s: &Session, part: &[usize]) -> (Method, &'static str) {
         if let Some(method) = part.iter().find_map(|k| self.equations[*k].method) {
             return (method, "asked for by `solve`");
         }
@@ -182,17 +202,21 @@ impl<'e> System<'e> {
         (Method::Rk4, "an equation is not linear in its own variable")
     }
 
-    fn step(&self, s: &mut Session, part: &[usize], method: Method, dt: f64) -> Built<Vec<NodeId>> {
+    pub(super) fn step(&self, s: &mut Session, part: &[usize], method: Method, dt: Length) -> Built<Vec<NodeId>> {
         match method {
-            Method::Exact => self.exact(s, part, dt),
-            Method::ExponentialEuler => part.iter().map(|k| self.exponential_euler(s, *k, dt)).collect(),
+            Method::Exact if dt.part.is_some() && part.len() > 1 => self.taylor(s, part, dt),
+            Method::Exact if dt.part.is_none() => self.exact(s, part, dt.whole),
+            // Of one linear equation it is exact.
+            Method::ExponentialEuler | Method::Exact => {
+                part.iter().map(|k| self.exponential_euler(s, *k, dt)).collect()
+            }
             Method::Euler | Method::EulerMaruyama => part.iter().map(|k| self.euler(s, *k, dt)).collect(),
             Method::Heun => self.heun(s, part, dt),
             Method::Rk4 => self.rk4(s, part, dt),
-            Method::Rk45(Tolerance(tolerance)) => self.rk45(s, part, dt, tolerance),
+            Method::Rk45(Tolerance(tolerance)) => self.rk45(s, part, dt.whole, tolerance),
             Method::Implicit => match self.tie_of(s, part) {
-                Some((k, tie)) => self.joined(s, part, k, &tie, dt),
-                None => self.implicit(s, part, dt),
+                Some((k, tie)) => self.joined(s, part, k, &tie, dt.whole),
+                None => self.implicit(s, part, dt.whole),
             },
         }
     }
@@ -212,8 +236,8 @@ impl<'e> System<'e> {
         all.into_iter().filter(|n| matches!(s.graph.node(*n).op, Op::Draw { .. })).collect()
     }
 
-    fn euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
-        let change = scaled(s, self.equations[k].rate, dt)?;
+    fn euler(&self, s: &mut Session, k: usize, dt: Length) -> Built<NodeId> {
+        let change = dt.times(s, self.equations[k].rate, 1.0)?;
         s.graph.binary(Binary::Add, self.equations[k].state, change)
     }
 
@@ -234,7 +258,7 @@ impl<'e> System<'e> {
     }
 
     /// The Jacobian's numbers, where it is constant.
-    fn coefficients(&self, s: &Session, part: &[usize]) -> Vec<Vec<Array>> {
+    pub(super) fn coefficients(&self, s: &Session, part: &[usize]) -> Vec<Vec<Array>> {
         let value = |i: usize, j: usize| match self.jacobian[i][j] {
             None => scalar(0.0),
             Some(node) => match s.graph.constant_value(node) {
@@ -323,13 +347,13 @@ impl<'e> System<'e> {
     }
 
     /// x + dt phi1(a dt) f, with a = df/dx at the step's start.
-    pub(super) fn exponential_euler(&self, s: &mut Session, k: usize, dt: f64) -> Built<NodeId> {
+    pub(super) fn exponential_euler(&self, s: &mut Session, k: usize, dt: Length) -> Built<NodeId> {
         let e = &self.equations[k];
         let Some(slope) = self.jacobian[k][k] else { return self.euler(s, k, dt) };
         let slope = self.restored(s, slope)?;
-        let z = scaled(s, slope, dt)?;
+        let z = dt.times(s, slope, 1.0)?;
         let phi = phi1(s, z)?;
-        let rate = scaled(s, e.rate, dt)?;
+        let rate = dt.times(s, e.rate, 1.0)?;
         let change = s.graph.binary(Binary::Mul, rate, phi)?;
         s.graph.binary(Binary::Add, e.state, change)
     }
@@ -352,6 +376,12 @@ impl<'e> System<'e> {
     ) -> Built<Vec<NodeId>> {
         let from: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
         let count = self.step_count(s);
+        let mut states = states.to_vec();
+        for (k, state) in part.iter().zip(&mut states) {
+            if let Some(ceiling) = self.equations[*k].ceiling {
+                *state = s.graph.binary(Binary::Min, *state, ceiling)?;
+            }
+        }
         let moved = match (count, later) {
             (Some(count), Some(later)) => Some((count, s.graph.binary(Binary::Add, count, later)?)),
             _ => None,
@@ -375,36 +405,56 @@ impl<'e> System<'e> {
     }
 
     pub(super) fn moved(&self, s: &mut Session, part: &[usize], rates: &[NodeId], by: f64) -> Built<Vec<NodeId>> {
+        self.moved_by(s, part, rates, Length { whole: by, part: None }, 1.0)
+    }
+
+    /// The part's states after a length over a divisor, at these rates.
+    fn moved_by(
+        &self,
+        s: &mut Session,
+        part: &[usize],
+        rates: &[NodeId],
+        dt: Length,
+        divisor: f64,
+    ) -> Built<Vec<NodeId>> {
         let mut out = vec![];
         for (k, rate) in part.iter().zip(rates) {
-            let change = scaled(s, *rate, by)?;
+            let change = dt.times(s, *rate, divisor)?;
             out.push(s.graph.binary(Binary::Add, self.equations[*k].state, change)?);
         }
         Ok(out)
     }
 
-    fn heun(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
+    fn heun(&self, s: &mut Session, part: &[usize], dt: Length) -> Built<Vec<NodeId>> {
         let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
         let k1 = self.rates_at(s, part, &start, None)?;
-        let ahead = self.moved(s, part, &k1, dt)?;
-        let whole = s.graph.constant(1.0);
+        let ahead = self.moved_by(s, part, &k1, dt, 1.0)?;
+        let whole = self.share(s, dt, 1.0)?;
         let k2 = self.rates_at(s, part, &ahead, Some(whole))?;
         let mut mean = vec![];
         for (a, b) in k1.iter().zip(&k2) {
             mean.push(s.graph.binary(Binary::Add, *a, *b)?);
         }
-        self.moved(s, part, &mean, dt / 2.0)
+        self.moved_by(s, part, &mean, dt, 2.0)
     }
 
-    fn rk4(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
+    /// A length over a divisor as a share of the step.
+    fn share(&self, s: &mut Session, dt: Length, divisor: f64) -> Built<NodeId> {
+        match dt.part {
+            None => Ok(s.graph.constant(1.0 / divisor)),
+            Some(part) => scaled(s, part, 1.0 / (divisor * dt.whole)),
+        }
+    }
+
+    fn rk4(&self, s: &mut Session, part: &[usize], dt: Length) -> Built<Vec<NodeId>> {
         let start: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
         let k1 = self.rates_at(s, part, &start, None)?;
-        let (half, whole) = (s.graph.constant(0.5), s.graph.constant(1.0));
-        let x2 = self.moved(s, part, &k1, dt / 2.0)?;
+        let (half, whole) = (self.share(s, dt, 2.0)?, self.share(s, dt, 1.0)?);
+        let x2 = self.moved_by(s, part, &k1, dt, 2.0)?;
         let k2 = self.rates_at(s, part, &x2, Some(half))?;
-        let x3 = self.moved(s, part, &k2, dt / 2.0)?;
+        let x3 = self.moved_by(s, part, &k2, dt, 2.0)?;
         let k3 = self.rates_at(s, part, &x3, Some(half))?;
-        let x4 = self.moved(s, part, &k3, dt)?;
+        let x4 = self.moved_by(s, part, &k3, dt, 1.0)?;
         let k4 = self.rates_at(s, part, &x4, Some(whole))?;
         let mut total = vec![];
         for i in 0..part.len() {
@@ -413,7 +463,7 @@ impl<'e> System<'e> {
             let ends = s.graph.binary(Binary::Add, k1[i], k4[i])?;
             total.push(s.graph.binary(Binary::Add, ends, middle)?);
         }
-        self.moved(s, part, &total, dt / 6.0)
+        self.moved_by(s, part, &total, dt, 6.0)
     }
 }
 
@@ -443,7 +493,13 @@ fn phi1(s: &mut Session, z: NodeId) -> Built<NodeId> {
     s.graph.select(small, near, ratio)
 }
 
-fn add_term(s: &mut Session, sum: &mut Option<NodeId>, factor: &Array, node: NodeId, shape: &[usize]) -> Built<()> {
+pub(super) fn add_term(
+    s: &mut Session,
+    sum: &mut Option<NodeId>,
+    factor: &Array,
+    node: NodeId,
+    shape: &[usize],
+) -> Built<()> {
     if factor.iter().all(|x| *x == 0.0) || s.graph.constant_value(node) == Some(0.0) {
         return Ok(());
     }

@@ -75,8 +75,12 @@ impl Session<'_> {
     /// Holds the places that a block assigns to those that may change there: names, or members of `post`.
     pub fn check_places(&mut self, block: &[Stmt], names: &[&str], whose: &str, post: bool) {
         for stmt in block {
-            let StmtKind::Assign { place, .. } = &stmt.kind else { continue };
-            match place.as_slice() {
+            let place = match &stmt.kind {
+                StmtKind::Assign { place, .. } => place.as_slice(),
+                StmtKind::Hold { name, .. } => std::slice::from_ref(name),
+                _ => continue,
+            };
+            match place {
                 [name] if names.contains(&name.text.as_str()) => {}
                 [name] => {
                     let message = format!("`{}` is no state of this {whose}", name.text);
@@ -196,9 +200,6 @@ impl Session<'_> {
     }
 
     fn check_hold(&mut self, scope: ScopeId, name: &Name, clauses: &[nnm_syntax::ast::Clause]) {
-        if self.local(scope, &name.text, name.span).is_none() {
-            self.name(scope, &name.text, name.span);
-        }
         let Some(time) = clause_of(clauses, "for") else {
             self.error("E0435", name.span, format!("`hold {0}` needs how long: `hold {0} for 2 ms`", name.text));
             return;

@@ -69,7 +69,8 @@ impl Session<'_> {
                 match (&weight.ty, weight.init) {
                     (Some(ty), _) => Some(self.declared(scope, ty)?.unit),
                     (None, Some(Init::Value(e) | Init::Draw(e))) => Some(self.operand(scope, e)?.num.unit),
-                    (None, None) => Some(Unit::REAL),
+                    (None, None) if sender.unit.is_real() => Some(port.unit.clone()),
+                    (None, None) => Some(port.unit.over(&sender.unit)),
                 }
             }
         }

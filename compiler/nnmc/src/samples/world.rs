@@ -368,7 +368,16 @@ impl Session<'_> {
             let (node, rate) = (self.lift(&state), self.lift(&rate));
             let method = self.method_of(step.scope, &dynamics.solves, name);
             let (name, unit) = (name.clone(), state.unit.shown().factor);
-            equations.push(Equation { name, state: node, rate, held: None, method, unit, span: equation.span });
+            equations.push(Equation {
+                name,
+                state: node,
+                rate,
+                held: None,
+                ceiling: None,
+                method,
+                unit,
+                span: equation.span,
+            });
         }
         let mut new = step.states.clone();
         let advanced = match self.advance(&equations, &[], dt.unwrap_or(1.0)) {

@@ -1,6 +1,6 @@
 //! From a `simulate` statement to the program of its steps.
 
-use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarElem};
+use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast::{self, ExprId, Init, StmtKind};
 use nnm_syntax::diag::Diagnostic;
@@ -124,6 +124,7 @@ impl Session<'_> {
         self.program.as_mut()?.learning = !learns.is_empty();
         self.make_paths(&mut b)?;
         self.stimulate_all(&mut b, sim)?;
+        self.interpolate_all(&b, sim)?;
         // First what events bring, then what reads it: nothing may ask for a port before all that arrives is known.
         let paths = b.paths.clone();
         paths.iter().try_for_each(|k| self.direct_arrivals(&mut b, *k))?;
@@ -141,6 +142,37 @@ impl Session<'_> {
         b.tables.append(&mut program.tables);
         b.indices.append(&mut program.indices);
         Some(b)
+    }
+
+    /// `interpolate net.E.spikes`: thresholds are met inside the step.
+    fn interpolate_all(&mut self, b: &Build, sim: &Simulation) -> Option<()> {
+        for stmt in sim.block {
+            let StmtKind::List { word, items, .. } = &stmt.kind else { continue };
+            for item in items.iter().filter(|_| word.text == "interpolate") {
+                let at = self.expr_span(sim.scope, item.expr);
+                let (_, expr) = self.bare_expr(sim.scope, item.expr);
+                let inner = match &expr.kind {
+                    ast::ExprKind::Field { base, name } if name.text == "spikes" => Some(*base),
+                    _ => None,
+                };
+                let of = inner.map(|base| self.eval(sim.scope, base));
+                let Some(Value::Population(PopulationRef { owner, index, cells: None })) = of else {
+                    let message = "what is interpolated are the spikes of a population";
+                    self.report(Diagnostic::error("E0555", at, message).help("`interpolate net.E.spikes`"));
+                    return None;
+                };
+                let id = self.owner_net(&owner);
+                let frame = if id == b.net { b.frame } else { self.frame_of(id) };
+                let p = &self.net(id).populations[index];
+                if !p.spiking {
+                    let message = format!("`{}` has no spikes: its neuron has no `spike when`", p.name);
+                    self.error("E0507", at, message);
+                    return None;
+                }
+                self.program.as_mut()?.interpolated.insert((frame, index), at);
+            }
+        }
+        Some(())
     }
 
     /// `stimulate PORT = EXPR from a to b`
@@ -369,6 +401,7 @@ impl Session<'_> {
                 state: l.state,
                 rate: l.rate,
                 held: None,
+                ceiling: None,
                 method: l.method,
                 unit: l.unit,
                 span: l.span,
@@ -387,7 +420,17 @@ impl Session<'_> {
             let to = self.program.as_ref()?.leaves.get(&path)?.var;
             b.assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&spike) });
         }
+        if let Some(fraction) = done.fraction {
+            let (to, _) = self.fraction_of(b, index, &population.shape);
+            b.assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&fraction) });
+        }
         Some(())
+    }
+
+    /// The share of the step after which each cell of a population fired in it.
+    fn fraction_of(&mut self, b: &Build, index: usize, shape: &[usize]) -> (VarId, Num) {
+        let path = format!("{}.{}.spike@fraction", self.net(b.net).path, self.net(b.net).populations[index].name);
+        self.work(&path, Unit::REAL, shape)
     }
 
     /// Stores of the states and hold counters that changed.
@@ -437,6 +480,10 @@ impl Session<'_> {
             let slot = rem(add(Int::Loop(STEP), 1), list.ring);
             b.after.push(Stmt::Compact { flags, list: list.list, count: list.count, slot: slot.clone() });
             for log in b.logs.iter().filter(|l| l.population == index) {
+                if let Some((values, log_value)) = log.fractions {
+                    let (list, count, log_count, slot) = (list.list, list.count, log.count, slot.clone());
+                    b.after.push(Stmt::LogValues { list, count, slot, values, log_value, log_count });
+                }
                 b.after.push(Stmt::Log {
                     list: list.list,
                     count: list.count,
@@ -463,7 +510,13 @@ impl Session<'_> {
         let cell = self.index_var(format!("{name}.log@cell"), vec![capacity], None, VarElem::Index);
         let step = self.index_var(format!("{name}.log@step"), vec![capacity], None, VarElem::Index);
         let count = self.index_var(format!("{name}.log@count"), vec![1], None, VarElem::Count);
-        b.logs.push(Log { population, cell, step, count, capacity, window });
+        let inside = self.program.as_ref().is_some_and(|p| p.interpolated.contains_key(&(b.frame, population)));
+        let fractions = inside.then(|| {
+            let (values, _) = self.fraction_of(b, population, &p.shape);
+            let log = self.work(&format!("{name}.log@fraction"), Unit::REAL, &[capacity]).0;
+            (values, log)
+        });
+        b.logs.push(Log { population, cell, step, count, fractions, capacity, window });
     }
 
     /// The whole program: the loop over steps with all its parts in the order in which a step acts.

@@ -405,7 +405,16 @@ impl Session<'_> {
             if trace.equation.is_some() {
                 let name = format!("{}.{}", work.p.name, trace.name.text);
                 let unit = known.unit.shown().factor;
-                let one = Equation { name, state, rate: value, held: None, method: None, unit, span: equation.span };
+                let one = Equation {
+                    name,
+                    state,
+                    rate: value,
+                    held: None,
+                    ceiling: None,
+                    method: None,
+                    unit,
+                    span: equation.span,
+                };
                 let foreign = self.program.as_ref().map_or(vec![], |p| p.foreign.clone());
                 let (new, choices) = self.advance(&[one], &foreign, b.dt).noted(self)?;
                 if delay == work.path.routes.first().map_or(0, |r| if trace.post { r.dendritic } else { r.axonal }) {
@@ -659,7 +668,7 @@ impl Session<'_> {
             let (state, rate) = (self.lift(&state.clone()), self.lift(&rate));
             let method = self.method_of(scope, &dynamics.solves, &e.name.text);
             let name = format!("{}.{}", work.p.name, e.name.text);
-            equations.push(Equation { name, state, rate, held: None, method, unit, span: e.span });
+            equations.push(Equation { name, state, rate, held: None, ceiling: None, method, unit, span: e.span });
         }
         let foreign = self.program.as_ref().map(|p| p.foreign.clone()).unwrap_or_default();
         let (new, choices) = self.advance(&equations, &foreign, b.dt).noted(self)?;

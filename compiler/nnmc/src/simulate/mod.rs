@@ -113,12 +113,24 @@ pub struct Lumped {
     pub span: Span,
 }
 
+/// The spikes that a log gave so far.
+#[derive(Clone, Debug, Default)]
+pub struct Logged {
+    pub cells: Vec<u32>,
+    /// The step at whose end each is stamped.
+    pub steps: Vec<u32>,
+    /// The share of that step after which it was, where that is known.
+    pub fractions: Vec<f64>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Log {
     pub population: usize,
     pub cell: VarId,
     pub step: VarId,
     pub count: VarId,
+    /// Where spikes are placed inside the step: the share of each cell, and those of the spikes that were logged.
+    pub fractions: Option<(VarId, VarId)>,
     pub capacity: usize,
     /// The steps, first and last, whose spikes are kept.
     pub window: (i64, i64),

@@ -8,7 +8,7 @@ use nnm_syntax::diag::Diagnostic;
 
 use super::build::Duration;
 use super::record::{Kept, Record, summary_value};
-use super::{Build, Recorded, SLOTS, Simulation};
+use super::{Build, Logged, Recorded, SLOTS, Simulation};
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
@@ -44,11 +44,11 @@ impl Session<'_> {
         for stmt in sim.block {
             let known = match &stmt.kind {
                 StmtKind::Stimulate { .. } | StmtKind::Error => true,
-                StmtKind::List { word, .. } => matches!(word.text.as_str(), "record" | "learn"),
+                StmtKind::List { word, .. } => matches!(word.text.as_str(), "record" | "learn" | "interpolate"),
                 _ => false,
             };
             if !known {
-                let message = "in `simulate` there go `record`, `stimulate` and `learn`";
+                let message = "in `simulate` there go `record`, `stimulate`, `learn` and `interpolate`";
                 self.error("E0509", stmt.span, message);
             }
         }
@@ -91,7 +91,7 @@ impl Session<'_> {
         // What has been filled in is not needed twice.
         b.tables = vec![];
         b.indices = vec![];
-        let mut logs = vec![(vec![], vec![]); b.logs.len()];
+        let mut logs = vec![Logged::default(); b.logs.len()];
         let driven = self.drive(sim, d, &b, &mut engine, &mut logs);
         if let Err(failure) = driven {
             let reached = engine.slot("to") as f64 * b.dt;
@@ -165,7 +165,7 @@ impl Session<'_> {
         d: Duration,
         b: &Build,
         engine: &mut Engine,
-        logs: &mut [(Vec<u32>, Vec<u32>)],
+        logs: &mut [Logged],
     ) -> Result<(), Failure> {
         const CHECK: i64 = 64;
         let (first, last) = (b.start, b.start + d.steps);
@@ -224,21 +224,17 @@ impl Session<'_> {
     }
 
     /// The step from which to go on, where a run that was cut off had come to.
-    fn taken_up(
-        &mut self,
-        course: &str,
-        first: i64,
-        engine: &mut Engine,
-        logs: &mut [(Vec<u32>, Vec<u32>)],
-    ) -> Result<i64, Failure> {
+    fn taken_up(&mut self, course: &str, first: i64, engine: &mut Engine, logs: &mut [Logged]) -> Result<i64, Failure> {
         let Some(kept) = self.kept(course)? else { return Ok(first) };
-        let (&[at], true) = (kept.counters.as_slice(), kept.indices.len() == 2 * logs.len()) else {
+        let whole = kept.indices.len() == 2 * logs.len() && kept.series.len() == logs.len();
+        let (&[at], true) = (kept.counters.as_slice(), whole) else {
             return Err(Failure::Data(format!("the checkpoint `{course}` is of another simulation")));
         };
         self.put_back(engine, &[], &kept.memory)?;
-        for ((cells, steps), pair) in logs.iter_mut().zip(kept.indices.chunks(2)) {
-            cells.clone_from(&pair[0]);
-            steps.clone_from(&pair[1]);
+        for ((log, pair), fractions) in logs.iter_mut().zip(kept.indices.chunks(2)).zip(kept.series) {
+            log.cells.clone_from(&pair[0]);
+            log.steps.clone_from(&pair[1]);
+            log.fractions = fractions;
         }
         Ok(at)
     }
@@ -267,7 +263,7 @@ impl Session<'_> {
         &mut self,
         engine: &mut Engine,
         b: &Build,
-        logs: &mut [(Vec<u32>, Vec<u32>)],
+        logs: &mut [Logged],
         from: i64,
         to: i64,
         last: i64,
@@ -408,19 +404,16 @@ impl Session<'_> {
         Value::Record(out.into())
     }
 
-    fn recorded(&mut self, engine: &Engine, b: &Build, logs: Vec<(Vec<u32>, Vec<u32>)>, from: f64, to: f64) -> Value {
+    fn recorded(&mut self, engine: &Engine, b: &Build, logs: Vec<Logged>, from: f64, to: f64) -> Value {
         let mut out = Recorded::new();
         for record in &b.records {
             let num = recorded_value(engine, record, b.dt);
             Self::put(&mut out, &record.key, Value::Num(num));
         }
-        for (log, (cells, steps)) in b.logs.iter().zip(logs) {
+        for (log, logged) in b.logs.iter().zip(logs) {
             let p = &self.net(b.net).populations[log.population];
             let (first, last) = log.window;
-            let inside = |s: u32| (first..=last).contains(&i64::from(s));
-            let kept: Vec<(u32, u32)> = cells.into_iter().zip(steps).filter(|(_, s)| inside(*s)).collect();
-            let times = kept.iter().map(|(_, s)| f64::from(*s) * b.dt).collect();
-            let cells = kept.iter().map(|(c, _)| *c).collect();
+            let (cells, times) = logged.inside(log.window, b.dt);
             let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
             let spikes = Spikes { name: p.name.clone(), cells, times, n: p.size(), from, to };
             let key = [p.name.clone(), "spikes".to_string()];
@@ -437,6 +430,22 @@ impl Session<'_> {
     }
 }
 
+impl Logged {
+    /// Cells and times in seconds of the spikes stamped within a window, in order of time.
+    fn inside(&self, (first, last): (i64, i64), dt: f64) -> (Vec<u32>, Vec<f64>) {
+        let time = |k: usize| match self.fractions.get(k) {
+            Some(share) => (f64::from(self.steps[k]) - 1.0 + share) * dt,
+            None => f64::from(self.steps[k]) * dt,
+        };
+        let kept = (0..self.cells.len()).filter(|k| (first..=last).contains(&i64::from(self.steps[*k])));
+        let mut spikes: Vec<(u32, f64)> = kept.map(|k| (self.cells[k], time(k))).collect();
+        if !self.fractions.is_empty() {
+            spikes.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        }
+        spikes.into_iter().unzip()
+    }
+}
+
 /// A series with its instants, or a summary.
 fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
     let when = record.when;
@@ -449,9 +458,10 @@ fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
     Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) }
 }
 
-fn checkpoint_of(at: i64, engine: &Engine, logs: &[(Vec<u32>, Vec<u32>)]) -> Checkpoint {
-    let indices = logs.iter().flat_map(|(cells, steps)| [cells.clone(), steps.clone()]).collect();
-    Checkpoint { counters: vec![at], series: vec![], indices, memory: engine.image(&[]) }
+fn checkpoint_of(at: i64, engine: &Engine, logs: &[Logged]) -> Checkpoint {
+    let indices = logs.iter().flat_map(|log| [log.cells.clone(), log.steps.clone()]).collect();
+    let series = logs.iter().map(|log| log.fractions.clone()).collect();
+    Checkpoint { counters: vec![at], series, indices, memory: engine.image(&[]) }
 }
 
 /// The vars to which statements store.
@@ -467,19 +477,26 @@ fn stored_by(body: &[nnm_graph::ir::Stmt], out: &mut std::collections::BTreeSet<
             Stmt::Fetch { into, .. } => {
                 out.insert(*into);
             }
-            Stmt::Log { .. } | Stmt::SetSlot { .. } | Stmt::CheckFinite { .. } | Stmt::Note(_) => {}
+            Stmt::Log { .. }
+            | Stmt::LogValues { .. }
+            | Stmt::SetSlot { .. }
+            | Stmt::CheckFinite { .. }
+            | Stmt::Note(_) => {}
         }
     }
 }
 
-fn drain(engine: &mut Engine, b: &Build, logs: &mut [(Vec<u32>, Vec<u32>)]) {
-    for (log, (cells, steps)) in b.logs.iter().zip(logs) {
+fn drain(engine: &mut Engine, b: &Build, logs: &mut [Logged]) {
+    for (log, logged) in b.logs.iter().zip(logs) {
         let count = engine.read(log.count, 0).first().copied().unwrap_or(0.0) as usize;
         if count == 0 {
             continue;
         }
-        cells.extend_from_slice(engine.indices(log.cell, count));
-        steps.extend_from_slice(engine.indices(log.step, count));
+        logged.cells.extend_from_slice(engine.indices(log.cell, count));
+        logged.steps.extend_from_slice(engine.indices(log.step, count));
+        if let Some((_, fractions)) = log.fractions {
+            logged.fractions.extend(engine.read(fractions, 0).into_iter().take(count));
+        }
         engine.write(log.count, 0, &[0.0]);
     }
 }

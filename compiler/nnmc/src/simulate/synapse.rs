@@ -320,7 +320,16 @@ impl Session<'_> {
             let (state, rate) = (self.lift(&state), self.lift(&rate));
             let method = self.method_of(scope, &synapse.dynamics.solves, &equation.name.text);
             let name = format!("{}.{}", p.name, equation.name.text);
-            equations.push(Equation { name, state, rate, held: None, method, unit, span: equation.span });
+            equations.push(Equation {
+                name,
+                state,
+                rate,
+                held: None,
+                ceiling: None,
+                method,
+                unit,
+                span: equation.span,
+            });
             to.push(path.vars.get(&equation.name.text)?.0);
         }
         let foreign = self.program.as_ref().map_or(vec![], |x| x.foreign.clone());
