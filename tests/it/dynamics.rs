@@ -608,3 +608,175 @@ fn spikes_inside_the_step_converge_with_the_solver() {
         near(at(0.4, synapse), at(0.05, synapse), 1e-12);
     }
 }
+
+/// Two columns and a smoothing part, once as parts, once written out.
+fn columns(parts: bool) -> String {
+    let cells = "  population E: LIF(v ~ uniform(-70 mV, -55 mV))[6]
+  population out: Leaky(tau = 5 ms)[6]
+  connect E -> E: all(autapses = false) via ExpCurrent(w = 60 pA, delay = 2 ms)
+  connect E -> out: one_to_one() via Direct(w = 1)";
+    let smooth = "  population h: Leaky(tau = 5 ms)[6]";
+    let written = |k: usize| {
+        let name = |text: &str| text.replace("out", &format!("out{k}")).replace("E ", &format!("E{k} "));
+        name(cells).replace("E:", &format!("E{k}:")).replace("E ->", &format!("E{k} ->"))
+    };
+    let uses = "use std.neurons.{LIF, Leaky}\nuse std.synapses.ExpCurrent\nuse std.rules.STDP\n";
+    let body = if parts {
+        format!(
+            "architecture Column {{\n{}\n}}\narchitecture Smooth {{\n  input x: real[6]\n{smooth}\n  \
+             connect x -> h: one_to_one() via Direct(w = 2)\n}}\narchitecture Net {{\n  part c: Column()[2]\n  \
+             part smooth: Smooth()\n  population y: Leaky(tau = 3 ms)[6]\n  \
+             connect smooth(c[1].out) -> y: one_to_one() via Direct(w = 1)\n}}\n",
+            cells.replace(" ~ uniform(-70 mV, -55 mV)", " = linspace(-70 mV, -55 mV, 6)")
+        )
+    } else {
+        let both = format!("{}\n{}", written(0), written(1))
+            .replace(" ~ uniform(-70 mV, -55 mV)", " = linspace(-70 mV, -55 mV, 6)");
+        format!(
+            "architecture Net {{\n{both}\n{smooth}\n  connect out1 -> h: one_to_one() via Direct(w = 2)\n  \
+             population y: Leaky(tau = 3 ms)[6]\n  connect h -> y: one_to_one() via Direct(w = 1)\n}}\n"
+        )
+    };
+    let e = |k: usize| if parts { format!("c[{k}].E") } else { format!("E{k}") };
+    let syn = |k: usize| if parts { format!("c[{k}].E_E") } else { format!("E{k}_E{k}") };
+    let piece = |t: &str| {
+        format!(
+            "simulate net for {t} step 0.1 ms {{\n    stimulate net.{}.I = 0.3 nA\n    stimulate net.{}.I = 0.4 nA\n    \
+             interpolate net.{}.spikes\n    record net.{}.spikes, net.{}.spikes\n    record count(net.{}.spikes) as fired\n    learn net.{} by STDP(w_max = 200 pA)\n  }}\n",
+            e(0),
+            e(1),
+            e(0),
+            e(0),
+            e(1),
+            e(1),
+            syn(1)
+        )
+    };
+    format!(
+        "{uses}{body}experiment E {{\n  let net = Net()\n  {}  let run = {}  report t = spike_times(run.{}) / 1 ms\n  \
+         report n = count(run.{})\n  report fired = run.fired\n  report w = sum(net.{}.w) / 1 pA\n  report y = net.y.y\n}}\n",
+        piece("31 ms"),
+        piece("69 ms"),
+        e(0),
+        e(1),
+        syn(1)
+    )
+}
+
+#[test]
+fn parts_run_as_what_they_are_written_out() {
+    let (parts, plain) = (reports(&columns(true)), reports(&columns(false)));
+    assert!(parts["t"].len() > 10 && parts["n"].iter().sum::<f64>() > 10.0 && parts["y"][0] > 0.0, "{parts:?}");
+    assert_eq!(parts, plain);
+}
+
+#[test]
+fn arrays_in_a_neuron_belong_to_each_cell() {
+    // A bank of filters, and three values that are drawn to their mean.
+    let text = "neuron Bank {
+  param tau: ms[3] = [5 ms, 20 ms, 80 ms]
+  param gain = 1
+  input u: real
+  state x: real[3] = [0, 0.5, 1]
+  param by: real[2] = [1, 10]
+  state pool: real[3] = [0, 3, 6]
+  state count: real[2] = [1, 2]
+  x' = (gain * u - x) / tau
+  pool' = (sum(pool, axis = 0) / 3 - pool) / 10 ms
+  next count = count + by
+  output y = x[0] + 10 * x[2]
+  output total = sum(x, axis = 0)
+  when pool[2] > 100 { x = 0 }
+}
+architecture A { population b: Bank(gain = [1, 2, 3, 4])[4] }
+experiment E {
+  let net = A()
+  let run = simulate net for 100 ms step 1 ms {
+    stimulate net.b.u = 1
+    record net.b.x, net.b.y, net.b.total, net.b.pool
+  }
+  report x = run.b.x[40]
+  report y = run.b.y[40]
+  report total = run.b.total[40]
+  report pool = run.b.pool[30, 2]
+  report count = net.b.count
+}
+";
+    let found = reports(text);
+    let wanted = |cell: usize, k: usize| {
+        let (tau, gain) = ([5.0, 20.0, 80.0][k], [1.0, 2.0, 3.0, 4.0][cell]);
+        gain + ([0.0, 0.5, 1.0][k] - gain) * (-40.0_f64 / tau).exp()
+    };
+    for cell in 0..4 {
+        (0..3).for_each(|k| near(found["x"][3 * cell + k], wanted(cell, k), 1e-12));
+        near(found["y"][cell], wanted(cell, 0) + 10.0 * wanted(cell, 2), 1e-12);
+        near(found["total"][cell], wanted(cell, 0) + wanted(cell, 1) + wanted(cell, 2), 1e-12);
+    }
+    near(found["pool"][0], 3.0 - 3.0 * (-3.0_f64).exp(), 1e-6);
+    near(found["pool"][2], 3.0 + 3.0 * (-3.0_f64).exp(), 1e-6);
+    assert_eq!(found["count"], [101.0, 1002.0, 101.0, 1002.0, 101.0, 1002.0, 101.0, 1002.0]);
+}
+
+#[test]
+fn states_of_synapses_are_seen() {
+    let text = "use std.sources.SpikeTimes
+use std.synapses.TsodyksMarkram
+neuron Cell { input I: nA\n state v: mV = 0 mV\n v' = (100 Mohm * I - v) / 20 ms }
+architecture A {
+  population s: SpikeTimes(times = [5 ms])[2]
+  population n: Cell[3]
+  connect s -> n as syn: all() via TsodyksMarkram(w = 1 nA, U = 0.4, tau_rec = 100 ms)
+}
+experiment E {
+  let net = A()
+  let run = simulate net for 20 ms step 1 ms { record mean(net.syn.x) as x, net.syn.x as all }
+  report x = run.x[15]
+  report now = net.syn.x
+}
+";
+    let found = reports(text);
+    near(found["x"][0], 1.0 - 0.4 * (-0.10_f64).exp(), 1e-2);
+    assert_eq!(found["now"].len(), 2);
+    near(found["now"][0], 1.0 - 0.4 * (-0.15_f64).exp(), 1e-12);
+}
+
+#[test]
+fn a_series_in_32_bits_has_seven_digits() {
+    let text = "neuron Cell { state v: mV = 1 mV\n v' = -v / 7 ms }
+architecture A { population n: Cell[1] }
+experiment E {
+  let net = A()
+  let run = simulate net for 5 ms step 1 ms { record net.n.v as short with f32\n record net.n.v as long }
+  report difference = max(abs(run.short / run.long - 1))
+}
+";
+    let difference = one(text, "difference");
+    assert!(difference > 0.0 && difference < 6e-8, "{difference}");
+}
+
+#[test]
+fn parameters_change_between_pieces() {
+    let text = "neuron Cell { param tau = 10 ms\n input u: real\n state v: real = 1\n v' = (u - v) / tau\n output v }
+architecture A {
+  population n: Cell[3]
+  population s: Cell(tau = 1e9 ms)[2]
+  connect s -> n[1 .. 3]: all() via Direct(w = 2)
+}
+experiment E {
+  let net = A()
+  simulate net for 10 ms step 1 ms
+  report first = net.n.v
+  set net.n.tau = [20 ms, 5 ms, 40 ms]
+  let run = simulate net for 20 ms step 1 ms { record net.n.v }
+  report second = net.n.v
+}
+";
+    let found = reports(text);
+    let e = |t: f64| (-t).exp();
+    let first = [e(1.0), 4.0 - 3.0 * e(1.0), 4.0 - 3.0 * e(1.0)];
+    let second = [first[0] * e(1.0), 4.0 + (first[1] - 4.0) * e(4.0), 4.0 + (first[2] - 4.0) * e(0.5)];
+    for k in 0..3 {
+        near(found["first"][k], first[k], 1e-6);
+        near(found["second"][k], second[k], 1e-6);
+    }
+}

@@ -322,6 +322,10 @@ impl Session<'_> {
     }
 
     fn reset_network(&mut self, id: NetId) {
+        self.nets_below(id).into_iter().for_each(|id| self.reset_own(id));
+    }
+
+    fn reset_own(&mut self, id: NetId) {
         let net = self.net_mut(id);
         net.clock = crate::network::Clock::default();
         net.store.retain(|name, _| !name.starts_with('@'));
@@ -428,6 +432,10 @@ impl Session<'_> {
             }
             Value::Population(p) => {
                 let id = self.owner_net(&p.owner);
+                if self.net(id).populations[p.index].params.iter().any(|(n, _)| *n == name.text) {
+                    self.set_param(scope, (id, p.index), &name.text, value, span);
+                    return;
+                }
                 Some((id, format!("{}.{}", self.net(id).populations[p.index].name, name.text)))
             }
             Value::Network(id) => Some((id, name.text.clone())),
@@ -435,7 +443,7 @@ impl Session<'_> {
         };
         let Some((id, path)) = place else { return };
         let Some(old) = self.net(id).store.get(&path).cloned() else {
-            self.error("E0547", span, format!("`{path}` is no weight and no state"));
+            self.error("E0547", span, format!("`{path}` is no weight, state or parameter"));
             return;
         };
         let unit = match self.eval(scope, target) {
@@ -451,6 +459,40 @@ impl Session<'_> {
         let Some(num) = self.hold_number(num, &declared, span, span) else { return };
         if let Some(array) = self.spread(&num, old.shape(), span) {
             self.net_mut(id).store.insert(path, array);
+        }
+    }
+
+    /// `set net.E.tau = EXPR`: one number, or one for each cell, from the next simulation on.
+    fn set_param(
+        &mut self,
+        scope: ScopeId,
+        (id, index): (crate::network::NetId, usize),
+        name: &str,
+        value: Init,
+        span: Span,
+    ) {
+        let population = self.net(id).populations[index].clone();
+        let Some((_, old)) = population.params.iter().find(|(n, _)| n == name).cloned() else { return };
+        let num = match value {
+            Init::Value(e) => self.operand(scope, e).map(|o| o.num),
+            Init::Draw(e) => {
+                let path = format!("set.{}.{name}", population.name);
+                self.draw_values(self.closure(scope, e), scope, &population.shape, &path)
+            }
+        };
+        let Some(num) = num else { return };
+        let declared = crate::eval::types::Declared { unit: old.unit.clone(), ..crate::eval::types::Declared::real() };
+        let Some(num) = self.hold_number(num, &declared, population.span, span) else { return };
+        let Some(array) = num.as_const() else { return };
+        let own = old.as_const().map(|a| a.shape().to_vec());
+        if array.ndim() > 0 && array.shape() != population.shape.as_slice() && own.as_deref() != Some(array.shape()) {
+            let (found, wanted) = (self.shape_text(array.shape()), self.shape_text(&population.shape));
+            let message = format!("`{name}` takes one number or the shape {wanted}, found {found}");
+            self.report(Diagnostic::error("E0313", span, message).label(population.span, "of this population"));
+            return;
+        }
+        if let Some(param) = self.net_mut(id).populations[index].params.iter_mut().find(|(n, _)| n == name) {
+            param.1 = num;
         }
     }
 

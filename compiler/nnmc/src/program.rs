@@ -119,6 +119,11 @@ pub struct Program {
     pub solved: usize,
     /// Compartments that are joined, for implicit steps.
     pub ties: Vec<Tie>,
+    /// Parts that run beside a simulated network, and those that have begun to be prepared.
+    pub units: IndexMap<FrameId, crate::simulate::Build>,
+    pub units_begun: BTreeSet<FrameId>,
+    /// Connections of parts that learn.
+    pub learned: Vec<(NetId, usize)>,
     /// Sums over the events of a step, emptied when they have been read.
     pub sums: BTreeSet<VarId>,
     /// Numbers and indices that fill vars before the first step.
@@ -154,6 +159,9 @@ impl Program {
             senders: IndexMap::new(),
             foreign: vec![],
             interpolated: IndexMap::new(),
+            units: IndexMap::new(),
+            units_begun: BTreeSet::new(),
+            learned: vec![],
             world: None,
             salt: String::new(),
             terms: vec![],

@@ -57,6 +57,8 @@ pub struct Num {
     pub times: Option<Rc<Vec<f64>>>,
     /// Differs from step to step of a presentation; must be reduced over time before it leaves the time loop.
     pub stepwise: bool,
+    /// Recorded in 32 bits: files keep it so.
+    pub single: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -152,7 +154,7 @@ pub struct Spikes {
 
 impl Num {
     pub fn new(unit: Unit, repr: Repr) -> Num {
-        Num { unit, repr, class: None, times: None, stepwise: false }
+        Num { unit, repr, class: None, times: None, stepwise: false, single: false }
     }
 
     pub fn array(unit: Unit, array: Array) -> Num {

@@ -14,7 +14,7 @@ mod tensors;
 pub use elements::Kind;
 pub use files::{Files, Source};
 pub use idx::read_idx;
-pub use npy::{read_npy, read_npz, write_npy};
+pub use npy::{read_npy, read_npz, write_npy, write_npy_single};
 pub use table::{Column, CsvTable, read_csv};
 pub use tensors::{Tensor, read_safetensors, write_safetensors};
 

@@ -160,8 +160,17 @@ fn element(descr: &str) -> Option<(bool, Kind)> {
 
 /// The bytes of a `.npy` file of f64 in row-major order.
 pub fn write_npy(array: &Array) -> Vec<u8> {
+    npy_bytes(array, "<f8", |value, bytes| bytes.extend_from_slice(&value.to_le_bytes()))
+}
+
+/// The same in 32 bits.
+pub fn write_npy_single(array: &Array) -> Vec<u8> {
+    npy_bytes(array, "<f4", |value, bytes| bytes.extend_from_slice(&(value as f32).to_le_bytes()))
+}
+
+fn npy_bytes(array: &Array, kind: &str, put: impl Fn(f64, &mut Vec<u8>)) -> Vec<u8> {
     let lengths: Vec<String> = array.shape().iter().map(|n| format!("{n},")).collect();
-    let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}), }}", lengths.join(" "));
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({}), }}", lengths.join(" "));
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.push_str(&" ".repeat(unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
@@ -171,7 +180,7 @@ pub fn write_npy(array: &Array) -> Vec<u8> {
     bytes.extend_from_slice(&(header.len() as u16).to_le_bytes());
     bytes.extend_from_slice(header.as_bytes());
     for value in array.iter() {
-        bytes.extend_from_slice(&value.to_le_bytes());
+        put(*value, &mut bytes);
     }
     bytes
 }

@@ -7,6 +7,7 @@ use nnm_syntax::span::Span;
 
 use super::interpolate::Inside;
 use super::solver::{Choice, Equation, Method};
+use crate::failure::Noted;
 use crate::hir::{ItemKind, Neuron, When};
 use crate::network::{FrameId, Population, clause_of};
 use crate::program::{NewLeaf, Role};
@@ -127,7 +128,7 @@ impl Session<'_> {
             let num = self.number(value, next.span)?;
             let unit = states.get(&next.name.text).map_or(Unit::Unknown, |n| n.unit.clone());
             let shape = self.state_shape(population, &next.name.text);
-            let num = self.to_shape(Num { unit, ..num }, &shape, next.span);
+            let num = self.stored_state(population, Num { unit, ..num }, &shape, next.span);
             let num = self.unless_held(holds, &next.name.text, num, frame, index);
             states.insert(next.name.text.clone(), num);
         }
@@ -162,6 +163,16 @@ impl Session<'_> {
         self.apply(span, unit, &[&num], |g, n| g.broadcast_to(n[0], shape))
     }
 
+    /// A number of each cell beside values of this shape, the population's axes first.
+    fn beside(&mut self, num: &Num, shape: &[usize]) -> Num {
+        let own = shape.len().saturating_sub(self.shape(num).map_or(0, |s| s.len()));
+        if own == 0 {
+            return num.clone();
+        }
+        let with_own = [self.shape(num).unwrap_or_default(), vec![1; own]].concat();
+        self.apply(Span::default(), num.unit.clone(), &[num], |g, n| g.reshape(n[0], &with_own))
+    }
+
     fn unless_held(
         &mut self,
         holds: &IndexMap<String, Num>,
@@ -173,6 +184,8 @@ impl Session<'_> {
         let Some(counter) = holds.get(name).cloned() else { return new };
         let old = self.frame(frame).populations[index].states.get(name).cloned();
         let Some(old) = old else { return new };
+        let shape = self.shape(&old).unwrap_or_default();
+        let counter = self.beside(&counter, &shape);
         self.select(&counter, &old, &new, Span::default())
     }
 
@@ -239,13 +252,19 @@ impl Session<'_> {
             let Some(state) = states.get(name) else { continue };
             let unit = state.unit.shown().factor;
             let shape = self.state_shape(population, name);
-            let right = self.to_shape(right.num, &shape, equation.span);
+            let right = self.stored_state(population, right.num, &shape, equation.span);
             let (state, rate) = (self.lift(state), self.lift(&right));
-            let held = holds.get(name).cloned().map(|h| self.lift(&h));
+            let held = holds.get(name).cloned().map(|h| self.beside(&h, &shape)).map(|h| self.lift(&h));
+            let mixed = self.mixes(&states, rate, population.shape.len());
             let method = self.method_of(scope, &neuron.dynamics.solves, name);
+            // What a block has set higher stays as it is.
             let ceiling = self.ceiling_of(scope, neuron, name, &shape);
+            let ceiling = match ceiling {
+                Some(level) => Some(self.graph.binary(Binary::Max, level, state).noted(self)?),
+                None => None,
+            };
             let (name, span) = (name.clone(), equation.span);
-            out.push(Equation { name, state, rate, held, ceiling, method, unit, span });
+            out.push(Equation { name, state, rate, held, ceiling, mixed, method, unit, span });
         }
         Some(out)
     }
@@ -502,6 +521,8 @@ impl Session<'_> {
             return None;
         };
         let right = self.operand(walk.scope, value)?;
+        let population = self.net(self.frame(walk.frame).net).populations[walk.index].clone();
+        let old = self.state_inside(&population, &old);
         let new = self.assigned(op, &old, &right.num, span);
         let merged = match soft {
             Some(s) => {
@@ -511,9 +532,8 @@ impl Session<'_> {
             }
             None => self.select(mask, &new, &old, span),
         };
-        let index = self.net(self.frame(walk.frame).net).populations[walk.index].clone();
-        let shape = self.state_shape(&index, &name.text);
-        let merged = self.to_shape(Num { unit: old.unit.clone(), ..merged }, &shape, span);
+        let shape = self.state_shape(&population, &name.text);
+        let merged = self.stored_state(&population, Num { unit: old.unit.clone(), ..merged }, &shape, span);
         walk.states.insert(name.text.clone(), merged);
         walk.scope = self.walk_scope(walk);
         Some(())

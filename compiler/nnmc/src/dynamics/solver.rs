@@ -23,6 +23,8 @@ pub struct Equation {
     pub held: Option<NodeId>,
     /// A threshold at which the state is set anew: right sides inside a step do not see it above.
     pub ceiling: Option<NodeId>,
+    /// The elements of an array state act on one another.
+    pub mixed: bool,
     pub method: Option<Method>,
     /// One of the state's declared unit, in SI: what an error is held against.
     pub unit: f64,
@@ -180,7 +182,12 @@ impl<'e> System<'e> {
         let entries = || part.iter().flat_map(|i| part.iter().filter_map(move |j| self.jacobian[*i][*j]));
         let constant =
             entries().all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })));
-        if noisy && constant && part.len() == 1 {
+        let shape = |k: &usize| s.graph.shape(self.equations[*k].state);
+        let mixed = part.iter().any(|k| self.equations[*k].mixed || shape(k) != shape(&part[0]));
+        if mixed && !noisy {
+            return (Method::Rk4, "the elements of an array act on one another");
+        }
+        if noisy && constant && part.len() == 1 && !mixed {
             return (Method::Exact, "an Ornstein-Uhlenbeck process: linear, with white noise");
         }
         if noisy {

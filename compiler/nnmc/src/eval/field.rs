@@ -182,7 +182,12 @@ impl Session<'_> {
         }
         let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);
         let Some(q) = quantity else {
-            return self.no_field(name, &["w".into(), "b".into(), "pre".into(), "post".into()]);
+            let states = self.synapse_states(&projection);
+            if states.contains(&name.text) {
+                return self.synapse_state(id, frame, p, name);
+            }
+            let names = ["w", "b", "pre", "post"].map(String::from).into_iter().chain(states);
+            return self.no_field(name, &names.collect::<Vec<_>>());
         };
         let num = match frame {
             Some(_) => {
@@ -194,6 +199,40 @@ impl Session<'_> {
         match num {
             Some(array) => self.selected_weights(Num::array(q.unit.clone(), array), p, &projection, name.span),
             None => Value::Num(Num::unknown(q.unit.clone())),
+        }
+    }
+
+    fn synapse_states(&self, projection: &crate::network::Projection) -> Vec<String> {
+        let synapse = projection.synapse.and_then(|item| self.synapse_item(item));
+        synapse.map_or(vec![], |s| s.dynamics.states.iter().map(|d| d.name.text.clone()).collect())
+    }
+
+    /// A state of a connection's synapses, one number for each place where it lives.
+    fn synapse_state(
+        &mut self,
+        id: crate::network::NetId,
+        frame: Option<crate::network::FrameId>,
+        p: &ProjectionRef,
+        name: &Name,
+    ) -> Value {
+        let projection = self.net(id).projections[p.index].clone();
+        let path = frame.and_then(|f| self.program.as_ref()?.paths.get(&(f, p.index)).cloned());
+        if let Some((var, unit, _)) = path.and_then(|path| path.vars.get(&name.text).cloned()) {
+            let node = self.read_whole(var);
+            return Value::Num(Num::node(unit, node));
+        }
+        let units = projection.synapse.zip(projection.synapse.and_then(|item| self.synapse_item(item)));
+        let units = units.and_then(|(item, synapse)| self.synapse_state_units(id, p.index, item, &synapse));
+        let unit = units.into_iter().flatten().find(|(n, _)| *n == name.text).map_or(crate::unit::Unit::REAL, |u| u.1);
+        if self.mode == crate::session::Mode::Check {
+            return Value::Num(Num::unknown(unit));
+        }
+        match self.net(id).store.get(&format!("{}.{}", projection.name, name.text)).cloned() {
+            Some(array) => Value::Num(Num::array(unit, array)),
+            None => {
+                let message = format!("`{}.{}` has values once it has been simulated", projection.name, name.text);
+                self.error("E0440", name.span, message)
+            }
         }
     }
 

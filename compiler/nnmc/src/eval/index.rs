@@ -19,6 +19,18 @@ impl Session<'_> {
             Value::Record(record) if record.contains_key("sweep keys") => {
                 self.index_sweep(scope, &record, indices, span)
             }
+            // What was recorded of an array of parts.
+            Value::Record(record) if record.keys().all(|k| k.starts_with('[')) => {
+                let [index] = indices else { return self.error("E0228", span, "one number picks a part") };
+                let Some(k) = self.known_int(scope, *index, "an index", 0) else { return Value::Missing };
+                match record.get(&format!("[{k}]")) {
+                    Some(value) => value.clone(),
+                    None => {
+                        let at = self.expr_span(scope, *index);
+                        self.error("E0316", at, format!("nothing was recorded of part {k}"))
+                    }
+                }
+            }
             Value::Population(mut p) => {
                 let size = self.population_length(&p.owner, p.index);
                 let Some(first) = indices.first() else { return Value::Missing };

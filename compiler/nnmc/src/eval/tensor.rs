@@ -38,7 +38,8 @@ impl Session<'_> {
                 Repr::Unknown
             }
         };
-        Num { unit, repr, class: None, times: None, stepwise: args.iter().any(|a| a.stepwise) }
+        let stepwise = args.iter().any(|a| a.stepwise);
+        Num { unit, repr, class: None, times: None, stepwise, single: false }
     }
 
     fn apply_repr(

@@ -201,14 +201,15 @@ impl Session<'_> {
         self.scopes[scope.0 as usize].owner = Some(population.name.clone());
         self.bind_time(scope);
         for (name, num) in &population.params {
-            self.bind(scope, name.clone(), Value::Num(num.clone()));
+            let num = self.param_inside(&population, name, num);
+            self.bind(scope, name.clone(), Value::Num(num));
         }
         for q in &population.weights {
             let value = self.population_weight(id, &population, q);
             self.bind(scope, q.name.clone(), Value::Num(value));
         }
-        for (name, num) in states {
-            self.bind(scope, name.clone(), Value::Num(num.clone()));
+        for (name, num) in self.states_inside(&population, states) {
+            self.bind(scope, name, Value::Num(num));
         }
         for (port, declared) in population.ports.iter().enumerate() {
             self.bind_lazy(scope, declared.name.clone(), Lazy::Port { frame, population: index, port });
@@ -273,6 +274,9 @@ impl Session<'_> {
     fn port_of_frame(&mut self, frame: FrameId, population: usize, port: usize) -> Option<Num> {
         let key = (frame, population, port);
         let id = self.frame(frame).net;
+        if self.program.as_ref().is_some_and(|p| p.purpose == Purpose::Simulate) {
+            self.ensure_unit(frame)?;
+        }
         let declared = self.net(id).populations[population].ports[port].clone();
         if let Some(node) = self.program.as_ref().and_then(|p| p.port_nodes.get(&key)) {
             let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
@@ -679,7 +683,13 @@ impl Session<'_> {
             return Value::Num(self.spike_flags(frame, index));
         }
         if self.scopes[scope.0 as usize].names.contains_key(name) {
-            let value = self.force(scope, name, span);
+            let value = match self.force(scope, name, span) {
+                Value::Num(num) => {
+                    let cells = self.net(self.frame(frame).net).populations[index].shape.len();
+                    Value::Num(self.cells_first(&num, cells))
+                }
+                other => other,
+            };
             return self.stepwise_value(value);
         }
         let id = self.frame(frame).net;

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod ends;
 mod frame;
+mod own_axes;
 mod params;
 mod parts;
 mod pattern;

@@ -92,20 +92,18 @@ impl Session<'_> {
             return frame;
         }
         let id = self.frame(frame).net;
-        if self.last_run(id).is_none() {
+        if let Some(run) = self.last_run(id) {
+            return run;
+        }
+        // What needs nothing from outside runs by itself; else what uses the part runs it.
+        if !self.net(id).inputs.is_empty() {
             self.reach_part(frame);
+            return self.last_run(id).unwrap_or(frame);
         }
-        match self.last_run(id) {
-            Some(run) => run,
-            None => {
-                if self.net(id).inputs.is_empty()
-                    && let Some(program) = &mut self.program
-                {
-                    program.runs.push(frame);
-                }
-                frame
-            }
+        if let Some(program) = &mut self.program {
+            program.runs.push(frame);
         }
+        frame
     }
 
     fn last_run(&self, id: NetId) -> Option<FrameId> {

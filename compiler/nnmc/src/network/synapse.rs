@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use nnm_graph::ir::Reduce;
 use nnm_syntax::ast::Init;
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::*;
@@ -139,8 +140,18 @@ impl Session<'_> {
         let stateful = !synapse.dynamics.states.is_empty() || synapse.dynamics.ons.iter().any(|o| o.period.is_none());
         let probe = self.program.as_ref().is_some_and(|p| p.purpose == Purpose::Probe);
         if stateful && !probe {
-            let message = format!("`{}` has state or events: it acts in `simulate`, not in a presentation", p.name);
-            self.error("E0428", p.span, message);
+            let simulates = self.program.as_ref().is_some_and(|p| p.purpose == Purpose::Simulate);
+            let message = match simulates {
+                true => {
+                    format!("`{}` has state or events: its sender is a population of the same architecture", p.name)
+                }
+                false => format!("`{}` has state or events: it acts in `simulate`, not in a presentation", p.name),
+            };
+            let d = Diagnostic::error("E0428", p.span, message);
+            self.report(match simulates {
+                true => d.help("`Direct` carries the values and spikes of a part's population"),
+                false => d,
+            });
             return None;
         }
         if probe {

@@ -374,6 +374,7 @@ impl Session<'_> {
                 rate,
                 held: None,
                 ceiling: None,
+                mixed: false,
                 method,
                 unit,
                 span: equation.span,

@@ -11,7 +11,7 @@ use crate::dynamics::{Equation, EventArrival};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::{FrameId, Population};
+use crate::network::FrameId;
 use crate::program::{NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
@@ -73,70 +73,33 @@ impl Session<'_> {
         }
     }
 
-    /// Parts are evaluated in each step; cells in them that remember would stand still.
-    fn parts_without_states(&mut self, sim: &Simulation) -> Option<()> {
-        let inner = self.nets_below(sim.net).into_iter().skip(1);
-        let remembers = |p: &&Population| p.spiking || p.states.iter().any(|s| !s.running);
-        let found = inner.filter_map(|id| {
-            let net = self.net(id);
-            net.populations.iter().find(remembers).map(|p| (format!("{}.{}", net.path, p.name), p.span))
-        });
-        let Some((name, at)) = found.take(1).next() else { return Some(()) };
-        let message = format!("`{name}` has states, and parts with states act in `train` and `evaluate` only");
-        let d = Diagnostic::error("E0560", sim.span, message)
-            .label(at, "this population is in a part")
-            .help("declare the population in the architecture that is simulated");
-        self.report(d);
-        None
-    }
-
     /// Builds the program of a simulation's step. The program stays in place for the caller to take.
     pub fn build_simulation(&mut self, sim: &Simulation, duration: Duration) -> Option<Build> {
-        self.parts_without_states(sim)?;
         let mut program = Program::new(Purpose::Simulate, false);
         program.dt = duration.timed.then_some(duration.dt);
         program.step = Int::Loop(STEP);
         self.program = Some(program);
         let frame = self.frame_of(sim.net);
         let populations = self.net(sim.net).populations.len();
-        let mut b = Build {
-            frame,
-            net: sim.net,
-            dt: duration.dt,
-            deliveries: vec![],
-            events: vec![],
-            assigns: vec![],
-            after: vec![],
-            rules: vec![],
-            lists: vec![None; populations],
-            tables: vec![],
-            indices: vec![],
-            lumped: vec![vec![]; populations],
-            learned: vec![],
-            paths: vec![],
-            choices: vec![],
-            placements: vec![],
-            logs: vec![],
-            records: vec![],
-            start: self.net(sim.net).clock.steps,
-        };
+        let start = self.net(sim.net).clock.steps;
+        let mut b = Build::new(frame, sim.net, populations, duration.dt, start);
+        self.start_parts(frame);
         let learns = self.find_learns(&mut b, sim)?;
         self.program.as_mut()?.learning = !learns.is_empty();
         self.make_paths(&mut b)?;
         self.stimulate_all(&mut b, sim)?;
         self.interpolate_all(&b, sim)?;
         // First what events bring, then what reads it: nothing may ask for a port before all that arrives is known.
-        let paths = b.paths.clone();
-        paths.iter().try_for_each(|k| self.direct_arrivals(&mut b, *k))?;
-        paths.iter().try_for_each(|k| self.synapse_arrivals(&mut b, *k))?;
-        self.port_events(&mut b)?;
-        paths.iter().try_for_each(|k| self.synapse_equations(&mut b, *k))?;
-        self.add_rules(&mut b, sim, &learns)?;
+        self.prepare(&mut b)?;
+        let own: Vec<super::learn::Learn> = learns.iter().filter(|l| l.net == sim.net).cloned().collect();
+        self.add_rules(&mut b, sim, &own)?;
         for index in 0..populations {
             self.step_population(&mut b, index)?;
         }
+        self.step_units(&b, sim, &learns)?;
         self.record_all(&mut b, sim, duration)?;
         self.spike_lists(&mut b);
+        self.take_units(&mut b);
         self.settle_rings()?;
         let program = self.program.as_mut()?;
         b.tables.append(&mut program.tables);
@@ -161,9 +124,11 @@ impl Session<'_> {
                     self.report(Diagnostic::error("E0555", at, message).help("`interpolate net.E.spikes`"));
                     return None;
                 };
-                let id = self.owner_net(&owner);
-                let frame = if id == b.net { b.frame } else { self.frame_of(id) };
-                let p = &self.net(id).populations[index];
+                let frame = match owner {
+                    Owner::Frame(frame) => frame,
+                    Owner::Net(_) => b.frame,
+                };
+                let p = &self.net(self.frame(frame).net).populations[index];
                 if !p.spiking {
                     let message = format!("`{}` has no spikes: its neuron has no `spike when`", p.name);
                     self.error("E0507", at, message);
@@ -203,12 +168,13 @@ impl Session<'_> {
         window: &Window,
         span: Span,
     ) -> Option<()> {
-        let (population, port) = self.port_named(b.frame, scope, target)?;
-        let declared = self.net(b.net).populations[population].ports[port].clone();
+        let (frame, population, port) = self.port_named(b.frame, scope, target)?;
+        let id = self.frame(frame).net;
+        let declared = self.net(id).populations[population].ports[port].clone();
         let inner = self.inner(scope);
         self.bind_time(inner);
-        let shape = self.net(b.net).populations[population].shape.clone();
-        let cells = self.net(b.net).populations[population].clone();
+        let cells = self.net(id).populations[population].clone();
+        let shape = cells.shape.clone();
         let index = self.scope(self.module_of(scope), None);
         self.bind_cells(index, &cells);
         let inner = self.overlay(inner, index);
@@ -236,7 +202,7 @@ impl Session<'_> {
         let num = self.to_shape(num, &shape, span);
         let num = self.windowed_stimulus(scope, num, window, span)?;
         self.mark_foreign(&num);
-        self.program.as_mut()?.stimuli.entry((b.frame, population, port)).or_default().push(num);
+        self.program.as_mut()?.stimuli.entry((frame, population, port)).or_default().push(num);
         Some(())
     }
 
@@ -306,21 +272,26 @@ impl Session<'_> {
     }
 
     /// The port that `net.E.I` names.
-    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<(usize, usize)> {
+    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<(FrameId, usize, usize)> {
         let (_, expr) = self.bare_expr(scope, target);
         let span = expr.span;
         if let ast::ExprKind::Field { base, name } = &expr.kind
             && let Value::Population(PopulationRef { owner, index, .. }) = self.eval(scope, *base)
         {
-            let id = match owner {
-                Owner::Frame(f) => self.frame(f).net,
-                Owner::Net(id) => id,
+            let of = match owner {
+                Owner::Frame(f) => f,
+                Owner::Net(_) => frame,
             };
-            let population = self.net(id).populations[index].clone();
-            if id == self.frame(frame).net
-                && let Some(port) = population.ports.iter().position(|p| p.name == name.text)
-            {
-                return Some((index, port));
+            let population = self.net(self.owner_net(&owner)).populations[index].clone();
+            let running = of == frame || self.program.as_ref().is_some_and(|p| p.runs.contains(&of));
+            if let Some(port) = population.ports.iter().position(|p| p.name == name.text) {
+                if running {
+                    return Some((of, index, port));
+                }
+                let message =
+                    format!("`{}` is in a part that does not run: nothing in the network uses it", population.name);
+                self.report(Diagnostic::error("E0560", name.span, message).label(population.span, "declared here"));
+                return None;
             }
             let names: Vec<&str> = population.ports.iter().map(|p| p.name.as_str()).collect();
             let d = Diagnostic::error("E0408", name.span, format!("`{}` has no port `{}`", population.name, name.text))
@@ -334,7 +305,7 @@ impl Session<'_> {
     }
 
     /// Blocks `on PORT` of the events that arrived in this step.
-    fn port_events(&mut self, b: &mut Build) -> Option<()> {
+    pub fn port_events(&mut self, b: &mut Build) -> Option<()> {
         let events = self.program.as_ref().map(|p| p.events.clone()).unwrap_or_default();
         let jumps = self.program.as_ref().map(|p| p.jumps.clone()).unwrap_or_default();
         for index in 0..b.lists.len() {
@@ -391,7 +362,7 @@ impl Session<'_> {
         Some(())
     }
 
-    fn step_population(&mut self, b: &mut Build, index: usize) -> Option<()> {
+    pub fn step_population(&mut self, b: &mut Build, index: usize) -> Option<()> {
         let population = self.net(b.net).populations[index].clone();
         let lumped: Vec<Lumped> = b.lumped[index].clone();
         let equations: Vec<Equation> = lumped
@@ -402,6 +373,7 @@ impl Session<'_> {
                 rate: l.rate,
                 held: None,
                 ceiling: None,
+                mixed: false,
                 method: l.method,
                 unit: l.unit,
                 span: l.span,
@@ -472,14 +444,14 @@ impl Session<'_> {
     }
 
     /// Lists of the cells that fired, for deliveries and logs.
-    fn spike_lists(&mut self, b: &mut Build) {
+    pub fn spike_lists(&mut self, b: &mut Build) {
         for index in 0..b.lists.len() {
             let Some(list) = b.lists[index] else { continue };
             let flags = self.spike_flags(b.frame, index);
             let flags = self.lift(&flags);
             let slot = rem(add(Int::Loop(STEP), 1), list.ring);
             b.after.push(Stmt::Compact { flags, list: list.list, count: list.count, slot: slot.clone() });
-            for log in b.logs.iter().filter(|l| l.population == index) {
+            for log in b.logs.iter().filter(|l| (l.net, l.population) == (b.net, index)) {
                 if let Some((values, log_value)) = log.fractions {
                     let (list, count, log_count, slot) = (list.list, list.count, log.count, slot.clone());
                     b.after.push(Stmt::LogValues { list, count, slot, values, log_value, log_count });
@@ -498,7 +470,7 @@ impl Session<'_> {
     }
 
     /// A log for a population's spikes, of which those stamped within the window are kept.
-    pub fn log_spikes(&mut self, b: &mut Build, population: usize, window: (i64, i64)) {
+    pub fn log_spikes(&mut self, b: &mut Build, population: usize, key: Vec<String>, window: (i64, i64)) {
         if let Some(log) = b.logs.iter_mut().find(|l| l.population == population) {
             log.window = (log.window.0.min(window.0), log.window.1.max(window.1));
             return;
@@ -516,7 +488,7 @@ impl Session<'_> {
             let log = self.work(&format!("{name}.log@fraction"), Unit::REAL, &[capacity]).0;
             (values, log)
         });
-        b.logs.push(Log { population, cell, step, count, fractions, capacity, window });
+        b.logs.push(Log { net: b.net, population, key, cell, step, count, fractions, capacity, window });
     }
 
     /// The whole program: the loop over steps with all its parts in the order in which a step acts.

@@ -16,7 +16,7 @@ use crate::dynamics::Equation;
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::{Decl, Rule, clause};
-use crate::network::Projection;
+use crate::network::{NetId, Projection};
 use crate::program::{NewLeaf, Role};
 use crate::samples::Credit;
 use crate::session::{ScopeId, Session};
@@ -26,6 +26,7 @@ use crate::value::{Argument, Kind, Num, Repr, Value, vector};
 /// A `learn PART by RULE` of a simulation.
 #[derive(Clone)]
 pub struct Learn {
+    pub net: NetId,
     pub projection: usize,
     pub kind: Rc<Kind>,
     pub rule: Rule,
@@ -83,16 +84,19 @@ impl Session<'_> {
             let (kind, rule) = self.rule_of(&value, at)?;
             self.check_local(&kind, &rule);
             for item in items {
-                for projection in self.learned_parts(b, sim.scope, item.expr)? {
-                    b.learned.push(projection);
-                    out.push(Learn { projection, kind: kind.clone(), rule: rule.clone(), span: stmt.span });
+                for (net, projection) in self.learned_parts(b, sim.scope, item.expr)? {
+                    match net == b.net {
+                        true => b.learned.push(projection),
+                        false => self.program.as_mut()?.learned.push((net, projection)),
+                    }
+                    out.push(Learn { net, projection, kind: kind.clone(), rule: rule.clone(), span: stmt.span });
                 }
             }
         }
         Some(out)
     }
 
-    fn learned_parts(&mut self, b: &Build, scope: ScopeId, e: ast::ExprId) -> Option<Vec<usize>> {
+    fn learned_parts(&mut self, b: &Build, scope: ScopeId, e: ast::ExprId) -> Option<Vec<(NetId, usize)>> {
         let span = self.expr_span(scope, e);
         let value = self.eval(scope, e);
         let parts = match value {
@@ -102,7 +106,9 @@ impl Session<'_> {
         let mut out = vec![];
         for part in parts {
             match part {
-                Value::Projection(p) if self.owner_net(&p.owner) == b.net => out.push(p.index),
+                Value::Projection(p) if self.nets_below(b.net).contains(&self.owner_net(&p.owner)) => {
+                    out.push((self.owner_net(&p.owner), p.index));
+                }
                 Value::Missing => return None,
                 other => {
                     self.error("E0514", span, format!("`learn` takes a connection, found {}", other.describe()));
@@ -411,6 +417,7 @@ impl Session<'_> {
                     rate: value,
                     held: None,
                     ceiling: None,
+                    mixed: false,
                     method: None,
                     unit,
                     span: equation.span,
@@ -668,7 +675,17 @@ impl Session<'_> {
             let (state, rate) = (self.lift(&state.clone()), self.lift(&rate));
             let method = self.method_of(scope, &dynamics.solves, &e.name.text);
             let name = format!("{}.{}", work.p.name, e.name.text);
-            equations.push(Equation { name, state, rate, held: None, ceiling: None, method, unit, span: e.span });
+            equations.push(Equation {
+                name,
+                state,
+                rate,
+                held: None,
+                ceiling: None,
+                mixed: false,
+                method,
+                unit,
+                span: e.span,
+            });
         }
         let foreign = self.program.as_ref().map(|p| p.foreign.clone()).unwrap_or_default();
         let (new, choices) = self.advance(&equations, &foreign, b.dt).noted(self)?;

@@ -11,6 +11,7 @@ mod run;
 mod synapse;
 mod ties;
 mod transport;
+mod units;
 
 pub use ends::{Kept, Ring, Site};
 pub use record::{Record, Recorded};
@@ -60,7 +61,8 @@ pub fn rem(a: Int, b: i64) -> Int {
     if b == 1 { Int::Const(0) } else { Int::Rem(Box::new(a), Box::new(Int::Const(b))) }
 }
 
-/// A step under construction.
+/// A step under construction: of a network, or of a part in it.
+#[derive(Debug)]
 pub struct Build {
     pub frame: FrameId,
     pub net: NetId,
@@ -90,6 +92,12 @@ pub struct Build {
     pub logs: Vec<Log>,
     pub records: Vec<Record>,
     pub start: i64,
+    /// Parts that run beside, their statements taken over.
+    pub units: Vec<Build>,
+    /// Cells of it may fire more than once in a step.
+    pub often: bool,
+    /// After how many steps each what has been reached is kept.
+    pub checkpoints: Option<i64>,
 }
 
 /// The spikes of a population of the last steps: lists in a ring of `ring` places.
@@ -125,7 +133,10 @@ pub struct Logged {
 
 #[derive(Clone, Debug)]
 pub struct Log {
+    pub net: NetId,
     pub population: usize,
+    /// Under which name the run shows it.
+    pub key: Vec<String>,
     pub cell: VarId,
     pub step: VarId,
     pub count: VarId,

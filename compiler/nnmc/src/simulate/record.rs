@@ -12,9 +12,10 @@ use super::build::Duration;
 use super::{Build, STEP, Simulation};
 use crate::failure::Noted;
 use crate::hir::clause;
+use crate::network::FrameId;
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
-use crate::value::{Num, Owner, Value};
+use crate::value::{Num, Owner, PopulationRef, Value};
 
 /// A value kept every so many steps, or a summary of such values that keeps none of them.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Record {
     pub unit: Unit,
     pub when: When,
     pub kept: Kept,
+    /// In 32 bits, of one of its unit.
+    pub single: bool,
 }
 
 /// The steps at whose start a value is taken: `first`, `first + every`, … up to `last`.
@@ -87,12 +90,15 @@ impl Session<'_> {
                 continue;
             }
             let when = self.record_when(b, sim.scope, clauses, duration)?;
+            let single = self.record_single(sim.scope, clauses)?;
+            let before = b.records.len();
             for item in items {
                 // All of them are looked at, so that each mistake is said.
                 if self.record_item(b, sim.scope, item, when, stmt.span).is_none() {
                     good = None;
                 }
             }
+            b.records[before..].iter_mut().for_each(|record| record.single = single);
         }
         good
     }
@@ -114,7 +120,20 @@ impl Session<'_> {
         Some(When { first, last: to.map_or(end, |to| to - 1), every, at_end: to.is_none() })
     }
 
-    fn record_steps(&mut self, scope: ScopeId, clauses: &[Clause], word: &str, d: Duration) -> Option<Option<i64>> {
+    /// `with f32`: half the size, seven digits.
+    fn record_single(&mut self, scope: ScopeId, clauses: &[Clause]) -> Option<bool> {
+        let Some(e) = clause(clauses, "with") else { return Some(false) };
+        let span = self.expr_span(scope, e);
+        match crate::engine::precision(self.text(span).trim()) {
+            Some(precision) => Some(precision == nnm_kir::ir::Precision::F32),
+            None => {
+                self.error("E0545", span, "a record is `with f32` or `with f64`");
+                None
+            }
+        }
+    }
+
+    pub fn record_steps(&mut self, scope: ScopeId, clauses: &[Clause], word: &str, d: Duration) -> Option<Option<i64>> {
         let Some(e) = clause(clauses, word) else { return Some(None) };
         let num = self.known(scope, e, &format!("`{word}`"))?;
         let x = num.as_f64()?;
@@ -140,9 +159,12 @@ impl Session<'_> {
             && name.text == "spikes"
             && let Value::Population(p) = self.eval(scope, *base)
         {
-            self.need_spikes(b, p.index, name.span)?;
-            self.log_spikes(b, p.index, (when.first, when.last));
-            return Some(());
+            let frame = self.need_spikes(b, &p, name.span)?;
+            let key = self.record_key(scope, item.expr, span)?;
+            return self.with_unit(b, frame, |s, unit| {
+                s.log_spikes(unit, p.index, key, (when.first, when.last));
+                Some(())
+            });
         }
         let key = match &item.alias {
             Some(alias) => vec![alias.text.clone()],
@@ -165,14 +187,19 @@ impl Session<'_> {
             batched: false,
             times: Some(when.samples().max(1) as usize),
         });
-        b.records.push(Record { key, var, value: node, unit: value.num.unit, when, kept: Kept::Series });
+        b.records.push(Record { key, var, value: node, unit: value.num.unit, when, kept: Kept::Series, single: false });
         Some(())
     }
 
-    fn need_spikes(&mut self, b: &Build, population: usize, span: Span) -> Option<()> {
-        let p = &self.net(b.net).populations[population];
+    /// The frame in which a population runs that is to spike.
+    fn need_spikes(&mut self, b: &Build, p: &PopulationRef, span: Span) -> Option<FrameId> {
+        let frame = match p.owner {
+            Owner::Frame(frame) => frame,
+            Owner::Net(_) => b.frame,
+        };
+        let p = &self.net(self.frame(frame).net).populations[p.index];
         if p.spiking {
-            return Some(());
+            return Some(frame);
         }
         let message = format!("`{}` has no spikes: its neuron has no `spike when`", p.name);
         self.error("E0507", span, message);
@@ -193,8 +220,8 @@ impl Session<'_> {
                 _ => inside,
             };
             let Value::Population(p) = self.eval(scope, of) else { return Some(None) };
-            self.need_spikes(b, p.index, counted.span)?;
-            let flags = self.spike_flags(b.frame, p.index);
+            let frame = self.need_spikes(b, &p, counted.span)?;
+            let flags = self.spike_flags(frame, p.index);
             let flags = match p.cells {
                 Some((from, to)) => self.cells_of(&flags, from, to, counted.span),
                 None => flags,
@@ -228,7 +255,7 @@ impl Session<'_> {
             Kept::Min => self.graph.binary(Binary::Min, old, x).noted(self)?,
             Kept::Var | Kept::Std => self.welford(old, x, when).noted(self)?,
         };
-        b.records.push(Record { key, var, value: next, unit, when, kept });
+        b.records.push(Record { key, var, value: next, unit, when, kept, single: false });
         Some(())
     }
 
@@ -259,7 +286,14 @@ impl Session<'_> {
                     key.push(name.text);
                     at = base;
                 }
-                ExprKind::Index { base, .. } => at = base,
+                ExprKind::Index { base, indices } => {
+                    // Of an array of parts it matters which; of a population's cells all are columns of one series.
+                    if let (Value::Many(parts), [index]) = (self.eval(scope, base), indices.as_slice()) {
+                        let k = self.index_range(scope, *index, parts.len())?.0;
+                        key.push(format!("[{k}]"));
+                    }
+                    at = base;
+                }
                 ExprKind::Name(_) if !key.is_empty() => break,
                 _ => {
                     self.error("E0508", span, "give what is recorded a name: `record EXPR as NAME`");

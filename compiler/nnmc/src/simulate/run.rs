@@ -22,12 +22,14 @@ impl Session<'_> {
     pub fn simulate(&mut self, sim: &Simulation) -> Result<Value, Failure> {
         let Some(duration) = self.duration(sim.scope, sim.clauses, sim.span) else { return Ok(Value::Missing) };
         self.check_simulate_block(sim);
+        let checkpoints = self.checkpoint_period(sim, duration);
         let outer_graph = std::mem::take(&mut self.graph);
         let outer = self.program.take();
         let errors = self.error_count();
         let built = self.build_simulation(sim, duration);
         let result = match built {
-            Some(b) if self.error_count() == errors => {
+            Some(mut b) if self.error_count() == errors => {
+                b.checkpoints = checkpoints;
                 let body = self.simulation_body(&b, duration);
                 let program = self.graph_program(sim, body);
                 self.run_built(sim, duration, b, program)
@@ -44,14 +46,31 @@ impl Session<'_> {
         for stmt in sim.block {
             let known = match &stmt.kind {
                 StmtKind::Stimulate { .. } | StmtKind::Error => true,
+                StmtKind::Bare { word, .. } => word.text == "checkpoint",
                 StmtKind::List { word, .. } => matches!(word.text.as_str(), "record" | "learn" | "interpolate"),
                 _ => false,
             };
             if !known {
-                let message = "in `simulate` there go `record`, `stimulate`, `learn` and `interpolate`";
+                let message = "in `simulate` there go `record`, `stimulate`, `learn`, `interpolate` and `checkpoint`";
                 self.error("E0509", stmt.span, message);
             }
         }
+    }
+
+    /// `checkpoint every 1 s`, in steps.
+    fn checkpoint_period(&mut self, sim: &Simulation, d: Duration) -> Option<i64> {
+        use nnm_syntax::ast::StmtKind;
+        let found = sim.block.iter().find_map(|stmt| match &stmt.kind {
+            StmtKind::Bare { word, clauses } if word.text == "checkpoint" => Some((word, clauses)),
+            _ => None,
+        });
+        let (word, clauses) = found?;
+        if crate::hir::clause(clauses, "every").is_none() {
+            let d = Diagnostic::error("E0593", word.span, "how often? `checkpoint every 10 s`");
+            self.report(d.help("or `checkpoint every 1000 steps`"));
+            return None;
+        }
+        self.record_steps(sim.scope, clauses, "every", d).flatten().map(|n| n.max(1))
     }
 
     fn graph_program(&mut self, sim: &Simulation, body: Vec<nnm_graph::ir::Stmt>) -> GraphProgram {
@@ -76,7 +95,7 @@ impl Session<'_> {
         self.dump(&program, &b.choices, &b.placements);
         if self.mode == Mode::Check {
             self.graph = program.graph;
-            return Ok(self.recorded_unknown(&b));
+            return Ok(self.recorded_unknown(&b, d));
         }
         let mut engine = match Engine::new(&program, self.settings.backend) {
             Ok(engine) => engine,
@@ -135,9 +154,10 @@ impl Session<'_> {
     }
 
     fn restore_lists(&mut self, engine: &mut Engine, b: &Build) {
-        for (index, list) in b.lists.iter().enumerate() {
+        let lists = b.all().flat_map(|unit| unit.lists.iter().enumerate().map(|(k, list)| (unit.net, k, list)));
+        for (net, index, list) in lists {
             let Some(list) = list else { continue };
-            let Some(kept) = self.net(b.net).store.get(&format!("@spikes {index}")).cloned() else { continue };
+            let Some(kept) = self.net(net).store.get(&format!("@spikes {index}")).cloned() else { continue };
             // One row a kept step: stamp, count, cells.
             for row in kept.outer_iter() {
                 let values: Vec<f64> = row.iter().copied().collect();
@@ -181,7 +201,7 @@ impl Session<'_> {
             return Ok(());
         }
         loop {
-            let to = (at + piece).min(last);
+            let to = (at + piece).min(last).min(b.checkpoints.map_or(last, |n| (at / n + 1) * n));
             engine.set_slot("from", at);
             engine.set_slot("to", to);
             engine.set_slot("final", i64::from(to == last));
@@ -203,6 +223,7 @@ impl Session<'_> {
                     engine.restore(kept);
                     return Err(self.not_finite(sim, d, b, engine));
                 }
+                status::BUG if b.often => return Err(self.too_many_spikes(sim)),
                 code => return Err(Failure::bug(format!("a kernel ended with status {code}"))),
             }
             drain(engine, b, logs);
@@ -211,7 +232,8 @@ impl Session<'_> {
             let name = self.net(sim.net).path.clone();
             self.host.progress(&Event::Steps { what: name, done, seconds: d.timed.then_some(at as f64 * d.dt) });
             let interrupted = self.host.interrupted() && at < last;
-            if interrupted || self.checkpoint_due() {
+            let due = b.checkpoints.is_some_and(|n| at % n == 0 || at == last);
+            if due || interrupted || self.checkpoint_due() {
                 self.keep(&course, &checkpoint_of(at, engine, logs))?;
             }
             if interrupted {
@@ -221,6 +243,13 @@ impl Session<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// There is room for sixteen spikes of a cell in a step, and some.
+    fn too_many_spikes(&self, sim: &Simulation) -> Failure {
+        let message = "a source fires more than 16 times a cell in one step";
+        let d = Diagnostic::error("E0556", sim.span, message).at("in this simulation");
+        Failure::Numeric(Box::new(d.help("a smaller `step`, or more cells with a smaller rate each")))
     }
 
     /// The step from which to go on, where a run that was cut off had come to.
@@ -321,16 +350,17 @@ impl Session<'_> {
 
     /// Where the state of a path has its equation.
     fn state_span(&self, sim: &Simulation, path: &str) -> (nnm_syntax::span::Span,) {
-        let mut parts = path.rsplit('.');
-        let state = parts.next().unwrap_or("");
-        let population = parts.next().unwrap_or("");
-        let net = self.net(sim.net);
-        if let Some(p) = net.populations.iter().find(|p| p.name == population)
-            && let crate::hir::ItemKind::Neuron(n) = &self.modules.item(p.item).kind
-        {
-            let equations = n.dynamics.equations.iter().chain(&n.dynamics.nexts);
-            if let Some(e) = equations.into_iter().find(|e| e.name.text == state) {
-                return (e.span,);
+        for id in self.nets_below(sim.net) {
+            let net = self.net(id);
+            let Some(inner) = path.strip_prefix(&format!("{}.", net.path)) else { continue };
+            let Some((population, state)) = inner.split_once('.') else { continue };
+            if let Some(p) = net.populations.iter().find(|p| p.name == population)
+                && let crate::hir::ItemKind::Neuron(n) = &self.modules.item(p.item).kind
+            {
+                let equations = n.dynamics.equations.iter().chain(&n.dynamics.nexts);
+                if let Some(e) = equations.into_iter().find(|e| e.name.text == state) {
+                    return (e.span,);
+                }
             }
         }
         (sim.span,)
@@ -351,12 +381,12 @@ impl Session<'_> {
             }
         }
         self.keep_lists(engine, b);
-        for k in b.learned.clone() {
-            let p = self.net(b.net).projections[k].clone();
-            let path = format!("{}.{}.w@edges", self.net(b.net).path, p.name);
+        for (net, k) in b.all().flat_map(|unit| unit.learned.iter().map(|k| (unit.net, *k))) {
+            let p = self.net(net).projections[k].clone();
+            let path = format!("{}.{}.w@edges", self.net(net).path, p.name);
             if let (Some(leaf), Some(edges)) = (leaves.get(&path), &p.edges) {
                 let values = engine.read(leaf.var, 0);
-                self.store_edge_weights(b.net, &p, edges, &values);
+                self.store_edge_weights(net, &p, edges, &values);
             }
         }
     }
@@ -364,7 +394,8 @@ impl Session<'_> {
     /// The spikes still under way, for a simulation that goes on.
     fn keep_lists(&mut self, engine: &Engine, b: &Build) {
         let end = engine.slot("to");
-        for (index, list) in b.lists.iter().enumerate() {
+        let lists = b.all().flat_map(|unit| unit.lists.iter().enumerate().map(|(k, list)| (unit.net, k, list)));
+        for (net, index, list) in lists {
             let Some(list) = list else { continue };
             let counts = engine.read(list.count, 0);
             let longest = counts.iter().copied().fold(0.0, f64::max) as usize;
@@ -377,11 +408,11 @@ impl Session<'_> {
                 rows.extend(row);
             }
             let array = crate::value::shaped(&[list.ring as usize, longest + 2], rows);
-            self.net_mut(b.net).store.insert(format!("@spikes {index}"), array);
+            self.net_mut(net).store.insert(format!("@spikes {index}"), array);
         }
     }
 
-    fn recorded_unknown(&mut self, b: &Build) -> Value {
+    fn recorded_unknown(&mut self, b: &Build, d: Duration) -> Value {
         let mut out = Recorded::new();
         for record in &b.records {
             let shape = match record.kept {
@@ -396,10 +427,12 @@ impl Session<'_> {
             Self::put(&mut out, &record.key, Value::Num(num));
         }
         for log in &b.logs {
-            let p = &self.net(b.net).populations[log.population];
-            let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n: p.size(), from: 0.0, to: 1.0 };
-            let key = [p.name.clone(), "spikes".to_string()];
-            Self::put(&mut out, &key, Value::Spikes(spikes.into()));
+            let p = &self.net(log.net).populations[log.population];
+            // As long as it will be, so that what is made of it has its lengths.
+            let (first, last) = (log.window.0.max(b.start), (log.window.1 + 1).min(b.start + d.steps));
+            let (from, to) = (first as f64 * b.dt, last as f64 * b.dt);
+            let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n: p.size(), from, to };
+            Self::put(&mut out, &log.key, Value::Spikes(spikes.into()));
         }
         Value::Record(out.into())
     }
@@ -411,13 +444,12 @@ impl Session<'_> {
             Self::put(&mut out, &record.key, Value::Num(num));
         }
         for (log, logged) in b.logs.iter().zip(logs) {
-            let p = &self.net(b.net).populations[log.population];
+            let p = &self.net(log.net).populations[log.population];
             let (first, last) = log.window;
             let (cells, times) = logged.inside(log.window, b.dt);
             let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
             let spikes = Spikes { name: p.name.clone(), cells, times, n: p.size(), from, to };
-            let key = [p.name.clone(), "spikes".to_string()];
-            Self::put(&mut out, &key, Value::Spikes(spikes.into()));
+            Self::put(&mut out, &log.key, Value::Spikes(spikes.into()));
         }
         Value::Record(out.into())
     }
@@ -446,8 +478,16 @@ impl Logged {
     }
 }
 
-/// A series with its instants, or a summary.
+/// A series with its instants, or a summary, in as many bits as asked for.
 fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
+    let num = recorded_number(engine, record, dt);
+    let (true, Some(array)) = (record.single, num.as_const()) else { return num };
+    let shown = num.unit.shown();
+    let rounded = array.mapv(|x| crate::unit::to_si(f64::from(crate::unit::from_si(x, &shown) as f32), &shown));
+    Num { repr: crate::value::Repr::Const(rounded.into_shared()), single: true, ..num }
+}
+
+fn recorded_number(engine: &Engine, record: &Record, dt: f64) -> Num {
     let when = record.when;
     if record.kept != Kept::Series {
         return Num::array(record.unit.clone(), summary_value(record, engine.read_array(record.var)));

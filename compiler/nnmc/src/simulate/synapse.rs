@@ -326,6 +326,7 @@ impl Session<'_> {
                 rate,
                 held: None,
                 ceiling: None,
+                mixed: false,
                 method,
                 unit,
                 span: equation.span,

@@ -20,6 +20,9 @@ use crate::simulate::STEP;
 use crate::unit::Unit;
 use crate::value::{Argument, Num, shaped, vector};
 
+/// Spikes of a cell in a step for which there is room, where it may fire more than once.
+const MOST_SPIKES: usize = 16;
+
 /// A connection with what it needs to act in each step.
 #[derive(Clone, Debug)]
 pub struct Path {
@@ -111,7 +114,9 @@ impl Session<'_> {
                 return None;
             }
             let delayed = p.args.iter().any(|(n, _)| n == "delay");
-            let pairs = synapse.is_some() || delayed || !p.pattern.is_plain_product();
+            let target = self.net(b.net).populations[p.target].size();
+            let part = p.target_cells.is_some_and(|c| c != (0, target));
+            let pairs = synapse.is_some() || delayed || part || !p.pattern.is_plain_product();
             let learns = b.learned.contains(&k);
             if spiking || ((pairs || learns) && p.pattern.has_weight()) {
                 let path = self.make_path(b, k, &p, synapse, spiking)?;
@@ -236,7 +241,8 @@ impl Session<'_> {
         let ring = (delay + 2).max(2);
         let id = b.net;
         let name = format!("{}.{}", self.net(id).path, self.net(id).populations[population].name);
-        let n = self.net(id).populations[population].size();
+        let room = self.room_for_spikes(id, population);
+        b.often |= self.fires_often(&self.net(id).populations[population]);
         match &mut b.lists[population] {
             Some(list) => {
                 list.ring = list.ring.max(ring);
@@ -246,11 +252,34 @@ impl Session<'_> {
             }
             None => {
                 let list =
-                    self.index_var(format!("{name}.spikes@list"), vec![n * 4], Some(ring as usize), VarElem::Index);
+                    self.index_var(format!("{name}.spikes@list"), vec![room], Some(ring as usize), VarElem::Index);
                 let count = self.index_var(format!("{name}.spikes@count"), vec![ring as usize], None, VarElem::Count);
                 b.lists[population] = Some(SpikeList { list, count, ring });
             }
         }
+    }
+
+    /// How many spikes of a population a step may have: one for each threshold of a cell, of a number of spikes many.
+    fn room_for_spikes(&self, id: NetId, population: usize) -> usize {
+        let population = &self.net(id).populations[population];
+        let whens = self.neuron_of(population).dynamics.whens.iter().filter(|w| w.spike).count();
+        let n = population.size();
+        if self.fires_often(population) { n * MOST_SPIKES + 256 } else { n * whens.max(1) }
+    }
+
+    /// Whether a cell may fire more than once in a step: where `spike when` gives a number and no condition.
+    pub fn fires_often(&self, population: &crate::network::Population) -> bool {
+        use nnm_syntax::ast::{BinaryOp, ExprKind, UnaryOp};
+        let module = self.modules.item(population.item).module;
+        let file = &self.modules.get(module).file;
+        self.neuron_of(population).dynamics.whens.iter().filter(|w| w.spike).any(|w| {
+            !matches!(
+                file.expr(w.cond).kind,
+                ExprKind::Compare { .. }
+                    | ExprKind::Binary(BinaryOp::And | BinaryOp::Or, ..)
+                    | ExprKind::Unary(UnaryOp::Not, _)
+            )
+        })
     }
 
     pub fn index_var(&mut self, name: String, shape: Vec<usize>, times: Option<usize>, elem: VarElem) -> VarId {

@@ -5,7 +5,7 @@ use nnm_compiler::table::plain;
 use nnm_compiler::unit::{Shown, from_si};
 use nnm_compiler::value::{Num, Spikes, Value};
 use nnm_runtime::array::Array;
-use nnm_runtime::data::write_npy;
+use nnm_runtime::data::{write_npy, write_npy_single};
 use nnm_runtime::results::{ResultError, RunFolder, to_csv};
 use serde_json::{Value as Json, json};
 
@@ -20,7 +20,9 @@ pub fn write(folder: &RunFolder, name: &str, value: &Value, index: &mut Vec<Json
         Value::Num(num) => write_number(folder, name, num, index),
         Value::Spikes(spikes) => write_spikes(folder, name, spikes, index),
         Value::Record(record) => {
-            record.iter().try_for_each(|(part, value)| write(folder, &format!("{name}.{part}"), value, index))
+            let dot = |part: &str| if part.starts_with('[') { "" } else { "." };
+            let mut parts = record.iter();
+            parts.try_for_each(|(part, value)| write(folder, &format!("{name}{}{part}", dot(part)), value, index))
         }
         Value::List(items) => {
             let mut numbered = items.iter().enumerate();
@@ -69,8 +71,9 @@ fn write_number(folder: &RunFolder, name: &str, num: &Num, index: &mut Vec<Json>
     let Some(array) = num.as_const().filter(|a| !a.is_empty()) else { return Ok(()) };
     let shown = num.unit.shown();
     let values = in_units(array, &shown);
+    let bytes = if num.single { write_npy_single } else { write_npy };
     let file = format!("recorded/{}", file_name(name));
-    folder.write(&format!("{file}.npy"), &write_npy(&values))?;
+    folder.write(&format!("{file}.npy"), &bytes(&values))?;
     let mut entry =
         json!({ "name": name, "file": format!("{file}.npy"), "unit": &*shown.name, "shape": array.shape() });
     if let Some(times) = &num.times {
