@@ -46,6 +46,10 @@ pub mod status {
     pub const LOG_FULL: i32 = 1;
     /// A primitive met a non-finite value.
     pub const NOT_FINITE: i32 = 2;
+    /// An index is no whole number inside of its axis.
+    pub const OUTSIDE: i32 = 3;
+    /// Another of the threads that go through the kernel together has ended it.
+    pub const LEFT: i32 = 71;
     /// A primitive panicked or met an impossible argument.
     pub const BUG: i32 = 70;
 }

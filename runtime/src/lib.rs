@@ -9,4 +9,5 @@ pub mod memory;
 pub mod prims;
 pub mod random;
 pub mod results;
+pub mod together;
 pub mod topology;

@@ -25,6 +25,7 @@ const MODULES: &[Module] = &[
     ("environments", text!("environments")),
     ("functions", text!("functions")),
     ("layers", text!("layers")),
+    ("matrices", text!("matrices")),
     ("neurons", text!("neurons", "neurons_spiking")),
     ("objectives", text!("objectives")),
     ("optimizers", text!("optimizers")),
@@ -34,4 +35,5 @@ const MODULES: &[Module] = &[
     ("sources", text!("sources")),
     ("surrogates", text!("surrogates")),
     ("synapses", text!("synapses")),
+    ("tensors", text!("tensors")),
 ];

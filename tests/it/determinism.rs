@@ -1,15 +1,15 @@
-//! The result of a simulation depends neither on how it is cut into pieces, nor on what is recorded of it.
+//! The result of a simulation depends neither on how it is cut into pieces, nor on what is recorded of it, nor on threads.
 
 use std::path::Path;
 
-use nnm_compiler::engine::Backend;
+use nnm_compiler::engine::{Backend, Threads};
 use nnm_compiler::settings::Settings;
 
-use crate::support::{outcomes, read, root};
+use crate::support::{differences, files_below, outcomes, read, root};
 
 /// The weights and reports at the end, by name without the experiment's.
-fn end_of(path: &Path, text: &str) -> Vec<(String, Vec<u64>)> {
-    let all = outcomes(path, text, &Settings::default());
+fn end_of(path: &Path, text: &str, threads: u32) -> Vec<(String, Vec<u64>)> {
+    let all = outcomes(path, text, &with_threads(threads));
     let mut out = vec![];
     for outcome in &all {
         out.extend(outcome.weights.iter().map(|(n, a)| (n.clone(), a.iter().map(|x| x.to_bits()).collect())));
@@ -20,6 +20,11 @@ fn end_of(path: &Path, text: &str) -> Vec<(String, Vec<u64>)> {
         }
     }
     out
+}
+
+/// So many threads, whether or not that is faster.
+fn with_threads(most: u32) -> Settings {
+    Settings { threads: Threads { most, always: true }, ..Settings::default() }
 }
 
 /// A model of `run/` whose simulation is replaced by these statements.
@@ -33,10 +38,14 @@ fn with_runs(file: &str, network: &str, runs: &str) -> (std::path::PathBuf, Stri
 }
 
 fn same(file: &str, network: &str, one: &str, other: &str) {
+    same_with(1, file, network, one, other);
+}
+
+fn same_with(threads: u32, file: &str, network: &str, one: &str, other: &str) {
     let (path, text) = with_runs(file, network, one);
-    let left = end_of(&path, &text);
+    let left = end_of(&path, &text, 1);
     let (path, text) = with_runs(file, network, other);
-    let right = end_of(&path, &text);
+    let right = end_of(&path, &text, threads);
     assert!(!left.is_empty());
     for ((name, a), (_, b)) in left.iter().zip(&right) {
         assert!(a == b, "{file}: `{name}` differs between\n{one}\nand\n{other}");
@@ -109,7 +118,7 @@ fn pieces_shorter_than_delays_change_nothing() {
         let runs: String = lengths.iter().map(piece).collect();
         let reports = ["a.r", "noise.I", "c.v"].map(|p| format!("  report end_{p} = net.{p}\n").replace("end_", "end"));
         let reports: String = reports.iter().map(|r| r.replacen('.', "_", 1)).collect();
-        end_of(&path, &format!("{DELAYED}experiment Cut {{\n  seed 3\n  let net = Net()\n{runs}{reports}}}\n"))
+        end_of(&path, &format!("{DELAYED}experiment Cut {{\n  seed 3\n  let net = Net()\n{runs}{reports}}}\n"), 1)
     };
     for inside in ["", "interpolate net.c.spikes"] {
         let whole = end(&[60.0], inside);
@@ -120,9 +129,48 @@ fn pieces_shorter_than_delays_change_nothing() {
 }
 
 #[test]
+fn threads_change_nothing() {
+    for path in files_below(&root().join("tests/run"), ".nnm") {
+        let text = read(&path);
+        let alone = outcomes(&path, &text, &Settings::default());
+        for threads in [2, 3, 4, 8] {
+            let together = outcomes(&path, &text, &with_threads(threads));
+            assert_eq!(differences(&alone, &together), Vec::<String>::new(), "{}, {threads}", path.display());
+        }
+    }
+}
+
+#[test]
 fn both_back_ends_place_spikes_inside_the_step_alike() {
     let path = root().join("models/neurons/exact_spikes.nnm");
     let run = |backend| outcomes(&path, &read(&path), &Settings { backend, ..Settings::default() });
     let differ = crate::support::differences(&run(Backend::Jit), &run(Backend::Interpreter));
     assert!(differ.is_empty(), "{differ:?}");
+}
+
+#[test]
+fn threads_and_pieces_and_recordings_change_nothing() {
+    let learn = "learn net.plastic by Pairs(w_max = 1 mV)";
+    let whole = format!("  simulate net for 40 ms step 0.1 ms {{ {learn} }}");
+    let all = "record net.E.spikes, net.I.spikes, net.E.v, net.I.v\n    record mean(net.plastic.w) as m every 1 ms";
+    let cut = format!(
+        "  simulate net for 13.3 ms step 0.1 ms {{ {learn} }}\n  simulate net for 26.7 ms step 0.1 ms {{\n    \
+         {learn}\n    {all}\n  }}"
+    );
+    for threads in [1, 2, 8] {
+        same_with(threads, "crowd.nnm", "report end_v = net.E.v", &whole, &cut);
+    }
+}
+
+/// A population without a list of its spikes hands them on to a simulation that makes one, and the other way round.
+#[test]
+fn spikes_of_the_last_step_are_not_lost_between_pieces() {
+    let silent = "  simulate net for 40 ms step 0.1 ms { }";
+    let seen = "{ record net.source.spikes }";
+    let parts = [("{ }", seen), (seen, "{ }"), ("{ }", "{ }")];
+    for (first, second) in parts {
+        let cut =
+            format!("  simulate net for 20.1 ms step 0.1 ms {first}\n  simulate net for 19.9 ms step 0.1 ms {second}");
+        same("crowd.nnm", "report end_v = net.E.v", silent, &cut);
+    }
 }

@@ -104,6 +104,112 @@ fn examples_of_cells_sources_synapses_and_spiking_rules_run() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// What an example of a rule, an optimizer or an objective stands in: a training of a network that has what it names.
+fn training_around(line: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|w| line.contains(w));
+    let spiking = has(&["sum_t", "mean_t"]);
+    let world = has(&["discounted", "TdLambda"]);
+    let learned = line.strip_prefix("learn net.").and_then(|l| l.split([' ', ',']).next());
+    let net = match learned {
+        Some("lateral") => {
+            "population y: Linear[4]\n  connect x -> y: dense()\n  connect y -> y as lateral: all(autapses = false) via Direct(w = 0.1, delay = 1 step)"
+        }
+        Some("x_h") => {
+            "population h: ReLU[6]\n  population g: ReLU[6]\n  connect x -> h: dense()\n  connect h -> g: dense()"
+        }
+        Some(_) => "population y: Linear[4]\n  connect x -> y: dense()",
+        None if line.starts_with("settle") => {
+            "latent a: real[3] = 0\n  weight D: real[8, 3] ~ glorot()\n  output energy = 0.5 * sum((x - D @ a)^2) + 0.1 * sum(abs(a))"
+        }
+        None if has(&["log_var"]) && !has(&["net.y"]) => {
+            "population mu: Linear[8]\n  population log_var: Linear[8]\n  connect x -> mu: dense()\n  connect x -> log_var: dense()"
+        }
+        None if has(&["log_var"]) => {
+            "population mu: Linear[8]\n  population log_var: Linear[8]\n  population y: Linear[8]\n  connect x -> mu: dense()\n  connect x -> log_var: dense()\n  connect mu -> y: dense()"
+        }
+        None if has(&["net(anchor)"]) => "population h: Tanh[16]\n  connect x -> h: dense()\n  output y = h.y",
+        None if has(&["net.x_y"]) => "population y: Linear[8]\n  connect x -> y: dense()",
+        None if has(&["net.late"]) => {
+            "population h: SurrogateLIF[6]\n  population s: SurrogateLIF[4]\n  population late: Latency[4]\n  connect x -> h: dense() via Direct(w ~ normal(0, 1))\n  connect h -> s: dense() via Direct(w ~ normal(0, 1))\n  connect s -> late: one_to_one()"
+        }
+        None if spiking => {
+            "population h: SurrogateLIF[6]\n  population y: Linear[4]\n  connect x -> h: dense() via Direct(w ~ normal(0, 1))\n  connect h -> y: dense()"
+        }
+        None if has(&["TdLambda"]) => "population y: Linear[1]\n  connect x -> y: dense()",
+        None if has(&["net.v)"]) => {
+            "population y: Linear[2]\n  population v: Linear[1]\n  connect x -> y: dense()\n  connect x -> v: dense()"
+        }
+        None if world => "population y: Linear[2]\n  connect x -> y: dense()",
+        None if has(&["BinaryCrossEntropy"]) => "population y: Sigmoid[8]\n  connect x -> y: dense()",
+        None if has(&["BinaryHinge"]) => "population y: Linear[1]\n  connect x -> y: dense()",
+        None if has(&["label"]) => {
+            "population h: ReLU[6]\n  population y: Linear[4]\n  connect x -> h: dense()\n  connect h -> y: dense()"
+        }
+        None => {
+            "population h: ReLU[6]\n  population y: Linear[8]\n  connect x -> h: dense()\n  connect h -> y: dense()"
+        }
+    };
+    let (size, shown) = if world {
+        (1, "given x = observation\n    act arm ~ categorical(ones(2) / 2)\n    batch 4 episodes\n    updates 2")
+    } else {
+        (8, "batch 3\n    epochs 2")
+    };
+    let given = if spiking || learned == Some("lateral") { "given x = x for 6 steps" } else { "" };
+    let more = match line {
+        l if l.starts_with("settle") => "minimize net.energy over net.D by Backprop with SGD(rate = 0.1)",
+        l if l.contains("net.v)") => {
+            "minimize 0.5 * (sum(net.v) - discounted(reward, 0.9))^2 over net.x_v by Backprop with SGD(rate = 0.1)"
+        }
+        _ => "",
+    };
+    let line = if line.contains("net.v)") { line.replace(" by ", " over net.x_y by ") } else { line.to_string() };
+    let subject = if world { "Arms(max_steps = 3)" } else { "d" };
+    let word = if world { "in" } else { "on" };
+    format!(
+        "use std.neurons.*\nuse std.objectives.*\nuse std.rules.*\nuse std.optimizers.*\nuse std.schedules.*\n\n\
+         environment Arms {{\n  param gains = [0.2, 0.8]\n  state pulls: int = 0\n  action arm: class[2]\n  \
+         next pulls = pulls + 1\n  observe [1]\n  reward gains[arm]\n  done when pulls >= 2\n}}\n\n\
+         architecture Net {{\n  input x: real[{size}]\n  {net}\n}}\n\n\
+         architecture Teacher {{\n  input x: real[8]\n  population y: Linear[8]\n  connect x -> y: dense()\n}}\n\n\
+         experiment E {{\n  let net = Net()\n  let teacher = Teacher()\n  \
+         data d = table(x = sample(uniform(0, 1), [6, 8]), label = [0, 1, 2, 3, 0, 1], \
+         target = sample(uniform(0, 1), [6, {targets}]), image = sample(uniform(0, 1), [6, 8]), \
+         count = ones(6, 8), sign = [1, -1, 1, -1, 1, -1], genuine = [1, 0, 1, 0, 1, 0], AND = ones(6, 4), \
+         anchor = sample(uniform(0, 1), [6, 8]), same = sample(uniform(0, 1), [6, 8]), \
+         other = sample(uniform(0, 1), [6, 8]))\n  \
+         train net {word} {subject} {{\n    {given}\n    {line}\n    {more}\n    {shown}\n  }}\n}}\n",
+        targets = if learned.is_some() { 4 } else { 8 },
+    )
+}
+
+#[test]
+fn examples_of_rules_optimizers_and_objectives_run() {
+    let mut faults = vec![];
+    let mut ran = 0;
+    for module in ["rules", "optimizers", "objectives"] {
+        for (name, lines) in examples(&part(module)) {
+            for line in lines {
+                ran += 1;
+                let model = training_around(&line);
+                let path = root().join("tests/stages/inline.nnm");
+                let wrong = errors(&path, &model);
+                let said = match wrong.is_empty() {
+                    false => format!("{wrong:?}"),
+                    true => {
+                        let run = crate::support::run(&path, &model, &nnm_compiler::settings::Settings::default());
+                        run.failure.map_or(String::new(), |f| format!("{f:?}"))
+                    }
+                };
+                if !said.is_empty() {
+                    faults.push(format!("{module}.{name}: {said}\n{model}"));
+                }
+            }
+        }
+    }
+    assert!(ran > 50, "{ran} examples");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
 #[test]
 fn the_library_is_as_large_as_it_says() {
     let count = |file: &str, word: &str| {

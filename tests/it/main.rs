@@ -2,6 +2,7 @@
 
 mod activity;
 mod backends;
+mod conformance;
 mod control;
 mod determinism;
 mod docs;

@@ -9,7 +9,7 @@ use nnm_compiler::settings::Settings;
 use crate::support::{files_below, name, outcomes, read, root};
 
 /// The families of models, each with a test of its own.
-const FOLDERS: [&str; 15] = [
+const FOLDERS: [&str; 18] = [
     "neurons",
     "synapses",
     "sources",
@@ -25,6 +25,9 @@ const FOLDERS: [&str; 15] = [
     "meta",
     "reinforcement",
     "brain",
+    "development",
+    "navigation",
+    "information",
 ];
 
 /// Models that take more than a few seconds.
@@ -64,6 +67,21 @@ fn hold(folder: &str) {
 #[test]
 fn neurons() {
     hold("neurons");
+}
+
+#[test]
+fn development() {
+    hold("development");
+}
+
+#[test]
+fn navigation() {
+    hold("navigation");
+}
+
+#[test]
+fn information() {
+    hold("information");
 }
 
 #[test]

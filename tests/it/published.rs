@@ -65,3 +65,28 @@ fn vogels() {
 fn wang() {
     hold("networks/wang_2002.nnm", &[("seeds", "5"), ("coherences", "[0.032, 0.512]")]);
 }
+
+#[test]
+fn surrogates() {
+    hold("learning/surrogates.nnm", &[("seeds", "3")]);
+}
+
+#[test]
+fn optimizers() {
+    hold("learning/optimizers.nnm", &[("seeds", "3")]);
+}
+
+#[test]
+fn rows_over_time() {
+    hold("memory/rows_over_time.nnm", &[("seeds", "3")]);
+}
+
+#[test]
+fn cartpole() {
+    hold("reinforcement/cartpole.nnm", &[("seeds", "3")]);
+}
+
+#[test]
+fn grid_cells() {
+    hold("navigation/grid_cells.nnm", &[("seeds", "8")]);
+}

@@ -140,15 +140,24 @@ pub fn numbers(outcome: &Outcome) -> Vec<(String, Vec<u64>)> {
     named.chain(weights).collect()
 }
 
+/// As [`differences`], where one NaN is as good as another: its sign and payload are not defined.
+pub fn differences_but_nan(left: &[Outcome], right: &[Outcome]) -> Vec<String> {
+    differing(left, right, |x, y| x == y || f64::from_bits(x).is_nan() && f64::from_bits(y).is_nan())
+}
+
 /// Names of what differs between two runs of the same experiments.
 pub fn differences(left: &[Outcome], right: &[Outcome]) -> Vec<String> {
+    differing(left, right, |x, y| x == y)
+}
+
+fn differing(left: &[Outcome], right: &[Outcome], same: impl Fn(u64, u64) -> bool) -> Vec<String> {
     assert_eq!(left.len(), right.len());
     let mut out = vec![];
     for (a, b) in left.iter().zip(right) {
         let (a_all, b_all) = (numbers(a), numbers(b));
         assert_eq!(a_all.len(), b_all.len(), "{}", a.name);
         for ((name, x), (_, y)) in a_all.iter().zip(&b_all) {
-            if x != y {
+            if x.len() != y.len() || !x.iter().zip(y).all(|(x, y)| same(*x, *y)) {
                 out.push(format!("{}.{name}: {}", a.name, first_difference(x, y)));
             }
         }

@@ -40,7 +40,7 @@ impl Callee<'_> {
             Callee::Math(f) => 2 + f.arity(),
             Callee::Draw(draw) => 5 + draw.arity(),
             Callee::Prim(_) => 1,
-            Callee::FetchRow => 6,
+            Callee::FetchRow => 7,
         };
         signature.params = vec![AbiParam::new(types::I64); words];
         if let Callee::Prim(_) = self {

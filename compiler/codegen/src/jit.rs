@@ -22,6 +22,9 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 pub(crate) mod fetch;
+mod together;
+
+pub use together::Together;
 
 /// The code of one kernel; its memory is freed with it.
 pub struct JitCode {
@@ -56,21 +59,27 @@ impl JitCode {
     ///
     /// The contents of index buffers are trusted: they are to be checked where they come from.
     pub fn run(&self, buffers: &mut [Aligned], slots: &mut [i64]) -> Result<i32, RunError> {
-        if buffers.len() != self.buffers.len() {
-            return Err(RunError::Buffers { expected: self.buffers.len(), given: buffers.len() });
-        }
-        if slots.len() != self.slots {
-            return Err(RunError::Slots { expected: self.slots, given: slots.len() });
-        }
-        for (memory, (name, needed)) in buffers.iter().zip(&self.buffers) {
-            let given = memory.allocated_bytes() as u64;
-            if given < *needed {
-                return Err(RunError::Short { buffer: name.clone(), needed: *needed, given });
-            }
-        }
+        let lengths: Vec<u64> = buffers.iter().map(|memory| memory.allocated_bytes() as u64).collect();
+        self.fits(&lengths, slots.len())?;
         let addresses: Vec<*mut u8> = buffers.iter_mut().map(Aligned::as_mut_ptr).collect();
         // SAFETY: the memory is as long as declared, padded, and exclusively ours; indices are trusted as documented.
         Ok(unsafe { self.call(&addresses, slots) })
+    }
+
+    /// Whether memory of these lengths, in bytes, is what the kernel asks for.
+    fn fits(&self, lengths: &[u64], slots: usize) -> Result<(), RunError> {
+        if lengths.len() != self.buffers.len() {
+            return Err(RunError::Buffers { expected: self.buffers.len(), given: lengths.len() });
+        }
+        if slots != self.slots {
+            return Err(RunError::Slots { expected: self.slots, given: slots });
+        }
+        for (given, (name, needed)) in lengths.iter().zip(&self.buffers) {
+            if given < needed {
+                return Err(RunError::Short { buffer: name.clone(), needed: *needed, given: *given });
+            }
+        }
+        Ok(())
     }
 
     /// The entry point, for callers that set the treatment of denormals themselves. It is valid as long as `self`.

@@ -10,7 +10,7 @@ mod plan;
 mod shape;
 
 pub use error::{CodegenError, RunError};
-pub use jit::JitCode;
+pub use jit::{JitCode, Together};
 
 use nnm_kir::Prims;
 use nnm_kir::ir::Kernel;

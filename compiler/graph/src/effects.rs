@@ -81,7 +81,7 @@ impl Effects {
             && match &node.op {
                 Op::Read { var, place } => self.keeps_read(*var, place),
                 Op::Count(int) => self.keeps_int(int),
-                Op::Draw { step, .. } => self.keeps_int(step),
+                Op::Draw { step, first, .. } => self.keeps_int(step) && self.keeps_int(first),
                 Op::BatchSum => !self.slots.contains(&BATCH.0),
                 _ => true,
             }

@@ -56,9 +56,9 @@ fn hash_op(op: &Op, hasher: &mut impl Hasher) {
             hash_place(place, hasher);
         }
         Op::Count(int) => int.hash(hasher),
-        Op::Draw { draw, key, step } => {
+        Op::Draw { draw, key, step, first } => {
             (draw, key).hash(hasher);
-            step.hash(hasher);
+            (step, first).hash(hasher);
         }
         _ => hash_attributes(op, hasher),
     }
@@ -74,6 +74,7 @@ fn hash_attributes(op: &Op, hasher: &mut impl Hasher) {
         Op::Reduce { reduce, axes } => (reduce, axes).hash(hasher),
         Op::Concat { axis } | Op::Gather { axis } | Op::ScatterAdd { axis } => axis.hash(hasher),
         Op::Reverse { axis } | Op::ArgMax { axis } => axis.hash(hasher),
+        Op::ArgSort { descending } => descending.hash(hasher),
         Op::CumSum { axis, reverse } => (axis, reverse).hash(hasher),
         Op::MatMul { transpose_a, transpose_b } => (transpose_a, transpose_b).hash(hasher),
         Op::Conv2d(conv) | Op::Conv2dInputGrad(conv) | Op::Conv2dWeightGrad(conv) => conv.hash(hasher),

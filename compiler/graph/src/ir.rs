@@ -86,11 +86,14 @@ pub enum Op {
     },
     /// An integer of the surrounding loops as a real scalar.
     Count(Int),
-    /// A draw for each element, keyed by (key, step, flat index over batch and shape). Poisson takes its mean as argument.
+    /// A draw for each element, keyed by (key, step, flat index over samples and shape). Poisson takes its mean as
+    /// argument.
     Draw {
         draw: Draw,
         key: u64,
         step: Int,
+        /// The number of the batch's first sample.
+        first: Int,
     },
     // ---- element-wise; an argument of shape [] acts on every element, other shapes are equal
     Unary(Unary),
@@ -139,6 +142,10 @@ pub enum Op {
     /// The (first) index of the largest along the axis.
     ArgMax {
         axis: usize,
+    },
+    /// The places of the elements in order along the last axis, equal ones in the order of their places; NaN is largest.
+    ArgSort {
+        descending: bool,
     },
     CumSum {
         axis: usize,

@@ -196,7 +196,12 @@ impl Printer<'_> {
             Op::Tensor(tensor) => tensor_text(tensor),
             Op::Read { var, place } => format!("read {}{}", self.var(*var), self.place(place)),
             Op::Count(int) => format!("count {}", self.int(int)),
-            Op::Draw { draw, key, step } => format!("{} key {key:#x} step {}", draw.name(), self.int(step)),
+            Op::Draw { draw, key, step, first: Int::Const(0) } => {
+                format!("{} key {key:#x} step {}", draw.name(), self.int(step))
+            }
+            Op::Draw { draw, key, step, first } => {
+                format!("{} key {key:#x} step {} from sample {}", draw.name(), self.int(step), self.int(first))
+            }
             Op::Unary(op) => op.def().name.to_string(),
             Op::Binary(op) => op.def().name.to_string(),
             Op::Reduce { reduce, axes } => format!("{} over {axes:?} of", reduce.def().name),
@@ -273,6 +278,7 @@ fn attributes(op: &Op) -> String {
         }
         Op::Concat { axis } | Op::Gather { axis } | Op::ScatterAdd { axis } => format!("{name} axis {axis} of"),
         Op::Reverse { axis } | Op::ArgMax { axis } => format!("{name} axis {axis} of"),
+        Op::ArgSort { descending } => format!("{name}{} of", if *descending { " downwards" } else { "" }),
         Op::CumSum { axis, reverse } => format!("{name} axis {axis}{} of", if *reverse { " backwards" } else { "" }),
         Op::MatMul { transpose_a, transpose_b } => {
             let mark = |t: &bool| if *t { "t" } else { "n" };

@@ -196,7 +196,11 @@ impl Check<'_> {
         for id in walk::needed(graph, &[value]) {
             match &graph.node(id).op {
                 Op::Read { place, .. } => self.place(about, place, delivery, loops),
-                Op::Count(int) | Op::Draw { step: int, .. } => self.int(int, loops),
+                Op::Count(int) => self.int(int, loops),
+                Op::Draw { step, first, .. } => {
+                    self.int(step, loops);
+                    self.int(first, loops);
+                }
                 _ => {}
             }
         }

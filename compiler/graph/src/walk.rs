@@ -99,8 +99,8 @@ impl Graph {
             (Op::Select, [c, a, b]) => self.select(*c, *a, *b),
             (Op::Surrogate, [a, b]) => self.surrogate(*a, *b),
             (Op::StopGradient, [a]) => self.stop_gradient(*a),
-            (Op::Draw { draw, key, step }, [mean]) => {
-                self.draw(*draw, *key, step.clone(), shape, node.batched, Some(*mean))
+            (Op::Draw { draw, key, step, first }, [mean]) => {
+                self.draw(*draw, *key, [step.clone(), first.clone()], shape, node.batched, Some(*mean))
             }
             (Op::Broadcast, [a]) => self.broadcast_to(*a, shape),
             (Op::Reshape, [a]) => self.reshape(*a, shape),
@@ -121,6 +121,7 @@ impl Graph {
             (Op::ScatterAdd { axis }, [a, i]) => self.scatter_add(*a, *axis, *i, shape),
             (Op::Reduce { reduce, axes }, [a]) => self.reduce(*reduce, *a, axes),
             (Op::ArgMax { axis }, [a]) => self.argmax(*a, *axis),
+            (Op::ArgSort { descending }, [a]) => self.argsort(*a, shape.len().saturating_sub(1), *descending),
             (Op::CumSum { axis, reverse }, [a]) => self.cumsum(*a, *axis, *reverse),
             (Op::BatchSum, [a]) => self.batch_sum(*a),
             (Op::TreeSolve, [d, u, l, r, p, o]) => self.tree_solve([*d, *u, *l, *r], *p, *o),

@@ -136,7 +136,7 @@ fn program() -> Program {
     let sum = g.binary(Binary::Add, y, rh).unwrap();
     let half = g.constant(0.5);
     let next = g.binary(Binary::Mul, sum, half).unwrap();
-    let noise = g.draw(nnm_kir::ir::Draw::Normal, 255, t.clone(), &[3], true, None).unwrap();
+    let noise = g.draw(nnm_kir::ir::Draw::Normal, 255, [t.clone(), Int::Const(0)], &[3], true, None).unwrap();
     let assigns = vec![Assign { to: h, place: Place::Time(t.clone() + 1), add: false, value: next }];
     let body = vec![
         Stmt::Stage {

@@ -135,6 +135,26 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "products with zeros",
+        inputs: &[(&[2, 4], true, ANY)],
+        build: |g, x| {
+            let zeros = g.tensor(common::array(&[2, 4], vec![1.0, 0.0, 2.0, 1.0, 0.0, 1.0, 0.0, 3.0]));
+            let m = g.binary(Binary::Mul, x[0], zeros)?;
+            let all = g.reduce(Reduce::Prod, m, &[1])?;
+            let some = g.reduce(Reduce::Prod, x[0], &[0, 1])?;
+            g.binary(Binary::Add, all, some)
+        },
+    },
+    Case {
+        name: "cumprod",
+        inputs: &[(&[3, 5], true, ANY)],
+        build: |g, x| {
+            let a = g.cumprod(x[0], 1, false, false)?;
+            let b = g.cumprod(x[0], 0, true, true)?;
+            g.binary(Binary::Mul, a, b)
+        },
+    },
+    Case {
         name: "cumsum",
         inputs: &[(&[3, 4], true, ANY)],
         build: |g, x| {

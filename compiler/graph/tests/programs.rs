@@ -140,7 +140,7 @@ fn spiking(b: &mut Builder, n: usize, steps: i64) -> Vec<Stmt> {
     let decay = b.graph.unary(Unary::Exp, rt).unwrap();
     let half = b.c(0.1);
     let decay = b.binary(Binary::Mul, decay, half);
-    let noise = b.graph.draw(Draw::Normal, 7, Int::Loop(STEP), &[n], false, None).unwrap();
+    let noise = b.graph.draw(Draw::Normal, 7, [Int::Loop(STEP), Int::Const(0)], &[n], false, None).unwrap();
     let drive = b.binary(Binary::Add, rg, noise);
     let kept = b.binary(Binary::Mul, rv, decay);
     let moved = b.binary(Binary::Add, kept, drive);
@@ -235,7 +235,7 @@ fn recurrent(b: &mut Builder, steps: usize) -> Vec<Stmt> {
     let (dw, du) = (b.real("dw", &[n, m], false), b.real("du", &[n, n], false));
     let db = b.real("db", &[n], false);
     let t = Int::Loop(STEP);
-    let noise = b.graph.draw(Draw::Uniform, 11, t.clone(), &[m], true, None).unwrap();
+    let noise = b.graph.draw(Draw::Uniform, 11, [t.clone(), Int::Const(0)], &[m], true, None).unwrap();
     let input = vec![Assign { to: x, place: Place::Time(t.clone()), add: false, value: noise }];
     let (rw, ru, rb, rt) = (b.read(w), b.read(u), b.read(bias), b.read(tau));
     let rx = b.graph.read(x, Place::Time(t.clone())).unwrap();

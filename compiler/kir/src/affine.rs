@@ -53,12 +53,20 @@ pub fn padded(n: i64) -> i64 {
     n.max(1).saturating_add(15) / 16 * 16
 }
 
+/// What an integer that is not negative does not exceed, where that is plain.
+fn most(int: &Int) -> Option<i64> {
+    match int {
+        Int::Rem(_, by) => by.as_const().map(|by| by - 1),
+        _ => int.as_const(),
+    }
+}
+
 /// Whether the padded `len` elements from `a` and from `b` are known to be different elements.
 pub fn apart(a: &Ref, b: &Ref, len: &Int) -> bool {
     if a.buffer != b.buffer {
         return true;
     }
-    match (difference(&a.offset, &b.offset), len.as_const()) {
+    match (difference(&a.offset, &b.offset), most(len)) {
         (Some(distance), Some(len)) => distance.unsigned_abs() >= padded(len).unsigned_abs(),
         _ => false,
     }

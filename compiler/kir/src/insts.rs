@@ -110,7 +110,8 @@ impl Stmt {
             Stmt::Set { value, .. } => Box::new(std::iter::once(value)),
             Stmt::Map(map) => Box::new(std::iter::once(&map.len).chain(map.body.insts.iter().flat_map(Inst::ints))),
             Stmt::Rows(rows) => {
-                let places = [Some(&rows.list), Some(&rows.ptr), rows.edge.as_ref(), Some(&rows.other)];
+                let places =
+                    [Some(&rows.list), Some(&rows.ptr), rows.end.as_ref(), rows.edge.as_ref(), Some(&rows.other)];
                 let offsets = places.into_iter().flatten().map(|place| &place.offset);
                 let inner = rows.body.insts.iter().flat_map(Inst::ints);
                 Box::new(std::iter::once(&rows.count).chain(offsets).chain(inner))

@@ -222,10 +222,14 @@ impl<'a, T: Real> Machine<'a, T> {
         let (list, ptr) = (self.start(&rows.list)?, self.start(&rows.ptr)?);
         let other = self.start(&rows.other)?;
         let edges = rows.edge.as_ref().map(|edges| self.start(edges)).transpose()?;
+        let (end_in, end) = match &rows.end {
+            Some(place) => (place.buffer, self.start(place)?),
+            None => (rows.ptr.buffer, ptr.wrapping_add(1)),
+        };
         for entry in 0..count {
             let own = self.memory.int(rows.list.buffer, list.wrapping_add(entry))?;
             let from = self.memory.int(rows.ptr.buffer, ptr.wrapping_add(own))?;
-            let to = self.memory.int(rows.ptr.buffer, ptr.wrapping_add(own + 1))?;
+            let to = self.memory.int(end_in, end.wrapping_add(own))?;
             for k in from..to {
                 let edge = match (&rows.edge, edges) {
                     (Some(place), Some(start)) => self.memory.int(place.buffer, start.wrapping_add(k))?,

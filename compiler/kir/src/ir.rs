@@ -149,7 +149,8 @@ pub struct Map {
     pub body: Body,
 }
 
-/// Event delivery: for each of the first `count` entries s of the index list, for each k in `ptr[s] .. ptr[s + 1]`, the body.
+/// Event delivery: for each of the first `count` entries s of the index list, for each k in `ptr[s] .. ptr[s + 1]`, or
+/// `ptr[s] .. end[s]`, the body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rows {
     /// U32 cell indices.
@@ -157,6 +158,8 @@ pub struct Rows {
     pub count: Int,
     /// U32 row starts, one more than cells.
     pub ptr: Ref,
+    /// U32 row ends, where a row does not end where the next one begins.
+    pub end: Option<Ref>,
     /// U32, by k: the edge's number where rows are not the order of edges; edge number = k without it.
     pub edge: Option<Ref>,
     /// U32, by k: the cell at the other end.

@@ -12,6 +12,7 @@ pub mod names;
 pub mod parse;
 pub mod print;
 pub mod runtime;
+pub mod split;
 pub mod verify;
 
 use nnm_runtime::abi::PrimDef;

@@ -159,10 +159,11 @@ impl Parser {
         let count = self.int()?;
         self.word("ptr")?;
         let ptr = self.reference()?;
+        let end = if self.take_word("end") { Some(self.reference()?) } else { None };
         let edge = if self.take_word("edge") { Some(self.reference()?) } else { None };
         self.word("other")?;
         let other = self.reference()?;
-        Ok(Stmt::Rows(Rows { list, count, ptr, edge, other, body: self.body()? }))
+        Ok(Stmt::Rows(Rows { list, count, ptr, end, edge, other, body: self.body()? }))
     }
 
     fn call(&mut self) -> Parsed<Stmt> {

@@ -179,8 +179,9 @@ impl Printer {
     fn rows(&mut self, rows: &Rows) {
         let (list, count, ptr) = (self.place(&rows.list), self.int(&rows.count), self.place(&rows.ptr));
         let edge = rows.edge.as_ref().map_or(String::new(), |edge| format!(" edge {}", self.place(edge)));
+        let end = rows.end.as_ref().map_or(String::new(), |end| format!(" end {}", self.place(end)));
         let other = self.place(&rows.other);
-        self.line(format_args!("rows list {list} count {count} ptr {ptr}{edge} other {other} {{"));
+        self.line(format_args!("rows list {list} count {count} ptr {ptr}{end}{edge} other {other} {{"));
         self.insts(&rows.body);
         self.line(format_args!("}}"));
     }

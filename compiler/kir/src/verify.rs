@@ -120,6 +120,9 @@ impl<'a> Verifier<'a> {
         self.int(&rows.count);
         self.place_of(&rows.list, &[Elem::U32], "the list of a delivery");
         self.place_of(&rows.ptr, &[Elem::U32], "the row starts of a delivery");
+        if let Some(end) = &rows.end {
+            self.place_of(end, &[Elem::U32], "the row ends of a delivery");
+        }
         if let Some(edge) = &rows.edge {
             self.place_of(edge, &[Elem::U32], "the edge numbers of a delivery");
         }

@@ -1,5 +1,11 @@
 //! A program made runnable: lowered, compiled, with its buffers; and moving numbers in and out of them.
 
+mod pace;
+
+pub use pace::Threads;
+
+use std::time::Instant;
+
 use nnm_graph::Lowered;
 use nnm_graph::ir::{Program, Var, VarElem, VarId};
 use nnm_kir::ir::{Elem, Kernel, Precision};
@@ -30,6 +36,16 @@ enum Code {
     Interpreter,
 }
 
+/// What is known of running a program with several threads.
+#[derive(Default)]
+struct Several {
+    threads: Threads,
+    pace: pace::Pace,
+    code: Option<nnm_codegen::Together>,
+    /// There is nothing to cut.
+    whole: bool,
+}
+
 /// A compiled program with its memory.
 pub struct Engine {
     vars: Vec<Var>,
@@ -38,6 +54,7 @@ pub struct Engine {
     code: Code,
     memory: Vec<Aligned>,
     slots: Vec<i64>,
+    several: Several,
 }
 
 impl Engine {
@@ -51,10 +68,7 @@ impl Engine {
         let lowered = lowered(program).map_err(EngineError::Bug)?;
         let code = match backend {
             Backend::Jit => {
-                let compiled = nnm_codegen::compile(
-                    &lowered.kernel,
-                    &nnm_codegen::Options { prims: &prims::find, ..Default::default() },
-                );
+                let compiled = nnm_codegen::compile(&lowered.kernel, &options());
                 Code::Jit(compiled.map_err(|e| EngineError::Bug(format!("compiling `{}`: {e}", program.name)))?)
             }
             Backend::Interpreter => Code::Interpreter,
@@ -71,7 +85,12 @@ impl Engine {
         }
         let slots = vec![0; lowered.kernel.slots.len()];
         let (vars, batch) = (program.graph.vars.clone(), program.batch.max(1));
-        Ok(Engine { vars, batch, lowered, code, memory, slots })
+        Ok(Engine { vars, batch, lowered, code, memory, slots, several: Several::default() })
+    }
+
+    /// Lets several threads work on each run of the kernel, where that is faster; the bits stay the same.
+    pub fn use_threads(&mut self, threads: Threads) {
+        self.several = Several { threads, ..Several::default() };
     }
 
     pub fn kernel(&self) -> &Kernel {
@@ -86,6 +105,38 @@ impl Engine {
 
     pub fn slot(&self, name: &str) -> i64 {
         self.lowered.kernel.slots.iter().position(|s| s == name).map_or(0, |k| self.slots[k])
+    }
+
+    /// Runs the kernel once, for so many steps; its status.
+    pub fn run_steps(&mut self, steps: i64) -> Result<i32, EngineError> {
+        let Several { threads, pace, whole, .. } = &self.several;
+        if threads.most < 2 || *whole || matches!(self.code, Code::Interpreter) {
+            return self.run();
+        }
+        let several = threads.always || pace.next();
+        let begun = Instant::now();
+        let status = if several { self.run_together()? } else { None };
+        let together = status.is_some();
+        let status = match status {
+            Some(status) => status,
+            None => self.run()?,
+        };
+        self.several.pace.note(together, steps, begun);
+        Ok(status)
+    }
+
+    /// Runs the kernel with several threads; no status where that cannot be.
+    fn run_together(&mut self) -> Result<Option<i32>, EngineError> {
+        if self.several.code.is_none() {
+            let most = self.several.threads.most;
+            let made = nnm_codegen::Together::new(&self.lowered.kernel, &self.memory, &options(), most);
+            self.several.code = made.map_err(|e| EngineError::Bug(format!("cutting a kernel: {e}")))?;
+            self.several.whole = self.several.code.is_none();
+        }
+        let Some(code) = &mut self.several.code else { return Ok(None) };
+        let status = code.run(&mut self.memory, &mut self.slots).map_err(|e| EngineError::Bug(e.to_string()))?;
+        self.several.whole = status.is_none();
+        Ok(status)
     }
 
     /// Runs the kernel once; its status.
@@ -151,6 +202,7 @@ impl Engine {
     pub fn write_index(&mut self, var: VarId, values: &[u32]) {
         let buffer = self.buffer(var);
         self.memory[buffer].u32_mut()[..values.len()].copy_from_slice(values);
+        self.several.code = None;
     }
 
     /// The numbers of one copy of a var.
@@ -231,6 +283,7 @@ impl Engine {
         let fits = places.len() == image.len()
             && places.iter().zip(image).all(|(k, bytes)| self.memory[*k].view::<u8>().len() == bytes.len());
         if fits {
+            self.several.code = None;
             for (k, bytes) in places.iter().zip(image) {
                 self.memory[*k].view_mut::<u8>().copy_from_slice(bytes);
             }
@@ -243,6 +296,10 @@ impl Engine {
             self.memory[buffer] = memory;
         }
     }
+}
+
+fn options() -> nnm_codegen::Options<'static> {
+    nnm_codegen::Options { prims: &prims::find, ..Default::default() }
 }
 
 fn allocate(kernel: &Kernel) -> Result<Vec<Aligned>, EngineError> {

@@ -442,7 +442,7 @@ impl Session<'_> {
             _ => None,
         };
         let Some((id, path)) = place else { return };
-        let Some(old) = self.net(id).store.get(&path).cloned() else {
+        let Some(old) = self.stored_weight(id, &path) else {
             self.error("E0547", span, format!("`{path}` is no weight, state or parameter"));
             return;
         };

@@ -1,6 +1,8 @@
 //! Why a run ended before its end.
 
+use nnm_runtime::abi::status;
 use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
 
 #[derive(Clone, Debug)]
 pub enum Failure {
@@ -20,6 +22,17 @@ pub enum Failure {
 impl Failure {
     pub fn bug(message: impl Into<String>) -> Failure {
         Failure::Bug(message.into())
+    }
+
+    /// A program that ended early, for a reason that has no better place; `what` it was, and where it is written.
+    pub fn ended(status: i32, what: &str, span: Span) -> Failure {
+        if status != status::OUTSIDE {
+            return Failure::bug(format!("{what} ended with status {status}"));
+        }
+        let message = format!("an index in {what} is no whole number inside of its axis");
+        let help =
+            "places and labels count from 0 up to the length of the axis: look at the data, `min(x)` and `max(x)`";
+        Failure::Numeric(Box::new(Diagnostic::error("E0237", span, message).help(help)))
     }
 }
 

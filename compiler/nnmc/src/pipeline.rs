@@ -31,10 +31,14 @@ pub struct Checked {
     pub sources: SourceMap,
     /// Solvers and placements chosen, for `explain --solvers`.
     pub solvers: Vec<String>,
+    /// What simulated networks take of the memory, for `explain --memory`.
+    pub memory: Vec<String>,
     /// Rules at work, for `explain --rules`.
     pub rules: Vec<String>,
     /// Printed graphs, where the settings ask for them.
     pub dumps: Vec<(String, String)>,
+    /// Names given by `--set` that nothing asked for.
+    pub unused: Vec<String>,
     pub hir: String,
 }
 
@@ -79,12 +83,15 @@ impl Parsed {
         if diagnostics.iter().any(|d| d.severity == Severity::Error) {
             return Err(Box::new(Rejected { diagnostics, sources: session.modules.sources }));
         }
+        let unused = session.settings.unused();
         Ok(Checked {
+            unused,
             name,
             text: text.to_string(),
             warnings: diagnostics,
             sources: session.modules.sources,
             solvers: dedup(session.solvers),
+            memory: dedup(session.memory_tables),
             rules: dedup(session.rules),
             dumps: session.dumps,
             hir,
@@ -122,8 +129,7 @@ impl Checked {
                 break;
             }
         }
-        let unused =
-            settings.set.iter().map(|(n, _)| n.clone()).filter(|n| !session.settings.used.contains(n)).collect();
+        let unused = session.settings.unused();
         Run {
             outcomes,
             failure,

@@ -60,7 +60,16 @@ impl Session<'_> {
             self.report(suggest::did_you_mean(d, name_span, near).help(format!("the plots are {}", list.join(", "))));
             return None;
         };
-        let call = Call { scope, name: name.clone(), receiver: None, bound: vec![], args, clauses, span };
+        let call = Call {
+            scope,
+            name: name.clone(),
+            receiver: None,
+            bound: vec![],
+            args,
+            clauses,
+            span,
+            asked: Default::default(),
+        };
         let title = match call.named("title") {
             Some(id) => match self.eval(scope, id) {
                 Value::Text(text) => text.to_string(),
@@ -194,8 +203,9 @@ fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         let (x, unit) = readable_times(&times);
         (x, Axis::new("time", unit), &shown[..])
     } else if shown.len() == 1 {
-        let (y, _, _) = s.plot_numbers(first)?;
-        ((0..y.len()).map(|k| k as f64).collect(), Axis::new("", ""), &shown[..])
+        let (y, shape, _) = s.plot_numbers(first)?;
+        let rows = shape.first().copied().unwrap_or(y.len());
+        ((0..rows).map(|k| k as f64).collect(), Axis::new("", ""), &shown[..])
     } else {
         let (x, _, unit) = s.plot_numbers(first)?;
         (x, axis_of(&first.name, &unit), &shown[1..])
@@ -481,15 +491,15 @@ impl Session<'_> {
         let target = self.net(id).populations[projection.target].clone();
         let source = projection.source.map(|(s, _)| self.net(id).populations[s].clone());
         let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
-        let weights = self.net(id).store.get(&format!("{}.w", projection.name)).cloned();
+        let weights = self.stored_weight(id, &format!("{}.w", projection.name));
         let shown = projection.weight.as_ref().map(|q| q.unit.shown());
         let entries = match &projection.edges {
             Some(e) => {
                 let flat: Vec<f64> = match (&weights, &shown) {
-                    (Some(w), Some(unit)) if w.len() == e.sender.len() => w.iter().map(|v| from_si(*v, unit)).collect(),
-                    _ => vec![1.0; e.sender.len()],
+                    (Some(w), Some(unit)) if w.len() == e.count() => w.iter().map(|v| from_si(*v, unit)).collect(),
+                    _ => vec![1.0; e.count()],
                 };
-                e.sender.iter().zip(&e.target).zip(flat).map(|((s, t), w)| (s + first, *t, w)).collect()
+                e.sender().iter().zip(e.target.iter()).zip(flat).map(|((s, t), w)| (s + first, *t, w)).collect()
             }
             None => {
                 let senders = projection.weight.as_ref().and_then(|w| w.shape.get(1)).copied().unwrap_or(1);

@@ -13,6 +13,9 @@ use crate::simulate::{Kept, Path, Ring, Tie};
 use crate::unit::Unit;
 use crate::value::Num;
 
+/// Nodes with what flows back to each.
+pub type Seeds = Vec<(NodeId, NodeId)>;
+
 /// What a stored quantity is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -68,6 +71,9 @@ pub struct Program {
     pub stepped: bool,
     /// The number of the step, for draws and `t`.
     pub step: Int,
+    /// That of the presentation, for what is drawn once in it, and of the batch's first sample in it.
+    pub presentation: Int,
+    pub first: Int,
     /// What is added to a port from outside.
     pub stimuli: IndexMap<(FrameId, usize, usize), Vec<Num>>,
     /// What a connection brings to its port, where it is not the plain product.
@@ -82,12 +88,18 @@ pub struct Program {
     pub port_nodes: IndexMap<(FrameId, usize, usize), NodeId>,
     /// What each connection received and gave: its sender's value and its contribution.
     pub senders: IndexMap<(FrameId, usize), Num>,
+    /// What connections by declared synapses transmit, pair by pair, before it is summed over the senders.
+    pub transmitted: IndexMap<(FrameId, usize), NodeId>,
     /// What comes to ports from elsewhere: held over the step, whatever the solver.
     pub foreign: Vec<NodeId>,
     /// Populations whose spikes are placed inside the step, with where that is asked for.
     pub interpolated: IndexMap<(FrameId, usize), nnm_syntax::span::Span>,
     /// The world in which the networks act.
     pub world: Option<crate::samples::World>,
+    /// What has been drawn, for `score`.
+    pub drawn: Vec<crate::samples::Drawn>,
+    /// Over time: where the derivatives of its probability begin, and at which draws they end.
+    pub score_seeds: Option<(Seeds, Vec<NodeId>)>,
     /// Sets the draws of this program apart from those of others at the same places.
     pub salt: String,
     /// Terms of the objectives, by name.
@@ -101,7 +113,7 @@ pub struct Program {
     /// Histories' next values.
     pub shifts: Vec<(VarId, NodeId)>,
     /// Where derivatives begin in the backward pass of a presentation: nodes of the step and what flows back to them.
-    pub seeds: Option<Vec<(NodeId, NodeId)>>,
+    pub seeds: Option<Seeds>,
     /// While an energy is looked at: free variables with the nodes at which they begin.
     pub forward_of: Vec<(NodeId, NodeId)>,
     /// Statements for the step, in order.
@@ -128,7 +140,7 @@ pub struct Program {
     pub sums: BTreeSet<VarId>,
     /// Numbers and indices that fill vars before the first step.
     pub tables: Vec<(VarId, Vec<f64>)>,
-    pub indices: Vec<(VarId, Vec<u32>)>,
+    pub indices: Vec<(VarId, std::rc::Rc<Vec<u32>>)>,
 }
 
 /// What carries errors back over a connection.
@@ -150,6 +162,8 @@ impl Program {
             dt: None,
             stepped: false,
             step: Int::Const(0),
+            presentation: Int::Const(0),
+            first: Int::Const(0),
             stimuli: IndexMap::new(),
             arrivals: IndexMap::new(),
             events: IndexMap::new(),
@@ -157,12 +171,15 @@ impl Program {
             feedback: IndexMap::new(),
             port_nodes: IndexMap::new(),
             senders: IndexMap::new(),
+            transmitted: IndexMap::new(),
             foreign: vec![],
             interpolated: IndexMap::new(),
             units: IndexMap::new(),
             units_begun: BTreeSet::new(),
             learned: vec![],
             world: None,
+            drawn: vec![],
+            score_seeds: None,
             salt: String::new(),
             terms: vec![],
             draws: 0,

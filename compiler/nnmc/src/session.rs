@@ -97,6 +97,8 @@ pub struct Session<'a> {
     pub failure: Option<crate::failure::Failure>,
     /// Solvers and placements chosen, with their reasons.
     pub solvers: Vec<String>,
+    /// What simulated networks take of the memory, for `explain --memory`.
+    pub memory_tables: Vec<String>,
     /// Rules at work in trainings: what they need and whom they reach.
     pub rules: Vec<String>,
     /// Printed graphs and kernels, in the order in which they were made.
@@ -154,6 +156,7 @@ impl<'a> Session<'a> {
             settings: crate::settings::Settings::default(),
             failure: None,
             solvers: vec![],
+            memory_tables: vec![],
             rules: vec![],
             dumps: vec![],
             lengths: BTreeMap::new(),

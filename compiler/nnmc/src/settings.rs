@@ -2,7 +2,7 @@
 
 use nnm_kir::ir::Precision;
 
-use crate::engine::Backend;
+use crate::engine::{Backend, Threads};
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,6 +19,10 @@ pub struct Settings {
     /// Keep printed forms of graphs and kernels.
     pub emit_graph: bool,
     pub emit_kernels: bool,
+    /// Bytes of memory that a network may take, instead of what the machine has.
+    pub memory: Option<u64>,
+    /// Threads within one simulation.
+    pub threads: Threads,
 }
 
 impl Default for Settings {
@@ -33,11 +37,18 @@ impl Default for Settings {
             check_gradients: false,
             emit_graph: false,
             emit_kernels: false,
+            memory: None,
+            threads: Threads::default(),
         }
     }
 }
 
 impl Settings {
+    /// Names given by `--set` that nothing has asked for.
+    pub fn unused(&self) -> Vec<String> {
+        self.set.iter().map(|(name, _)| name.clone()).filter(|name| !self.used.contains(name)).collect()
+    }
+
     pub fn simulate_precision(&self) -> Precision {
         self.precision.unwrap_or(Precision::F64)
     }

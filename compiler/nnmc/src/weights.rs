@@ -135,8 +135,8 @@ impl Session<'_> {
                 missing.push(format!("`{}`", s.name));
                 continue;
             };
-            let wanted = self.net(s.net).store.get(&s.local).map(|a| a.shape().to_vec()).unwrap_or_default();
-            if array.shape() != wanted {
+            let wanted = self.stored_weight(s.net, &s.local).map(|a| a.shape().to_vec()).unwrap_or_default();
+            if array.shape() != wanted && !(array.len() == 1 && self.net(s.net).store[&s.local].len() == 1) {
                 let (a, b) = (crate::eval::types::shape_text(&wanted), crate::eval::types::shape_text(array.shape()));
                 self.error("E0611", span, format!("`{}` has the shape {a}, in `{file}` it is {b}", s.name));
                 return;

@@ -157,6 +157,71 @@ fn fmt_writes_checks_and_reads_from_standard_input() {
 
 /// Bytes that are no text, and files cut short, are refused with exit code 1 and a message.
 #[test]
+fn a_sweep_is_one_table_of_all_combinations() {
+    let f = Folder::new("sweep");
+    let model = "experiment E {\n  let k = 1\n  let gain = 1 mV\n  data d = gaussian(x = covariance(spectrum = [1, 1]), samples = 4)\n  report y = k * gain\n  \
+                 report z = mean(d.x)\n  expect y < 5 mV\n}\n";
+    f.write("m.nnm", model);
+    let args = [
+        "sweep",
+        "m.nnm",
+        "--over",
+        "k=1..3",
+        "--over",
+        "gain=1 mV, 2 mV",
+        "--seeds",
+        "4,5",
+        "--jobs",
+        "2",
+        "--out",
+        "s",
+    ];
+    let done = f.nnmc(&args);
+    assert_eq!(code(&done), 3, "one combination is 6 mV: {}", err(&done));
+    let rows: Vec<String> = f.read("s/sweep.csv").lines().map(String::from).collect();
+    assert_eq!(rows.len(), 13);
+    assert_eq!(rows[0], "k,gain,seed,y (mV),z,held");
+    assert!(rows[1].starts_with("1,1 mV,4,1,") && rows[1].ends_with(",1/1"), "{}", rows[1]);
+    assert!(rows[12].starts_with("3,2 mV,5,6,") && rows[12].ends_with(",0/1"), "{}", rows[12]);
+    let draws = |row: &String| row.split(',').nth(4).map(String::from);
+    assert_ne!(draws(&rows[1]), draws(&rows[2]), "another seed, other numbers");
+    assert_eq!(draws(&rows[1]), draws(&rows[3]), "the same seed, the same numbers");
+    assert_eq!(f.read("s/means.csv").lines().count(), 7);
+    assert!(
+        f.read("s/figures/y.svg").contains("<svg")
+            && f.read("s/passes/0001-k_1-gain_1_mV-seed_4/results.json").contains("\"y\"")
+    );
+    let unknown = f.nnmc(&["sweep", "m.nnm", "--over", "none=1,2"]);
+    assert!(code(&unknown) == 2 && err(&unknown).contains("`none`"), "{}", err(&unknown));
+    assert_eq!(code(&f.nnmc(&["sweep", "m.nnm"])), 2, "a sweep over nothing");
+    assert_eq!(code(&f.nnmc(&["sweep", "m.nnm", "--over", "k=1,,2"])), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_request_to_terminate_keeps_what_was_reached() {
+    let f = Folder::new("terminate");
+    let model = "neuron N {\n  state v: real = 1\n  v' = -v / 1 ms\n  output v\n}\narchitecture A { population a: N[1] }\n\
+                 experiment E {\n  let net = A()\n  report early = 1\n  simulate net for 100000 s step 0.1 ms\n}\n";
+    f.write("m.nnm", model);
+    let mut child = f
+        .command(env!("CARGO_BIN_EXE_nnmc"))
+        .args(["run", "m.nnm", "--out", "r"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{e}"));
+    while !f.0.join("r/manifest.json").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(asked.is_ok_and(|status| status.success()));
+    let status = child.wait().unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(status.code(), Some(143));
+    assert!(f.read("r/results.json").contains("early"));
+}
+
+#[test]
 fn files_that_are_no_models_are_refused() {
     let f = Folder::new("noise");
     let bytes: Vec<u8> = (0..4000u32).map(|k| (k.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -208,4 +273,57 @@ fn commands_on_pages_of_errors_show_what_they_say() {
         let done = shell(&f, &commands);
         assert_eq!(code(&done), 0, "{page}: {}", err(&done));
     }
+}
+
+/// A network is held against the memory that it may take before anything large is made.
+#[test]
+fn a_network_too_large_for_memory_is_refused_with_a_table() {
+    let f = Folder::new("memory");
+    let model = "neuron Cell { state v: mV = 0 mV; v' = -v / 20 ms; spike when v > 20 mV { v = 10 mV } }\n\
+                 synapse Jump { weight w: mV; on pre { post.v += w } }\n\
+                 architecture Net(n: int = 20000) {\n  population E: Cell[n]\n  \
+                 connect E -> E as loop: fan_in(k = 500) via Jump(w = 0.1 mV)\n}\n\
+                 experiment E {\n  let net = Net()\n  \
+                 let run = simulate net for 10 ms step 0.1 ms { record net.E.v }\n  report v = mean(net.E.v)\n}\n";
+    f.write("net.nnm", model);
+    let done = f.nnmc(&["run", "net.nnm", "--memory", "64M", "--out", "r"]);
+    assert_eq!(code(&done), 5, "{}", err(&done));
+    for part in ["E0620", "`net` takes about 81.3 MB", "64.0 MB", "loop", "10000000 synapses", "20000 cells"] {
+        assert!(err(&done).contains(part), "{part}: {}", err(&done));
+    }
+    assert!(!err(&done).contains("E0509"), "{}", err(&done));
+    // The wiring fits, and a recording of all cells in all steps does not fit beside it.
+    let longer = model.replace("for 10 ms", "for 10 s");
+    f.write("long.nnm", &longer);
+    let done = f.nnmc(&["run", "long.nnm", "--memory", "1G", "--out", "r"]);
+    assert_eq!(code(&done), 5, "{}", err(&done));
+    assert!(err(&done).contains("E0620") && err(&done).contains("fewer recordings"), "{}", err(&done));
+    let done = f.nnmc(&["explain", "net.nnm", "--memory"]);
+    assert!(out(&done).contains("10000000 synapses") && out(&done).contains("80.0 MB"), "{}", out(&done));
+    let done = f.nnmc(&["run", "net.nnm", "--memory", "1G", "--out", "r"]);
+    assert_eq!(code(&done), 0, "{}", err(&done));
+    let done = f.nnmc(&["run", "net.nnm", "--memory", "much"]);
+    assert_eq!(code(&done), 2, "{}", err(&done));
+}
+
+/// What is written does not depend on the number of threads.
+#[test]
+fn threads_change_nothing_in_the_run_folder() {
+    let f = Folder::new("threads");
+    let model = "neuron Cell { state v: mV = 0 mV; v' = -v / 20 ms; spike when v > 20 mV { v = 10 mV } }\n\
+                 neuron Drive { spike when poisson(12 kHz) }\n\
+                 synapse Jump { weight w: mV; on pre { post.v += w } }\n\
+                 architecture Net(n: int = 4000) {\n  population E: Cell(v ~ uniform(0 mV, 20 mV))[n]\n  \
+                 population X: Drive[n]\n  connect X -> E: one_to_one() via Jump(w = 0.1 mV)\n  \
+                 connect E -> E: fan_in(k = 100) via Jump(w ~ uniform(0 mV, 0.1 mV), delay = 1.5 ms)\n}\n\
+                 experiment E {\n  let net = Net()\n  \
+                 let run = simulate net for 100 ms step 0.1 ms { record net.E.spikes }\n  report v = mean(net.E.v)\n}\n";
+    f.write("net.nnm", model);
+    for threads in ["1", "2", "4"] {
+        let done = f.nnmc(&["run", "net.nnm", "--threads", threads, "--out", threads]);
+        assert_eq!(code(&done), 0, "{}", err(&done));
+    }
+    let spikes = |threads: &str| f.read(&format!("{threads}/recorded/run.E.spikes.csv"));
+    assert!(spikes("1").lines().count() > 100);
+    assert!(spikes("1") == spikes("2") && spikes("1") == spikes("4"));
 }

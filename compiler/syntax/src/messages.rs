@@ -110,9 +110,9 @@ fn body_without_value(fault: &Fault<'_>) -> Option<Diagnostic> {
     wrong.then(|| fault.error("E0024", "a body ends with its value: `let`s come first, then one expression"))
 }
 
-/// A statement other than `let` in the body of a function.
+/// A statement other than `let` and `for` in the body of a function.
 pub fn not_a_let(span: Span, word: &str) -> Diagnostic {
-    let message = format!("only `let` may stand before a body's value, not `{word}`");
+    let message = format!("only `let`, and `for` with `let`s inside, may stand before a body's value, not `{word}`");
     Diagnostic::error("E0024", span, message).help("a function computes one value; it has no state and no effects")
 }
 

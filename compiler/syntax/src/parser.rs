@@ -308,10 +308,21 @@ impl Parser<'_> {
 
     fn let_stmt(&mut self, piece: Piece) -> Stmt {
         let stmt = self.stmt(piece, "fn");
-        if !matches!(stmt.kind, StmtKind::Let { .. } | StmtKind::Error) {
-            self.found.push(messages::not_a_let(stmt.span, self.text(piece.start)));
-        }
+        self.hold_to_lets(&stmt);
         stmt
+    }
+
+    /// In the body of a function stand `let`s and loops of them.
+    fn hold_to_lets(&mut self, stmt: &Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { .. } | StmtKind::Error => {}
+            StmtKind::For { block, .. } => block.iter().for_each(|inner| self.hold_to_lets(inner)),
+            _ => {
+                let text = self.builder.text.get(stmt.span.start as usize..).unwrap_or("");
+                let word = text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_string();
+                self.found.push(messages::not_a_let(stmt.span, &word));
+            }
+        }
     }
 
     fn value(&mut self, piece: Piece) -> Option<ExprId> {

@@ -150,6 +150,7 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
             "settle",
             "precision",
             "truncate",
+            "accumulate",
             "reset",
             "interpolate",
         ],

@@ -125,37 +125,58 @@ pub(crate) use clones;
 
 /// Elements in a piece: enough for the loop to stay a loop, few enough to stay in L1.
 const PIECE: usize = 64;
-/// Elements in a piece of what is left: whole vectors at every level.
-const SMALL: usize = 16;
+/// Elements in a piece of what is left; below that come pieces of 4, 2 and 1, so that every piece has a size known to
+/// the compiler: a copy of any size is a call, which costs more than the function for a few elements.
+const SMALL: usize = 8;
+
+/// Cuts n elements into pieces and does `$piece!(first, length)` for each.
+macro_rules! pieces {
+    ($n:ident, $piece:ident) => {
+        let mut done = 0;
+        while done + PIECE <= $n {
+            $piece!(done, PIECE);
+            done += PIECE;
+        }
+        while done + SMALL <= $n {
+            $piece!(done, SMALL);
+            done += SMALL;
+        }
+        if $n & 4 != 0 {
+            $piece!(done, 4);
+            done += 4;
+        }
+        if $n & 2 != 0 {
+            $piece!(done, 2);
+            done += 2;
+        }
+        if $n & 1 != 0 {
+            $piece!(done, 1);
+        }
+    };
+}
 
 /// # Safety
 /// `src` is readable and `dst` writable for n elements; they are the same or do not overlap.
 #[inline(always)]
 unsafe fn run<T: Real, O: Unary<T>, const F: bool>(dst: *mut T, src: *const T, n: usize) {
-    let mut done = 0;
-    while done + PIECE <= n {
-        // SAFETY: done + PIECE <= n.
-        unsafe { piece::<T, O, F, PIECE>(dst.add(done), src.add(done), PIECE) };
-        done += PIECE;
+    macro_rules! piece {
+        ($first:ident, $length:expr) => {
+            // SAFETY: the pieces lie within n.
+            unsafe { piece::<T, O, F, { $length }>(dst.add($first), src.add($first)) }
+        };
     }
-    while done < n {
-        let count = SMALL.min(n - done);
-        // SAFETY: done + count <= n.
-        unsafe { piece::<T, O, F, SMALL>(dst.add(done), src.add(done), count) };
-        done += count;
-    }
+    pieces!(n, piece);
 }
 
-/// One piece of `count` <= L elements, of which all L are computed.
+/// One piece of L elements.
 ///
 /// # Safety
-/// As for `run`, for `count` elements.
+/// As for `run`, for L elements.
 #[inline(always)]
-unsafe fn piece<T: Real, O: Unary<T>, const F: bool, const L: usize>(dst: *mut T, src: *const T, count: usize) {
-    let mut x = [T::ONE; L];
+unsafe fn piece<T: Real, O: Unary<T>, const F: bool, const L: usize>(dst: *mut T, src: *const T) {
     let mut y = [T::ONE; L];
-    // SAFETY: the caller's: count <= L elements are readable.
-    unsafe { std::ptr::copy_nonoverlapping(src, x.as_mut_ptr(), count) };
+    // SAFETY: the caller's: L elements are readable.
+    let x = unsafe { src.cast::<[T; L]>().read_unaligned() };
     for i in 0..L {
         y[i] = O::eval::<F>(x[i]);
     }
@@ -168,8 +189,8 @@ unsafe fn piece<T: Real, O: Unary<T>, const F: bool, const L: usize>(dst: *mut T
             repair::<T, O, F>(&x, &mut y);
         }
     }
-    // SAFETY: the caller's: count <= L elements are writable.
-    unsafe { std::ptr::copy_nonoverlapping(y.as_ptr(), dst, count) };
+    // SAFETY: the caller's: L elements are writable.
+    unsafe { dst.cast::<[T; L]>().write_unaligned(y) };
 }
 
 /// The elements that the fast way does not serve.
@@ -186,42 +207,27 @@ fn repair<T: Real, O: Unary<T>, const F: bool>(x: &[T], y: &mut [T]) {
 /// As for `run`, with two sources.
 #[inline(always)]
 unsafe fn run2<T: Real, O: Binary<T>, const F: bool>(dst: *mut T, a: *const T, b: *const T, n: usize) {
-    let mut done = 0;
-    while done + PIECE <= n {
-        // SAFETY: done + PIECE <= n.
-        unsafe { piece2::<T, O, F, PIECE>(dst.add(done), a.add(done), b.add(done), PIECE) };
-        done += PIECE;
+    macro_rules! piece {
+        ($first:ident, $length:expr) => {
+            // SAFETY: the pieces lie within n.
+            unsafe { piece2::<T, O, F, { $length }>(dst.add($first), a.add($first), b.add($first)) }
+        };
     }
-    while done < n {
-        let count = SMALL.min(n - done);
-        // SAFETY: done + count <= n.
-        unsafe { piece2::<T, O, F, SMALL>(dst.add(done), a.add(done), b.add(done), count) };
-        done += count;
-    }
+    pieces!(n, piece);
 }
 
 /// # Safety
-/// As for `run2`, for `count` elements.
+/// As for `run2`, for L elements.
 #[inline(always)]
-unsafe fn piece2<T: Real, O: Binary<T>, const F: bool, const L: usize>(
-    dst: *mut T,
-    a: *const T,
-    b: *const T,
-    count: usize,
-) {
-    let mut x = [T::ONE; L];
-    let mut w = [T::ONE; L];
+unsafe fn piece2<T: Real, O: Binary<T>, const F: bool, const L: usize>(dst: *mut T, a: *const T, b: *const T) {
     let mut y = [T::ONE; L];
-    // SAFETY: the caller's: count <= L elements are readable.
-    unsafe {
-        std::ptr::copy_nonoverlapping(a, x.as_mut_ptr(), count);
-        std::ptr::copy_nonoverlapping(b, w.as_mut_ptr(), count);
-    }
+    // SAFETY: the caller's: L elements are readable.
+    let (x, w) = unsafe { (a.cast::<[T; L]>().read_unaligned(), b.cast::<[T; L]>().read_unaligned()) };
     for i in 0..L {
         y[i] = O::eval::<F>(x[i], w[i]);
     }
-    // SAFETY: the caller's: count <= L elements are writable.
-    unsafe { std::ptr::copy_nonoverlapping(y.as_ptr(), dst, count) };
+    // SAFETY: the caller's: L elements are writable.
+    unsafe { dst.cast::<[T; L]>().write_unaligned(y) };
 }
 
 clones! {

@@ -142,7 +142,9 @@ impl<I: Index> Prim for Gather<I> {
         for (row, to) in out.chunks_exact_mut(inner).enumerate() {
             let (p, o, j) = (row / (outer * count), row / count % outer, row % count);
             // SAFETY: index j of sample p is within reach.
-            let Some(index) = (unsafe { I::get::<T>(args, 2, p * step_index + j, extent) }) else { return status::BUG };
+            let Some(index) = (unsafe { I::get::<T>(args, 2, p * step_index + j, extent) }) else {
+                return status::OUTSIDE;
+            };
             // SAFETY: the row lies in sample p of src.
             let from =
                 unsafe { std::slice::from_raw_parts(src.add(p * step_src + (o * extent + index) * inner), inner) };
@@ -168,7 +170,7 @@ impl<I: Index> Prim for Scatter<I> {
             for j in 0..count {
                 // SAFETY: index j of sample p is within reach.
                 let Some(index) = (unsafe { I::get::<T>(args, 2, p * step_index + j, extent) }) else {
-                    return status::BUG;
+                    return status::OUTSIDE;
                 };
                 for o in 0..outer {
                     let to = p * step_out + (o * extent + index) * inner;

@@ -10,13 +10,17 @@ mod copy;
 mod event;
 mod gather;
 mod level;
+mod order;
 mod pool;
 mod product;
 mod reduce;
 mod strided;
 #[cfg(test)]
 mod tests;
+mod together;
 mod tree;
+
+pub use order::in_order;
 
 use crate::abi::PrimDef;
 
@@ -26,11 +30,13 @@ static FAMILIES: &[&[PrimDef]] = &[
     strided::PRIMS,
     gather::PRIMS,
     reduce::PRIMS,
+    order::PRIMS,
     event::PRIMS,
     cast::PRIMS,
     conv::PRIMS,
     pool::PRIMS,
     tree::PRIMS,
+    together::PRIMS,
 ];
 
 /// Every primitive, family by family.

@@ -120,7 +120,7 @@ fn access_by_index() {
     for wrong in [3.0, -1.0, f64::NAN] {
         let mut index = vec![0.0, wrong];
         let words = vec![Word::F64(&mut out), Word::F64(&mut src), Word::F64(&mut index)];
-        assert_eq!(call("gather", with(words, &sizes)), status::BUG);
+        assert_eq!(call("gather", with(words, &sizes)), status::OUTSIDE);
     }
     let mut sums = vec![9.0; 3];
     let (mut src, mut index) = (vec![1.0, 2.0, 4.0, 8.0], vec![0, 2]);
@@ -173,6 +173,15 @@ fn reductions_along_an_axis() {
     assert_eq!(run("min", &mut src), [1., 2., 0., 6.]);
     assert_eq!(run("prod", &mut src), [12., 90., 0., 336.]);
     assert_eq!(run("argmax", &mut src), [2., 2., 2., 1.]);
+    let mut numbers = vec![2.0, f64::NAN, 1.0, 2.0, -0.0, 0.0];
+    let mut places = vec![0.0; 6];
+    let mut sorted = |descending: i64| {
+        let words = vec![Word::F64(&mut places), Word::F64(&mut numbers)];
+        assert_eq!(call("argsort", with(words, &[1, 6, descending])), status::OK);
+        places.clone()
+    };
+    assert_eq!(sorted(0), [4., 5., 2., 0., 3., 1.]);
+    assert_eq!(sorted(1), [1., 0., 3., 2., 4., 5.]);
     let mut out = vec![0.0; 6];
     let mut row = src[..6].to_vec();
     assert_eq!(call("cumsum", with(vec![Word::F64(&mut out), Word::F64(&mut row)], &[1, 3, 2, 1])), status::OK);
@@ -229,4 +238,27 @@ fn casts_and_copies() {
     assert_eq!(row, [4., 4., 4., 5., 5., 5.]);
     assert_eq!(call("rows", with(vec![Word::F32(&mut row), Word::F32(&mut two)], &[3, 2])), status::OK);
     assert_eq!(row, [4., 5., 4., 5., 4., 5.]);
+}
+
+#[test]
+fn lists_of_parts_are_joined() {
+    let (mut list, mut count) = ([0u32; 4], [0i64]);
+    let (mut lists, mut counts, mut bounds) = ([3u32, 9, 9, 9, 0, 2, 9, 9], [1i64, 7, 2, 7], [0u32, 16]);
+    let mut join = |counts: &mut [i64]| {
+        let words = vec![
+            Word::Index(&mut list),
+            Word::Count(&mut count),
+            Word::Index(&mut lists),
+            Word::Count(counts),
+            Word::Index(&mut bounds),
+            Word::Int(2),
+            Word::Int(2),
+            Word::Int(4),
+        ];
+        call("join_lists", words)
+    };
+    assert_eq!(join(&mut [3, 0, 2, 0]), status::BUG, "more than there is room for");
+    assert_eq!(join(&mut counts), status::OK);
+    assert_eq!((&list[..3], count[0]), (&[3, 16, 18][..], 3));
+    assert_eq!(call("meet", vec![Word::Int(2)]), status::OK);
 }

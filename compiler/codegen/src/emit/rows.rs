@@ -42,6 +42,8 @@ pub(super) struct Delivery<'a> {
     levels: Vec<Level>,
     list: Value,
     ptr: Value,
+    /// Where the ends of rows are.
+    end: Value,
     pub other: Option<Value>,
     edge: Option<Value>,
     /// By instruction.
@@ -73,11 +75,17 @@ impl Emitter<'_> {
         let line = calls.then(|| Place { base: self.scratch_address(), distance: 0 });
         let known = self.uniforms(insts, &uniform, &BTreeMap::new(), line)?;
         let needs_other = insts.iter().filter_map(place_of).any(|at| *at == At::Other);
+        let ptr = self.address(&rows.ptr)?;
+        let end = match &rows.end {
+            Some(end) => self.address(end)?,
+            None => self.builder.ins().iadd_imm_s(ptr, i64::from(bytes(Elem::U32))),
+        };
         let mut delivery = Delivery {
             rows,
             levels,
             list: self.address(&rows.list)?,
-            ptr: self.address(&rows.ptr)?,
+            ptr,
+            end,
             other: if needs_other { Some(self.address(&rows.other)?) } else { None },
             edge: rows.edge.as_ref().map(|edge| self.address(edge)).transpose()?,
             starts: Vec::new(),
@@ -105,8 +113,7 @@ impl Emitter<'_> {
             }
             let own = emitter.load_index(delivery.list, entry);
             let from = emitter.load_index(delivery.ptr, own);
-            let next = emitter.builder.ins().iadd_imm_s(own, 1);
-            let to = emitter.load_index(delivery.ptr, next);
+            let to = emitter.load_index(delivery.end, own);
             emitter.row(&delivery, &known, own, (from, to))
         })
     }
@@ -140,7 +147,7 @@ impl Emitter<'_> {
     fn fetch(&mut self, delivery: &Delivery<'_>, arrays: &[(Value, u32)], entry: Value) -> Emitted<()> {
         let cell = self.load_index(delivery.list, entry);
         for pair in arrays.chunks(2) {
-            let mut words = vec![cell, delivery.ptr];
+            let mut words = vec![cell, delivery.ptr, delivery.end];
             for number in 0..2 {
                 let (start, size) = pair.get(number).copied().unwrap_or((delivery.ptr, 0));
                 let size = self.iconst(i64::from(size));

@@ -4,20 +4,21 @@
 const MOST: usize = 1024;
 const LINE: usize = 64;
 
-/// Asks for the elements `ptr[cell] .. ptr[cell + 1]` of two arrays.
+/// Asks for the elements `ptr[cell] .. end[cell]` of two arrays.
 ///
 /// # Safety
-/// `ptr` has elements `cell` and `cell + 1`. The arrays may be anywhere: prefetching does not access.
+/// `ptr` and `end` have an element `cell`. The arrays may be anywhere: prefetching does not access.
 pub(crate) unsafe extern "C" fn fetch_row(
     cell: u64,
     ptr: *const u32,
+    end: *const u32,
     a: usize,
     a_size: usize,
     b: usize,
     b_size: usize,
 ) {
     // SAFETY: the caller's.
-    let (from, to) = unsafe { (*ptr.add(cell as usize) as usize, *ptr.add(cell as usize + 1) as usize) };
+    let (from, to) = unsafe { (*ptr.add(cell as usize) as usize, *end.add(cell as usize) as usize) };
     for (array, size) in [(a, a_size), (b, b_size)] {
         let start = array.wrapping_add(from.wrapping_mul(size));
         let bytes = to.saturating_sub(from).wrapping_mul(size).min(MOST);

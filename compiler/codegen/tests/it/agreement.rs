@@ -1,7 +1,8 @@
 //! Compiled code gives the bits of the interpreter.
 
 use crate::sample::{Sample, prims};
-use nnm_codegen::{Options, compile};
+use nnm_codegen::{Options, Together, compile};
+use nnm_kir::ir::Elem;
 use nnm_kir::{interp, parse, print, verify};
 use nnm_runtime::memory::Aligned;
 
@@ -97,4 +98,46 @@ fn far_connections_agree() {
         assert_eq!(code.run(&mut found, &mut []), Ok(0));
         assert_eq!((expected[4].f32(), expected[5].f32()), (found[4].f32(), found[5].f32()));
     }
+}
+
+/// Kernels that are cut into parts give the bits of the whole, whatever the number of parts.
+#[test]
+fn cut_kernels_agree() {
+    let prims = |name: &str| prims(name).or_else(|| nnm_runtime::prims::find(name));
+    let mut cut = 0;
+    for seed in 2000..2300 {
+        let sample = Sample::new(seed);
+        let memory = || in_order(&sample);
+        let mut expected = memory();
+        let mut expected_slots = [3, 5];
+        let options = interp::Options { prims: &prims, poison: false };
+        let status = interp::run(&sample.kernel, &mut expected, &mut expected_slots, options).unwrap();
+        for parts in [2, 3, 7] {
+            let mut found = memory();
+            let mut slots = [3, 5];
+            let options = Options { prims: &prims, check: true, ..Options::default() };
+            let Some(mut code) = Together::new(&sample.kernel, &found, &options, parts).unwrap() else { continue };
+            assert_eq!(code.run(&mut found, &mut slots), Ok(Some(status)), "seed {seed}, {parts} parts");
+            if status == 0 {
+                cut += 1;
+                let text = print::print(&sample.kernel);
+                assert_eq!(slots, expected_slots, "seed {seed}, {parts} parts\n{text}");
+                for ((name, left), (_, right)) in sample.results(&expected).iter().zip(&sample.results(&found)) {
+                    assert!(left == right, "seed {seed}, {parts} parts: `{name}`\n{text}");
+                }
+            }
+        }
+    }
+    assert!(cut > 100, "only {cut} kernels were cut");
+}
+
+/// A sample's memory with the edges of each row by their other ends, and each edge met once.
+fn in_order(sample: &Sample) -> Vec<Aligned> {
+    let mut memory = sample.memory();
+    let at = |name: &str| sample.kernel.buffers.iter().position(|b| b.name == name && b.elem == Elem::U32).unwrap();
+    let starts = memory[at("ptr")].u32().to_vec();
+    let other = memory[at("other")].u32_mut();
+    starts.windows(2).for_each(|row| other[row[0] as usize..row[1] as usize].sort_unstable());
+    memory[at("edge")].u32_mut().iter_mut().enumerate().for_each(|(k, edge)| *edge = k as u32);
+    memory
 }

@@ -370,7 +370,8 @@ impl Maker {
         let count = Int::Load(Box::new(Ref::new(COUNTS, self.dice.below(4) as i64)));
         let edge = (kind > 1 && self.dice.chance(40)).then(|| Ref::new(EDGE, 0));
         let (list, ptr, other) = (Ref::new(LIST, 0), Ref::new(PTR, 0), Ref::new(OTHER, 0));
-        Rows { list, count, ptr, edge, other, body: self.body(insts) }
+        let end = self.dice.chance(30).then(|| Ref::new(PTR, 1));
+        Rows { list, count, ptr, end, edge, other, body: self.body(insts) }
     }
 
     fn inst_without_calls(&mut self, insts: &[Inst]) -> Inst {

@@ -122,7 +122,10 @@ fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &
         Op::Tensor(tensor) => return Value::stored(tensor.0.as_ref().clone()),
         Op::Count(int) => vec![(env.int)(int) as f64],
         Op::Read { var, place } => return read_value(node, (env.read)(*var, place), samples),
-        Op::Draw { draw, key, step } => draw_value(node, *draw, *key, (env.int)(step), &args, samples),
+        Op::Draw { draw, key, step, first } => {
+            let place = [(env.int)(step), (env.int)(first)];
+            draw_value(node, *draw, *key, place, &args, samples)
+        }
         Op::BatchSum => batch_sum(node, &args, env.batch),
         op => match ops::def(op).sample {
             Some(sample) => by_sample(graph, node, &args, samples, sample),
@@ -142,13 +145,15 @@ fn read_value(node: &Node, array: Array, samples: usize) -> Value {
     Value::Own(Rc::new(data))
 }
 
-fn draw_value(node: &Node, draw: Draw, key: u64, step: i64, args: &[&[f64]], samples: usize) -> Vec<f64> {
+fn draw_value(node: &Node, draw: Draw, key: u64, place: [i64; 2], args: &[&[f64]], samples: usize) -> Vec<f64> {
+    let [step, first] = place;
     let size = samples * shape::size(&node.shape);
+    let base = first as u64 * shape::size(&node.shape) as u64;
     let mean = |i: usize| args.first().and_then(|a| a.get(i % a.len().max(1))).copied().unwrap_or(0.0);
     let number = |i: usize| match draw {
-        Draw::Uniform => random::uniform_f64(key, step as u64, i as u64),
-        Draw::Normal => random::normal_f64(key, step as u64, i as u64),
-        Draw::Poisson => random::poisson_f64(mean(i), key, step as u64, i as u64),
+        Draw::Uniform => random::uniform_f64(key, step as u64, base + i as u64),
+        Draw::Normal => random::normal_f64(key, step as u64, base + i as u64),
+        Draw::Poisson => random::poisson_f64(mean(i), key, step as u64, base + i as u64),
     };
     (0..size).map(number).collect()
 }

@@ -30,6 +30,12 @@ impl Lowering<'_> {
             Op::ScatterAdd { axis } => self.emit_scatter(id, *axis, out, inputs, false),
             Op::Reduce { reduce, axes } => self.emit_reduce(id, *reduce, axes, out, &inputs[0]),
             Op::ArgMax { axis } => self.emit_axis("argmax", id, *axis, out, &inputs[0], None),
+            Op::ArgSort { descending } => {
+                let n = node.shape.last().copied().unwrap_or(1);
+                let rows: Int = self.samples(id) * (shape::size(&node.shape) / n.max(1)) as i64;
+                self.call("argsort", args![out, &inputs[0], rows, n, *descending]);
+                Ok(())
+            }
             Op::CumSum { axis, reverse } => self.emit_axis("cumsum", id, *axis, out, &inputs[0], Some(*reverse)),
             Op::TreeSolve => {
                 let n = shape::size(self.graph.shape(node.args[0]));

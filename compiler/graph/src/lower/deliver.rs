@@ -46,6 +46,7 @@ impl Lowering<'_> {
             list,
             count: self.count_of(count, slot),
             ptr: Ref::new(self.buffer(rows.ptr), 0),
+            end: None,
             edge: rows.edge.map(|edge| Ref::new(self.buffer(edge), 0)),
             other: Ref::new(self.buffer(rows.other), 0),
             body: builder.finish(),

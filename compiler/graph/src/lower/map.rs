@@ -202,9 +202,14 @@ impl<'l, 'a> Values<'l, 'a> {
                 Some(self.builder.select(mask, a, b))
             }
             Op::Broadcast => Some(self.value(inputs[0])?),
-            Op::Draw { draw, key, step } => {
+            Op::Draw { draw, key, step, first } => {
                 let args = inputs.iter().map(|a| self.value(*a)).collect::<Result<Vec<_>, _>>()?;
-                Some(self.builder.draw(*draw, *key, step.clone(), 0, &args))
+                let size: usize = self.graph.shape(id).iter().product();
+                let base = match first {
+                    Int::Const(n) => Int::Const(n * size as i64),
+                    first => Int::Mul(Box::new(first.clone()), Box::new(Int::Const(size as i64))),
+                };
+                Some(self.builder.draw(*draw, *key, step.clone(), base, &args))
             }
             Op::Read { .. } | Op::Gather { .. } => Some(self.gathered(id, inputs)?),
             _ => Some(self.low.inline(id, &mut self.builder)?),

@@ -81,11 +81,12 @@ impl Graph {
     }
 
     /// Random numbers of the given shape, for each sample its own where `batched`; `mean` is that of a Poisson draw.
+    /// `first` is the number of the batch's first sample: what a sample draws does not depend on its batch.
     pub fn draw(
         &mut self,
         draw: Draw,
         key: u64,
-        step: Int,
+        [step, first]: [Int; 2],
         shape: &[usize],
         batched: bool,
         mean: Option<NodeId>,
@@ -100,7 +101,7 @@ impl Graph {
             None => vec![],
         };
         let batched = batched || args.iter().any(|a| self.node(*a).batched);
-        Ok(self.intern(Node { op: Op::Draw { draw, key, step }, args, shape: shape.to_vec(), batched }))
+        Ok(self.intern(Node { op: Op::Draw { draw, key, step, first }, args, shape: shape.to_vec(), batched }))
     }
 
     /// The value of a constant, broadcast or not.

@@ -8,6 +8,7 @@ mod conv;
 mod gather;
 mod leaf;
 pub(crate) mod matmul;
+mod order;
 mod pool;
 pub mod reduce;
 pub(crate) mod reshape;
@@ -69,6 +70,7 @@ static GATHER: OpDef = op("gather", gather::gather_sample, gather::gather_deriva
 static SCATTER: OpDef = op("scatter_add", gather::scatter_sample, gather::scatter_derivative);
 static REDUCE: OpDef = op("reduce", reduce::reduce_sample, reduce::derivative);
 static ARGMAX: OpDef = flat("argmax", reduce::argmax_sample);
+static ARGSORT: OpDef = flat("argsort", order::argsort_sample);
 static CUMSUM: OpDef = op("cumsum", reduce::cumsum_sample, reduce::cumsum_derivative);
 static BATCH_SUM: OpDef = OpDef { name: "batch_sum", sample: None, derivative: Some(batch::derivative) };
 static TREE_SOLVE: OpDef = flat("tree_solve", tree::solve_sample);
@@ -106,6 +108,7 @@ pub(crate) fn def(op: &Op) -> &'static OpDef {
         Op::Reverse { .. } => &REVERSE,
         Op::Reduce { .. } => &REDUCE,
         Op::ArgMax { .. } => &ARGMAX,
+        Op::ArgSort { .. } => &ARGSORT,
         Op::CumSum { .. } => &CUMSUM,
         Op::BatchSum => &BATCH_SUM,
         Op::TreeSolve => &TREE_SOLVE,

@@ -201,22 +201,21 @@ fn extreme_derivative(d: &mut Diff, x: NodeId, axes: &[usize], dy: NodeId) -> Bu
     d.graph.select(mask, share, zero)
 }
 
-/// The product of the others: y / x without zeros; with a single one, only there, the product of the rest.
+/// The product of the others: of those before and of those after, along one axis that holds all that are reduced.
 fn product_derivative(d: &mut Diff, x: NodeId, axes: &[usize], dy: NodeId) -> Built {
     let from = d.graph.shape(x).to_vec();
-    let (zero, one) = (d.graph.constant(0.0), d.graph.constant(1.0));
-    let is_zero = d.binary(Binary::Eq, x, zero)?;
-    let rest = d.graph.select(is_zero, one, x)?;
-    let product = d.graph.reduce(Reduce::Prod, rest, axes)?;
-    let product = d.graph.unreduced(product, &from, axes)?;
-    let zeros = d.graph.reduce(Reduce::Sum, is_zero, axes)?;
-    let zeros = d.graph.unreduced(zeros, &from, axes)?;
-    let none = d.binary(Binary::Eq, zeros, zero)?;
-    let single = d.binary(Binary::Eq, zeros, one)?;
-    let others = d.div(product, rest)?;
-    let at_zero = d.graph.select(single, product, zero)?;
-    let elsewhere = d.graph.select(none, others, zero)?;
-    let slope = d.graph.select(is_zero, at_zero, elsewhere)?;
+    let kept: Vec<usize> = (0..from.len()).filter(|k| !axes.contains(k)).collect();
+    let order = [&kept[..], axes].concat();
+    let moved = d.graph.permute(x, &order)?;
+    let apart = d.graph.shape(moved).to_vec();
+    let last = kept.len();
+    let flat = d.graph.reshape(moved, &[&apart[..last], &[shape::size(&apart[last..])]].concat())?;
+    let before = d.graph.cumprod(flat, last, false, true)?;
+    let after = d.graph.cumprod(flat, last, true, true)?;
+    let slope = d.mul(before, after)?;
+    let slope = d.graph.reshape(slope, &apart)?;
+    let back: Vec<usize> = (0..from.len()).map(|k| order.iter().position(|o| *o == k).unwrap_or(k)).collect();
+    let slope = d.graph.permute(slope, &back)?;
     d.mul(dy, slope)
 }
 

@@ -135,7 +135,7 @@ impl Graph {
         self.binary(Binary::Mul, y, factor).map(Some)
     }
 
-    /// A division by a power of two is the product with its reciprocal, exactly.
+    /// A division by a number with a plain reciprocal is a product, as `(u - v) / (1 ms)` is `(u - v) * 1000 / s`.
     fn simpler_div(&mut self, p: &Pair) -> Simpler {
         if p.ca == Some(0.0) {
             return Ok(Some(self.constant(0.0)));
@@ -144,11 +144,8 @@ impl Graph {
         if c == 1.0 {
             return Ok(Some(p.a));
         }
-        let exact = c.is_normal() && (1.0 / c).is_normal() && c.to_bits() << 12 == 0;
-        if !exact {
-            return Ok(None);
-        }
-        let factor = self.constant(1.0 / c);
+        let Some(factor) = plain_reciprocal(c) else { return Ok(None) };
+        let factor = self.constant(factor);
         self.binary(Binary::Mul, p.a, factor).map(Some)
     }
 
@@ -258,4 +255,14 @@ impl Graph {
     fn unspread(&self, x: NodeId) -> Option<NodeId> {
         matches!(self.node(x).op, Op::Broadcast).then(|| self.node(x).args[0])
     }
+}
+
+/// The reciprocal of a power of two, which is exact, and of one of a unit with a small prefix: a thousandth is not a
+/// binary number but its reciprocal is, so the product with 1000 is the nearer result, in a third of the time.
+fn plain_reciprocal(c: f64) -> Option<f64> {
+    const PREFIXES: [f64; 4] = [1e3, 1e6, 1e9, 1e12];
+    let factor = 1.0 / c;
+    let is_power_of_two = c.to_bits() << 12 == 0;
+    let is_unit = PREFIXES.contains(&factor.abs()) && 1.0 / factor == c;
+    (c.is_normal() && factor.is_normal() && (is_power_of_two || is_unit)).then_some(factor)
 }

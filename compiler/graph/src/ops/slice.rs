@@ -12,7 +12,10 @@ impl Graph {
         let node = self.node(a).clone();
         let last = start + step * len.saturating_sub(1);
         if axis >= node.shape.len() || step == 0 || len == 0 || last >= node.shape[axis] {
-            let reason = format!("there are no {len} elements from {start} by {step} in axis {axis}");
+            let reason = match len {
+                0 => "nothing would be left of it".to_string(),
+                _ => format!("there are no {len} elements from {start} by {step} in axis {axis}"),
+            };
             return Err(ShapeError { op: "slice", shapes: vec![node.shape], reason });
         }
         let to = shape::with_axis(&node.shape, axis, len);

@@ -1,6 +1,6 @@
 //! Rules on their own: units of traces, states and changes for a connection of which nothing is known.
 
-use nnm_syntax::ast::{ExprId, Init, StmtKind};
+use nnm_syntax::ast::{ExprId, Init, StmtKind, TypeKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -61,9 +61,15 @@ impl Session<'_> {
 
     fn bind_rule_decl(&mut self, scope: ScopeId, decl: &Decl) {
         // `like direct` and `like post` say a shape; of what unit is known where the rule is used.
-        let like = decl.ty.as_ref().is_some_and(|t| matches!(t.kind, nnm_syntax::ast::TypeKind::Like(_)));
-        if !like {
+        let Some(TypeKind::Like(what)) = decl.ty.as_ref().map(|t| &t.kind) else {
             return self.bind_declared(scope, decl, false);
+        };
+        let known = ["w", "pre", "post", "direct", "port"];
+        if !known.contains(&what.text.as_str()) {
+            let d = Diagnostic::error("E0537", what.span, format!("a rule has nothing that `like {}` could mean", what.text))
+                .help("`like w`: one for each weight; `like pre`, `like post`: one for each sender, target; `like direct`: from the objective's outputs to the targets");
+            let near = crate::suggest::nearest(&what.text, known.into_iter());
+            self.report(crate::suggest::did_you_mean(d, what.span, near));
         }
         match decl.init {
             Some(Init::Draw(id)) => {

@@ -484,25 +484,29 @@ impl System<'_> {
 fn balanced_norm(a: &[Vec<nnm_runtime::array::Array>]) -> f64 {
     let size = |x: &nnm_runtime::array::Array| x.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let mut m: Vec<Vec<f64>> = a.iter().map(|row| row.iter().map(size).collect()).collect();
-    let n = m.len();
     for _ in 0..20 {
-        for k in 0..n {
-            let others = |f: &dyn Fn(usize) -> f64| (0..n).filter(|i| *i != k).map(f).sum::<f64>();
-            let (row, column) = (others(&|i| m[k][i]), others(&|i| m[i][k]));
-            // What nothing drives, or what drives nothing, has any scale that is wanted.
-            let scale = match (row > 0.0, column > 0.0) {
-                (false, false) => continue,
-                (true, true) => (row / column).sqrt(),
-                (true, false) => row / (1e-3 * m[k][k]).max(f64::MIN_POSITIVE),
-                (false, true) => (1e-3 * m[k][k]).max(f64::MIN_POSITIVE) / column,
-            };
-            for i in (0..n).filter(|i| *i != k) {
-                m[k][i] /= scale;
-                m[i][k] *= scale;
-            }
-        }
+        (0..m.len()).for_each(|k| balance(&mut m, k));
     }
     m.iter().map(|row| row.iter().sum()).fold(0.0, f64::max)
+}
+
+/// Scales one variable so that what drives it and what it drives are of one size.
+fn balance(m: &mut [Vec<f64>], k: usize) {
+    let others: Vec<usize> = (0..m.len()).filter(|i| *i != k).collect();
+    let row: f64 = others.iter().map(|i| m[k][*i]).sum();
+    let column: f64 = others.iter().map(|i| m[*i][k]).sum();
+    // What nothing drives, or what drives nothing, has any scale that is wanted.
+    let small = (1e-3 * m[k][k]).max(f64::MIN_POSITIVE);
+    let scale = match (row > 0.0, column > 0.0) {
+        (false, false) => return,
+        (true, true) => (row / column).sqrt(),
+        (true, false) => row / small,
+        (false, true) => small / column,
+    };
+    for i in others {
+        m[k][i] /= scale;
+        m[i][k] *= scale;
+    }
 }
 
 /// A matrix of numbers, one each or one a cell, times a vector of nodes.

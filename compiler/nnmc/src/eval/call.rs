@@ -1,14 +1,18 @@
 //! Calls: of the library's functions, of declared ones, and of kinds, whose arguments are kept for where they are used.
 
-use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, Init, Stmt, StmtKind};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::Closure;
 use crate::hir::{self, ItemId, ItemKind};
-use crate::session::{Lazy, ScopeId, Session};
+use crate::session::{ScopeId, Session};
 use crate::suggest;
-use crate::value::{Argument, Function, FunctionKind, Kind, Value};
+use crate::value::{Argument, Function, FunctionKind, Kind, Num, Repr, Value};
 
 /// How deep declared functions may call one another.
 const DEPTH: usize = 100;
@@ -24,6 +28,20 @@ pub struct Call {
     pub args: Vec<Arg>,
     pub clauses: Vec<Clause>,
     pub span: Span,
+    pub asked: Asked,
+}
+
+/// Which arguments a function has looked for; one that it never asks for is none of its own.
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Rc<RefCell<Sought>>);
+
+#[derive(Debug, Default)]
+struct Sought {
+    names: BTreeSet<String>,
+    /// One more than the last place.
+    places: usize,
+    /// It took all that there are.
+    all: bool,
 }
 
 impl Call {
@@ -33,6 +51,8 @@ impl Call {
             Some(_) => k.checked_sub(1)?,
             None => k,
         };
+        let mut sought = self.asked.0.borrow_mut();
+        sought.places = sought.places.max(k + 1);
         let plain = self.args.iter().filter(|a| a.name.is_none()).nth(k)?;
         match plain.value {
             Init::Value(id) | Init::Draw(id) => Some(id),
@@ -40,6 +60,7 @@ impl Call {
     }
 
     pub fn named(&self, name: &str) -> Option<ExprId> {
+        self.asked.0.borrow_mut().names.insert(name.to_string());
         self.args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == name)).map(|a| match a.value {
             Init::Value(id) | Init::Draw(id) => id,
         })
@@ -60,6 +81,7 @@ impl Call {
     }
 
     pub fn named_args(&self) -> impl Iterator<Item = (&str, Span, ExprId)> {
+        self.asked.0.borrow_mut().all = true;
         self.args.iter().filter_map(|a| match (&a.name, a.value) {
             (Some(name), Init::Value(id) | Init::Draw(id)) => Some((name.text.as_str(), name.span, id)),
             _ => None,
@@ -124,6 +146,7 @@ impl Session<'_> {
                     args: args.to_vec(),
                     clauses: clauses.to_vec(),
                     span,
+                    asked: Asked::default(),
                 };
                 self.call_function(&function, call)
             }
@@ -146,9 +169,40 @@ impl Session<'_> {
         match function.kind {
             FunctionKind::Builtin(builtin) => {
                 call.name = builtin.name.to_string();
-                (builtin.run)(self, &call)
+                let value = (builtin.run)(self, &call);
+                self.hold_to_asked(&call, &value);
+                value
             }
             FunctionKind::User(item) => self.call_user(item, &call),
+        }
+    }
+
+    /// Reports arguments that a library function did not look at. One that ended early, on what is not known yet or wrong,
+    /// may not have come to them.
+    fn hold_to_asked(&mut self, call: &Call, value: &Value) {
+        let known = |num: &Num| !matches!(num.repr, Repr::Unknown);
+        if !matches!(value, Value::Num(num) if known(num)) {
+            return;
+        }
+        let sought = call.asked.0.borrow();
+        let spare = call.args.iter().filter(|a| a.name.is_none()).count();
+        if sought.places < spare && sought.places > 0 {
+            let message = format!(
+                "`{}` takes {}, not {}",
+                call.name,
+                suggest::counted(call.count() - spare + sought.places, "argument"),
+                call.count()
+            );
+            self.error("E0223", call.span, message);
+        }
+        if sought.all {
+            return;
+        }
+        let unknown = |a: &&Arg| a.name.as_ref().is_some_and(|n| !sought.names.contains(&n.text));
+        let unknown: Vec<_> = call.args.iter().filter(unknown).filter_map(|a| a.name.clone()).collect();
+        let names: Vec<String> = sought.names.iter().cloned().collect();
+        for name in unknown {
+            self.no_parameter(&call.name, &name.text, name.span, &names);
         }
     }
 
@@ -262,7 +316,7 @@ impl Session<'_> {
             ItemKind::Objective(o) => return self.objective_terms(o, inner),
             _ => return Value::Missing,
         };
-        self.bind_lets(lets, inner);
+        let inner = self.bind_lets(lets, inner);
         let Some(value) = value else { return Value::Missing };
         let out = self.eval(inner, value);
         match result {
@@ -274,19 +328,9 @@ impl Session<'_> {
         }
     }
 
-    pub fn bind_lets(&mut self, lets: &[Stmt], scope: ScopeId) {
-        let module = self.module_of(scope);
-        for stmt in lets {
-            if let StmtKind::Let { name, ty, value } = &stmt.kind {
-                let closure = Closure::new(scope, module, *value);
-                self.bind_lazy(scope, name.text.clone(), Lazy::Expr(closure, ty.clone()));
-            }
-        }
-    }
-
     /// A block of terms: their sum.
     fn objective_terms(&mut self, objective: &hir::Objective, inner: ScopeId) -> Value {
-        self.bind_lets(&objective.lets, inner);
+        let inner = self.bind_lets(&objective.lets, inner);
         let mut total: Option<super::operators::Operand> = None;
         for term in &objective.terms {
             let Some(Init::Value(id)) = term.init else { continue };

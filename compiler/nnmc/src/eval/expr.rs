@@ -252,9 +252,13 @@ impl Session<'_> {
             let value = self.eval(scope, taken);
             return self.hold_to_other_branch(scope, value, taken, other, span);
         }
-        let (Some(a), Some(b)) = (self.operand(scope, then), self.operand(scope, otherwise)) else {
-            return Value::Missing;
+        let (a, b) = match (self.eval(scope, then), self.eval(scope, otherwise)) {
+            (Value::Params(a), Value::Params(b)) => return self.choose_tree(&c.num, &a, &b, span),
+            (a, b) => (self.number(a, self.expr_span(scope, then)), self.number(b, self.expr_span(scope, otherwise))),
         };
+        let (Some(a), Some(b)) = (a, b) else { return Value::Missing };
+        let a = Operand { num: a, span: self.expr_span(scope, then) };
+        let b = Operand { num: b, span: self.expr_span(scope, otherwise) };
         if !self.same_unit("choose between", &a, &b, span) {
             return Value::Missing;
         }

@@ -176,12 +176,16 @@ impl Session<'_> {
         let projection = self.net(id).projections[p.index].clone();
         if let (Some(edges), "pre" | "post") = (&projection.edges, name.text.as_str()) {
             let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
-            let (cells, first) = if name.text == "pre" { (&edges.sender, first) } else { (&edges.target, 0) };
+            let (cells, first) =
+                if name.text == "pre" { (edges.sender().into(), first) } else { (edges.target.clone(), 0) };
             let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c) + first as f64).collect());
             return Value::Num(Num::array(crate::unit::Unit::REAL, cells));
         }
         let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);
         let Some(q) = quantity else {
+            if let Some(kept) = self.kept_by_rule(id, &projection, &name.text) {
+                return kept;
+            }
             let states = self.synapse_states(&projection);
             if states.contains(&name.text) {
                 return self.synapse_state(id, frame, p, name);
@@ -194,7 +198,7 @@ impl Session<'_> {
                 let num = self.current_weight(id, &projection.name, q);
                 return self.selected_weights(num, p, &projection, name.span);
             }
-            None => self.net(id).store.get(&format!("{}.{}", projection.name, q.name)).cloned(),
+            None => self.stored_weight(id, &format!("{}.{}", projection.name, q.name)),
         };
         match num {
             Some(array) => self.selected_weights(Num::array(q.unit.clone(), array), p, &projection, name.span),
@@ -236,6 +240,43 @@ impl Session<'_> {
         }
     }
 
+    /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`.
+    fn kept_by_rule(
+        &mut self,
+        id: crate::network::NetId,
+        projection: &crate::network::Projection,
+        rule: &str,
+    ) -> Option<Value> {
+        let prefix = format!("{}.{rule}.", projection.name);
+        let weight = projection.weight.as_ref()?;
+        let found: Vec<(String, crate::value::Repr, crate::unit::Unit)> = self
+            .net(id)
+            .store
+            .iter()
+            .filter_map(|(path, array)| {
+                let unit = if array.shape() == weight.shape { weight.unit.clone() } else { crate::unit::Unit::REAL };
+                let name = path.strip_prefix(&prefix)?.to_string();
+                Some((name, crate::value::Repr::Const(array.clone()), unit))
+            })
+            .collect();
+        if found.is_empty() {
+            return None;
+        }
+        let scope = self.scope(crate::hir::ModuleId(0), None);
+        for (name, array, unit) in found {
+            let leaf = self.leaf_of(&format!("{}.{prefix}{name}", self.net(id).path));
+            let num = match leaf {
+                Some(leaf) => {
+                    let node = self.read_whole(leaf.var);
+                    Num::node(unit, node)
+                }
+                None => Num { repr: array, ..Num::unknown(unit) },
+            };
+            self.bind(scope, name, Value::Num(num));
+        }
+        Some(Value::Names(scope))
+    }
+
     /// A weight as the program holds it: per edge where events travel, else as declared.
     fn current_weight(&mut self, id: crate::network::NetId, name: &str, q: &crate::network::Quantity) -> Num {
         let edge_path = format!("{}.{name}.{}@edges", self.net(id).path, q.name);
@@ -260,13 +301,13 @@ impl Session<'_> {
         let Some([pre, post]) = p.select else { return Value::Num(num) };
         let Some(shape) = self.shape(&num) else { return Value::Num(num) };
         let chosen: Vec<f64> = match &projection.edges {
-            Some(edges) if shape.len() == 1 => (0..edges.sender.len())
-                .filter(|e| {
-                    let (s, t) = (edges.sender[*e] as usize, edges.target[*e] as usize);
-                    (pre.0..pre.1).contains(&s) && (post.0..post.1).contains(&t)
-                })
-                .map(|e| e as f64)
-                .collect(),
+            Some(edges) if shape.len() == 1 => {
+                let inside = |(s, t): (u32, &u32)| {
+                    (pre.0..pre.1).contains(&(s as usize)) && (post.0..post.1).contains(&(*t as usize))
+                };
+                let ends = edges.sender().into_iter().zip(edges.target.iter());
+                ends.enumerate().filter(|(_, ends)| inside(*ends)).map(|(e, _)| e as f64).collect()
+            }
             _ => {
                 let senders = shape.get(1).copied().unwrap_or(1);
                 (post.0..post.1).flat_map(|t| (pre.0..pre.1).map(move |s| (t * senders + s) as f64)).collect()
@@ -327,6 +368,7 @@ impl Session<'_> {
             args: args.to_vec(),
             clauses: clauses.to_vec(),
             span,
+            asked: Default::default(),
         };
         if let Some(method) = builtins::method(&receiver, &name.text) {
             return (method.run)(self, &call);

@@ -6,7 +6,7 @@ use nnm_syntax::span::Span;
 
 use crate::network::NetId;
 use crate::session::{ScopeId, Session};
-use crate::value::{Num, Owner, Value};
+use crate::value::{FunctionKind, Num, Owner, Value};
 
 impl Session<'_> {
     pub fn eval_index(&mut self, scope: ScopeId, base: ExprId, indices: &[ExprId], span: Span) -> Value {
@@ -261,6 +261,11 @@ impl Session<'_> {
         match (key, wanted) {
             (Value::Kind(a), Value::Kind(b)) => a.item == b.item && (b.args.is_empty() || a.text == b.text),
             (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Function(a), Value::Function(b)) => match (&a.kind, &b.kind) {
+                (FunctionKind::User(a), FunctionKind::User(b)) => a == b,
+                (FunctionKind::Builtin(a), FunctionKind::Builtin(b)) => a.name == b.name,
+                _ => false,
+            },
             (Value::Num(a), Value::Num(b)) => match (a.as_f64(), b.as_f64()) {
                 (Some(a), Some(b)) => a == b || ((a - b) / b).abs() < 1e-12,
                 _ => false,
@@ -275,6 +280,10 @@ impl Session<'_> {
             Value::Kind(kind) if kind.args.is_empty() => self.modules.item(kind.item).name.text.clone(),
             Value::Kind(kind) => kind.text.to_string(),
             Value::Text(text) => text.to_string(),
+            Value::Function(function) => match function.kind {
+                FunctionKind::User(item) => self.modules.item(item).name.text.clone(),
+                FunctionKind::Builtin(builtin) => builtin.name.into(),
+            },
             Value::Num(num) => match num.as_f64() {
                 Some(x) => crate::table::quantity(x, &num.unit),
                 None => "…".into(),

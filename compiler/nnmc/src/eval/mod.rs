@@ -3,6 +3,7 @@
 //! Units are held here, on every operation, so checking a model is evaluating it without running it; what is not known
 //! while checking is a value with a unit and perhaps no shape, which fits every shape.
 
+mod body;
 mod builtins;
 mod call;
 mod expr;

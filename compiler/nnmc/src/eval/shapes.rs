@@ -62,7 +62,7 @@ impl Session<'_> {
             Some((_, sign)) if !is_call(&written) => {
                 format!("the shapes of `{sign}` do not fit: {}", shapes.join(" and "))
             }
-            _ if written.starts_with('[') => self.list_message(error),
+            _ if written.starts_with('[') && error.op == "concat" => self.list_message(error),
             _ => format!("{}: {}, here {}", self.operation(&written, error.op), error.reason, shapes.join(" and ")),
         };
         let mut d = Diagnostic::error("E0301", span, message);

@@ -43,6 +43,19 @@ impl Session<'_> {
         Value::Params(out.into())
     }
 
+    /// `if c then a else b` between two trees of one network.
+    pub fn choose_tree(&mut self, cond: &Num, a: &Params, b: &Params, span: Span) -> Value {
+        let mut out = Params::new();
+        for (name, x) in a {
+            let chosen = match b.get(name) {
+                Some(y) => self.select(cond, x, y, span),
+                None => return self.error("E0570", span, format!("only one of these trees has `{name}`")),
+            };
+            out.insert(name.clone(), chosen);
+        }
+        Value::Params(out.into())
+    }
+
     fn tree_operand(&mut self, side: &(Value, Span), name: &str) -> Option<Operand> {
         let num = match &side.0 {
             Value::Params(tree) => tree.get(name).cloned()?,

@@ -46,6 +46,7 @@ impl Build<'_> {
             self.out.push(Diagnostic::error("E0211", span, message));
             return None;
         };
+        clauses::check(stmts, self.out);
         Some(match word.text.as_str() {
             "neuron" => self.with("neuron", |b| ItemKind::Neuron(b.neuron(stmts))),
             "synapse" => self.with("synapse", |b| ItemKind::Synapse(Synapse { dynamics: b.dynamics(stmts) })),
@@ -77,7 +78,7 @@ impl Build<'_> {
         if let Body::Block(stmts) = body {
             for stmt in stmts {
                 match &stmt.kind {
-                    StmtKind::Let { .. } => lets.push(stmt.clone()),
+                    StmtKind::Let { .. } | StmtKind::For { .. } => lets.push(stmt.clone()),
                     StmtKind::Decl { word, .. } if word.text == "term" => terms.extend(decl(stmt).map(|(_, d)| d)),
                     _ => self.misplaced(stmt),
                 }
@@ -434,7 +435,7 @@ pub fn clause(clauses: &[Clause], word: &str) -> Option<ExprId> {
 }
 
 /// The word that a statement starts with, for messages, and where it is.
-fn statement_word(stmt: &Stmt) -> Option<(String, Span)> {
+pub fn statement_word(stmt: &Stmt) -> Option<(String, Span)> {
     let first = |span: Span, length: usize| Span { end: (span.start + length as u32).min(span.end), ..span };
     let fixed = |word: &str| Some((word.to_string(), first(stmt.span, word.len())));
     match &stmt.kind {

@@ -3,6 +3,7 @@
 //! Expressions stay where they were parsed and are referred to by [`ExprRef`].
 
 mod build;
+mod clauses;
 mod modules;
 mod placement;
 mod print;

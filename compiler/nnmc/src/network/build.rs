@@ -726,10 +726,14 @@ impl Session<'_> {
         let span = self.expr_span(scope, list);
         match self.eval(scope, list) {
             Value::List(items) => items.to_vec(),
+            // While checking, one pass stands for those that are not known yet.
+            Value::Num(num) if matches!(num.repr, crate::value::Repr::Unknown) => {
+                vec![Value::Num(Num::unknown(num.unit))]
+            }
             Value::Num(num) => self.rows_of(&num, span),
             Value::Range(Some(from), Some(to)) => match (from.as_f64(), to.as_f64()) {
                 (Some(a), Some(b)) => (a as i64..b as i64).map(|k| Value::real(k as f64)).collect(),
-                _ => vec![],
+                _ => vec![Value::Num(Num::unknown(crate::unit::Unit::REAL))],
             },
             Value::Missing => vec![],
             other => {

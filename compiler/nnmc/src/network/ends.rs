@@ -141,7 +141,16 @@ impl Session<'_> {
             ExprKind::Name(name) => (name, vec![]),
             _ => (String::new(), vec![]),
         };
-        let call = Call { scope, name, receiver: None, bound: vec![], args, clauses: vec![], span: expr.span };
+        let call = Call {
+            scope,
+            name,
+            receiver: None,
+            bound: vec![],
+            args,
+            clauses: vec![],
+            span: expr.span,
+            asked: Default::default(),
+        };
         let n = population.size();
         match call.name.as_str() {
             "ring" => {

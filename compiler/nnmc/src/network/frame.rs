@@ -1,6 +1,7 @@
 //! A network inside a program: the scopes of its populations in one step, and how values reach their ports.
 
 use indexmap::IndexMap;
+use nnm_graph::ir::Op;
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -280,7 +281,12 @@ impl Session<'_> {
         let declared = self.net(id).populations[population].ports[port].clone();
         if let Some(node) = self.program.as_ref().and_then(|p| p.port_nodes.get(&key)) {
             let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
-            return Some(Num { stepwise, ..Num::node(declared.unit, *node) });
+            let num = Num { stepwise, ..Num::node(declared.unit, *node) };
+            let shape = self.net(id).populations[population].shape.clone();
+            let whole = self
+                .shape(&num)
+                .is_some_and(|found| shape.iter().product::<usize>() == found.iter().product::<usize>());
+            return Some(if whole { self.reshaped(&num, &shape) } else { num });
         }
         let mut parts: Vec<Num> = vec![];
         let here: Vec<usize> = (0..self.net(id).projections.len())
@@ -309,6 +315,11 @@ impl Session<'_> {
     /// Keeps a port's sum as a node of its own, so that errors that arrive there can be asked for.
     fn marked_port(&mut self, key: (FrameId, usize, usize), total: Num) -> Num {
         let Repr::Node(node) = total.repr else { return total };
+        // Another reshape would go around this one: what is kept is the product itself.
+        let node = match (&self.graph.node(node).op, self.graph.node(node).args.first()) {
+            (Op::Reshape, Some(inner)) if matches!(self.graph.node(*inner).op, Op::MatMul { .. }) => *inner,
+            _ => node,
+        };
         if let Some(program) = &mut self.program {
             program.port_nodes.insert(key, node);
         }
@@ -338,7 +349,10 @@ impl Session<'_> {
         }
         let num = match self.net(id).projections[k].synapse {
             None => self.direct(frame, k, &sender)?,
-            Some(item) => self.synapse_output(frame, k, item, &sender)?,
+            Some(item) => {
+                let num = self.synapse_output(frame, k, item, &sender)?;
+                self.with_bias(id, k, num)
+            }
         };
         let projection = self.net(id).projections[k].clone();
         self.fits_port(&num, port, &projection)?;
@@ -558,9 +572,9 @@ impl Session<'_> {
         let Some(edges) = projection.edges.as_ref().filter(|_| !projection.pattern.is_full()) else { return w.clone() };
         let size = edges.senders * edges.targets;
         let places: Vec<f64> = edges
-            .sender
+            .sender()
             .iter()
-            .zip(&edges.target)
+            .zip(edges.target.iter())
             .map(|(s, t)| (*t as usize * edges.senders + *s as usize) as f64)
             .collect();
         let places = Num::array(Unit::REAL, crate::value::vector(places));

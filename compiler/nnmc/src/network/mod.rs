@@ -169,10 +169,24 @@ pub struct Projection {
 pub struct Edges {
     pub senders: usize,
     pub targets: usize,
-    pub sender: Vec<u32>,
-    pub target: Vec<u32>,
+    pub target: Rc<Vec<u32>>,
     /// Row starts by sender.
     pub rows: Vec<u32>,
+}
+
+impl Edges {
+    pub fn count(&self) -> usize {
+        self.target.len()
+    }
+
+    /// The sender of each edge.
+    pub fn sender(&self) -> Vec<u32> {
+        let mut out = Vec::with_capacity(self.count());
+        for (sender, ends) in self.rows.windows(2).enumerate() {
+            out.resize(ends[1] as usize, sender as u32);
+        }
+        out
+    }
 }
 
 #[derive(Clone, Debug)]

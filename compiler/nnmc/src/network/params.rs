@@ -76,7 +76,7 @@ impl Session<'_> {
         if let Some(num) = self.overridden(entry.net, &entry.local) {
             return num;
         }
-        let Some(array) = self.net(entry.net).store.get(&entry.local).cloned() else {
+        let Some(array) = self.stored_weight(entry.net, &entry.local) else {
             return Num::unknown(entry.unit.clone());
         };
         if !self.building() {
@@ -111,7 +111,7 @@ impl Session<'_> {
             return self.fail(d);
         }
         for entry in &entries {
-            let (Some(num), Some(wanted)) = (tree.get(&entry.name), self.net(entry.net).store.get(&entry.local)) else {
+            let (Some(num), Some(wanted)) = (tree.get(&entry.name), self.stored_weight(entry.net, &entry.local)) else {
                 continue;
             };
             let (found, wanted) = (self.shape(num), wanted.shape().to_vec());
@@ -233,16 +233,15 @@ impl Session<'_> {
             .filter_map(|l| l.home.clone().map(|(id, local)| (l.var, id, local)))
             .collect();
         let stored =
-            |var| homes.iter().find(|(v, ..)| *v == var).and_then(|(_, id, local)| self.net(*id).store.get(local));
+            |var| homes.iter().find(|(v, ..)| *v == var).and_then(|(_, id, local)| self.stored_weight(*id, local));
         if let Some(var) = nnm_graph::free_vars(&self.graph, node).into_iter().find(|v| stored(*v).is_none()) {
             let name = self.graph.var(var).name.clone();
             let message = format!("`{name}` has a value only while data are given: use it in `evaluate(… on DATA)`");
             self.error("E0440", span, message);
             return None;
         }
-        let array = nnm_graph::eval(&self.graph, node, &|var, _| {
-            stored(var).cloned().unwrap_or_else(|| crate::value::scalar(f64::NAN))
-        });
+        let array =
+            nnm_graph::eval(&self.graph, node, &|var, _| stored(var).unwrap_or_else(|| crate::value::scalar(f64::NAN)));
         Some(Num { repr: Repr::Const(array), stepwise: false, ..num })
     }
 

@@ -127,7 +127,16 @@ impl Session<'_> {
             _ => (String::new(), vec![]),
         };
         let span = expr.span;
-        let call = Call { scope, name: name.clone(), receiver: None, bound: vec![], args, clauses: vec![], span };
+        let call = Call {
+            scope,
+            name: name.clone(),
+            receiver: None,
+            bound: vec![],
+            args,
+            clauses: vec![],
+            span,
+            asked: Default::default(),
+        };
         let allowed = allowed(&name);
         let extra: Vec<(String, Span)> =
             call.named_args().filter(|(n, _, _)| !allowed.contains(n)).map(|(n, s, _)| (n.to_string(), s)).collect();

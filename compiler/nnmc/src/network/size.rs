@@ -1,23 +1,117 @@
-//! A network that does not fit is refused before its connections are made, with what would take how much.
+//! What a network takes of the memory; one that does not fit is refused before its connections are made.
+
+use nnm_graph::ir::{Program, VarElem};
+use nnm_kir::ir::Precision;
+use nnm_syntax::ast::Init;
+use nnm_syntax::diag::Diagnostic;
 
 use super::*;
-use crate::failure::Failure;
+use crate::hir::ItemKind;
 use crate::session::{Mode, Session};
 
-/// Bytes of one synapse while a network is made and run: its two ends, its weight as stored and as run, and its place
-/// in rows.
-const WHILE_MADE: f64 = 4.0 + 4.0 + 8.0 + 8.0 + 8.0 + 4.0;
+/// Bytes of a synapse: its target as the network keeps it and as the program reads it.
+const ENDS: f64 = 4.0 + 4.0;
+/// Bytes of a weight of its own: as stored, as a table on its way to the program, and there.
+const WEIGHT: f64 = 8.0 + 8.0 + 8.0;
+/// Bytes of a delay of its own: as drawn and in steps, and the synapse's place among those of its delay.
+const DELAY: f64 = 8.0 + 8.0 + 4.0 + 4.0;
+/// Bytes of a cell: lists of its spikes and flags; and of each of its states, as stored and as run.
+const CELL: f64 = 48.0;
+const STATE: f64 = 16.0;
 /// Places of synapses are 32 bits.
 const MOST: f64 = u32::MAX as f64;
+/// Lines of a table.
+const LINES: usize = 12;
+
+/// What one part of a network takes.
+#[derive(Clone, Debug)]
+struct Share {
+    name: String,
+    /// `cells`, `synapses` or `numbers`
+    what: &'static str,
+    count: f64,
+    bytes: f64,
+}
 
 impl Session<'_> {
     /// Refuses a connection that memory cannot hold beside the others of its network.
     pub fn refuse_too_large(&mut self, id: NetId, k: usize, senders: usize, targets: usize) -> Option<()> {
+        let shares = self.shares(id, Some((k, [senders, targets])));
+        let p = &self.net(id).projections[k];
+        let here = shares.iter().find(|s| s.name == p.name && s.what == "synapses").map_or(0.0, |s| s.count);
+        let total: f64 = shares.iter().map(|s| s.bytes).sum();
+        let memory = self.memory();
+        if here <= MOST && total <= memory {
+            return Some(());
+        }
+        if self.mode == Mode::Check {
+            // Nothing is wrong with the model; the run says so.
+            return None;
+        }
+        if self.diagnostics.iter().any(|d| d.code == "E0620") {
+            return None;
+        }
+        let (name, span) = (format!("`{}`", p.name), p.span);
+        let message = match here <= MOST {
+            true => self.too_much(id, total),
+            false => format!("{name} has about {here:.3e} synapses, and a connection has at most {MOST:.3e}"),
+        };
+        self.report(Diagnostic::error("E0620", span, message).help(table(shares)));
+        None
+    }
+
+    /// Refuses a simulation whose program, with all that it records, does not fit.
+    pub fn refuse_too_large_run(&mut self, id: NetId, program: &Program, span: Span) -> Option<()> {
+        let real = match program.precision {
+            Precision::F32 => 4.0,
+            Precision::F64 => 8.0,
+        };
+        let share = |var: &nnm_graph::ir::Var| {
+            let width = match var.elem {
+                VarElem::Real => real,
+                VarElem::Index => 4.0,
+                VarElem::Count => 8.0,
+            };
+            let count = var.shape.iter().map(|n| *n as f64).product::<f64>() * var.times.unwrap_or(1) as f64;
+            Share { name: var.name.clone(), what: "numbers", count, bytes: count * width }
+        };
+        let shares: Vec<Share> = program.graph.vars.iter().map(share).collect();
+        let total: f64 = shares.iter().map(|s| s.bytes).sum();
+        if total <= self.memory() {
+            return Some(());
+        }
+        let d = Diagnostic::error("E0620", span, self.too_much(id, total)).help(table(shares));
+        self.report(d.help("fewer recordings, `every` with a longer period, or `mean(…)` of them"));
+        None
+    }
+
+    /// The table of what a network takes in a simulation, for `explain --memory`.
+    pub fn memory_table(&self, id: NetId) -> String {
+        let shares = self.shares(id, None);
+        format!("{}\n{}", self.net(id).path, table(shares))
+    }
+
+    /// Bytes that there are.
+    fn memory(&self) -> f64 {
+        self.settings.memory.or_else(|| self.host.memory()).map_or(f64::INFINITY, |m| m as f64)
+    }
+
+    fn too_much(&self, id: NetId, total: f64) -> String {
+        format!("`{}` takes about {} of memory, and there are {}", self.net(id).path, size(total), size(self.memory()))
+    }
+
+    /// What populations and connections take; the ends of one connection are known better than its sizes say.
+    fn shares(&self, id: NetId, known: Option<(usize, [usize; 2])>) -> Vec<Share> {
         let net = self.net(id);
-        let mut rows: Vec<(String, f64)> = vec![];
-        for (number, p) in net.projections.iter().enumerate() {
-            let pair = match (number == k, p.source) {
-                (true, _) => [senders, targets],
+        let cells = |p: &Population| {
+            let count = p.size() as f64;
+            let bytes = count * (CELL + STATE * p.states.len() as f64);
+            Share { name: p.name.clone(), what: "cells", count, bytes }
+        };
+        let mut out: Vec<Share> = net.populations.iter().map(cells).collect();
+        for (k, p) in net.projections.iter().enumerate() {
+            let pair = match (known, p.source) {
+                (Some((at, pair)), _) if at == k => pair,
                 (_, Some((source, cells))) => {
                     let all = net.populations[source].size();
                     let cells = cells.map_or(all, |(a, b)| b - a);
@@ -25,32 +119,31 @@ impl Session<'_> {
                 }
                 (_, None) => continue,
             };
-            rows.push((p.name.clone(), expected(&p.pattern, pair)));
+            let count = expected(&p.pattern, pair);
+            out.push(Share { name: p.name.clone(), what: "synapses", count, bytes: count * self.each(p) });
         }
-        let here = rows.iter().find(|(n, _)| *n == net.projections[k].name).map_or(0.0, |r| r.1);
-        let total: f64 = rows.iter().map(|r| r.1).sum();
-        let memory = self.host.memory().map_or(f64::INFINITY, |m| m as f64);
-        if here <= MOST && total * WHILE_MADE <= memory {
-            return Some(());
-        }
-        if self.mode == Mode::Check {
-            // Nothing is wrong with the model; the run says so.
-            return None;
-        }
-        rows.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let mut message = format!("`{}` does not fit into memory", net.path);
-        message.push_str("\n  connection            synapses        memory");
-        for (name, count) in rows.iter().take(12) {
-            message.push_str(&format!("\n  {name:<18} {count:>12.3e} {:>13}", size(count * WHILE_MADE)));
-        }
-        message.push_str(&format!("\n  {:<18} {total:>12.3e} {:>13}", "all", size(total * WHILE_MADE)));
-        match memory.is_finite() {
-            true => message
-                .push_str(&format!("\n  there is {}; a connection has at most {MOST:.3e} synapses", size(memory))),
-            false => message.push_str(&format!("\n  a connection has at most {MOST:.3e} synapses")),
-        }
-        self.failure = Some(Failure::Limit(message));
-        None
+        out
+    }
+
+    /// Bytes of each synapse of a connection.
+    fn each(&self, p: &Projection) -> f64 {
+        let argument = |name: &str| p.args.iter().find(|(n, _)| n == name).map(|(_, a)| a);
+        let own = |argument: &Argument| match argument {
+            Argument::Draw(_) => true,
+            Argument::Value(_) => false,
+            Argument::Expr(c) => {
+                let names = crate::eval::names_in(&self.modules.get(c.expr.module).file, c.expr.id);
+                names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j"))
+            }
+        };
+        let declared = p.synapse.is_some_and(|item| match &self.modules.item(item).kind {
+            ItemKind::Synapse(s) => s.dynamics.weights.iter().any(|w| matches!(w.init, Some(Init::Draw(_)))),
+            _ => false,
+        });
+        let trained = p.trained || p.plastic || p.pattern.is_full();
+        let weight = trained || argument("w").map_or(declared, own);
+        let delay = argument("delay").is_some_and(own);
+        ENDS + if weight { WEIGHT } else { 0.0 } + if delay { DELAY } else { 0.0 }
     }
 }
 
@@ -71,6 +164,24 @@ fn expected(pattern: &Pattern, [senders, targets]: [usize; 2]) -> f64 {
         // Every pair is looked at, whether or not it becomes a synapse.
         Pattern::Where(_) | Pattern::Probability(..) | Pattern::Dense { .. } | Pattern::All { .. } => m * n,
     }
+}
+
+/// The parts by what they take, the largest first.
+fn table(mut shares: Vec<Share>) -> String {
+    shares.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
+    let total: f64 = shares.iter().map(|s| s.bytes).sum();
+    let wide = shares.iter().take(LINES).map(|s| s.name.chars().count()).max().unwrap_or(0).max(8);
+    let line = |name: &str, count: &str, bytes: f64| format!("  {name:<wide$}  {count:>20}  {:>9}", size(bytes));
+    let mut lines = vec!["what takes how much:".to_string()];
+    for s in shares.iter().take(LINES) {
+        lines.push(line(&s.name, &format!("{} {}", s.count.round(), s.what), s.bytes));
+    }
+    if shares.len() > LINES {
+        let rest = shares[LINES..].iter().map(|s| s.bytes).sum();
+        lines.push(line("the rest", "", rest));
+    }
+    lines.push(line("all", "", total));
+    lines.join("\n")
 }
 
 fn size(bytes: f64) -> String {

@@ -1,16 +1,16 @@
 //! Declared synapses: the scope of their equations, and what a stateless one adds to its port.
 
 use indexmap::IndexMap;
-use nnm_graph::ir::Reduce;
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::*;
 use crate::hir::{ItemKind, Synapse};
-use crate::program::Purpose;
+use crate::program::{NewLeaf, Purpose, Role};
+use crate::samples::Meeting;
 use crate::session::{Lazy, Session};
-use crate::value::Value;
+use crate::value::{Repr, Value};
 
 /// How a synapse's names are filled in: per target, per connection, or for a look at units.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Session<'_> {
         let population = p.source.map(|(s, cells)| cells.map_or(self.net(id).populations[s].size(), |(a, b)| b - a));
         let senders = p.edges.as_ref().map_or(population.unwrap_or(1), |e| e.senders);
         let shape: Vec<usize> = match (&p.edges, population) {
-            (Some(e), _) => vec![e.sender.len()],
+            (Some(e), _) => vec![e.count()],
             (None, Some(senders)) if p.pattern.is_full() => vec![self.net(id).populations[p.target].size(), senders],
             _ => vec![],
         };
@@ -155,33 +155,40 @@ impl Session<'_> {
             return None;
         }
         if probe {
-            return self.probe_synapse(frame, k, item, &synapse, &p);
+            return self.probe_synapse(frame, k, &synapse, sender);
         }
-        self.dense_synapse(frame, k, item, &synapse, sender)
+        self.formula_of_pairs(frame, k, item, &synapse, sender)
     }
 
-    fn probe_synapse(
-        &mut self,
-        frame: FrameId,
-        k: usize,
-        item: ItemId,
-        synapse: &Synapse,
-        p: &Projection,
-    ) -> Option<Num> {
+    fn probe_synapse(&mut self, frame: FrameId, k: usize, synapse: &Synapse, sender: &Num) -> Option<Num> {
         let id = self.frame(frame).net;
+        let p = self.net(id).projections[k].clone();
+        let item = p.synapse?;
         let params = self.synapse_params(id, k, synapse)?;
         let params = params.into_iter().map(|(n, v)| (n, Num::unknown(v.unit))).collect();
         let states =
             self.synapse_state_units(id, k, item, synapse)?.into_iter().map(|(n, u)| (n, Num::unknown(u))).collect();
         let weight = Num::unknown(p.weight.as_ref().map_or(Unit::REAL, |w| w.unit.clone()));
         let post = Value::Names(self.unit_scope(frame, p.target));
-        let pre = p.source.map(|(s, _)| Value::Names(self.unit_scope(frame, s)));
+        let pre = match p.source {
+            Some((source, _)) => self.unit_scope(frame, source),
+            None => {
+                let names = self.scope(self.modules.item(item).module, None);
+                self.bind(names, "y", Value::Num(Num::unknown(sender.unit.clone())));
+                names
+            }
+        };
+        let pre = Some(Value::Names(pre));
         let scope = self.synapse_scope(item, synapse, &SynapseView { weight, params, states, pre, post });
         self.check_synapse(synapse, scope);
         let output = synapse.dynamics.outputs.first()?;
         let span = output.span;
         let value = self.local(scope, &output.name.text, span)?;
-        self.number(value, span)
+        let unit = self.number(value, span)?.unit;
+        // What comes behind the target needs its shape.
+        let path = format!("{}.{}.probed", self.net(id).path, p.name);
+        let shape = self.net(id).populations[p.target].shape.clone();
+        Some(self.leaf(NewLeaf { path: &path, role: Role::Work, unit, shape: &shape, batched: false, home: None }))
     }
 
     /// The names of a population with their units alone.
@@ -210,8 +217,8 @@ impl Session<'_> {
         scope
     }
 
-    /// The synapse's formula for every pair at once, summed over the senders.
-    fn dense_synapse(
+    /// The synapse's formula for every pair that it joins, summed at the targets.
+    fn formula_of_pairs(
         &mut self,
         frame: FrameId,
         k: usize,
@@ -222,16 +229,23 @@ impl Session<'_> {
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
         let span = p.span;
+        let target = self.net(id).populations[p.target].shape.clone();
+        let Some(from) = self.shape(sender) else { return Some(Num::unknown(Unit::Unknown)) };
+        let mut meeting = Meeting::of(&p, &from, &target);
+        if matches!(meeting, Meeting::Windows(_)) {
+            let message = format!("`{}` is a convolution: in a presentation its synapse is `Direct`", p.name);
+            let d = Diagnostic::error("E0596", span, message)
+                .help("leave `via` out, or say the formula in the neurons at its ends");
+            self.report(d);
+            return None;
+        }
         let params = self.synapse_params(id, k, synapse)?;
         let q = p.weight.clone()?;
         let weight = self.projection_weight(id, &p.name, &q);
         let pre = self.scope(self.modules.item(item).module, None);
-        let row = self.apply(span, sender.unit.clone(), &[sender], |g, n| {
-            let length: usize = g.shape(n[0]).iter().product();
-            g.reshape(n[0], &[1, length])
-        });
-        self.bind(pre, "y", Value::Num(row));
-        let post = self.column_scope(frame, p.target, span);
+        let seen = self.apply(span, sender.unit.clone(), &[sender], |g, n| meeting.sender(g, n[0]));
+        self.bind(pre, "y", Value::Num(seen));
+        let post = self.receiver_scope(frame, p.target, &meeting, span);
         let view = SynapseView {
             weight,
             params,
@@ -243,29 +257,29 @@ impl Session<'_> {
         let output = synapse.dynamics.outputs.first()?;
         let value = self.local(scope, &output.name.text, output.span)?;
         let all = self.number(value, output.span)?;
-        let shape = self.net(id).populations[p.target].shape.clone();
+        if let (Repr::Node(node), Some(program)) = (&all.repr, &mut self.program) {
+            program.transmitted.insert((frame, k), *node);
+        }
         Some(self.apply(span, all.unit.clone(), &[&all], |g, n| {
-            let last = g.shape(n[0]).len().saturating_sub(1);
-            let sum = g.reduce(Reduce::Sum, n[0], &[last])?;
-            g.reshape(sum, &shape)
+            let sum = meeting.sum_of_pairs(g, n[0])?;
+            g.reshape(sum, &target)
         }))
     }
 
-    /// A population's states laid along the first axis of the pairs.
-    pub fn column_scope(&mut self, frame: FrameId, index: usize, span: Span) -> ScopeId {
+    /// A population's states and parameters, one for each pair that it is the target of.
+    fn receiver_scope(&mut self, frame: FrameId, index: usize, meeting: &Meeting, span: Span) -> ScopeId {
         let id = self.frame(frame).net;
         let population = self.net(id).populations[index].clone();
         let scope = self.scope(self.modules.item(population.item).module, None);
         let states = self.frame(frame).populations[index].states.clone();
         for (name, num) in states.iter().chain(population.params.iter().map(|(n, v)| (n, v))) {
-            let size = population.size();
-            let column = match self.shape(num) {
-                Some(shape) if shape.iter().product::<usize>() == size && !shape.is_empty() => {
-                    self.apply(span, num.unit.clone(), &[num], |g, n| g.reshape(n[0], &[size, 1]))
+            let seen = match self.shape(num) {
+                Some(shape) if shape.iter().product::<usize>() == population.size() && !shape.is_empty() => {
+                    self.apply(span, num.unit.clone(), &[num], |g, n| meeting.target(g, n[0]))
                 }
                 _ => num.clone(),
             };
-            self.bind(scope, name.clone(), Value::Num(column));
+            self.bind(scope, name.clone(), Value::Num(seen));
         }
         scope
     }
@@ -303,14 +317,7 @@ impl Session<'_> {
         }
         let unit = self.output_unit(&population);
         let path = format!("{}.{}.delayed", self.net(id).path, p.name);
-        let leaf = crate::program::NewLeaf {
-            path: &path,
-            role: crate::program::Role::Work,
-            unit,
-            shape: &shape,
-            batched: false,
-            home: None,
-        };
+        let leaf = NewLeaf { path: &path, role: Role::Work, unit, shape: &shape, batched: false, home: None };
         Some(Some(self.leaf(leaf)))
     }
 

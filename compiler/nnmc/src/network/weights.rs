@@ -117,7 +117,7 @@ impl Session<'_> {
             Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => Some(vec![]),
             _ => {
                 let edges = self.make_edges(id, k, senders)?;
-                Some(vec![edges.sender.len()])
+                Some(vec![edges.count()])
             }
         }
     }
@@ -383,7 +383,24 @@ impl Session<'_> {
             self.error("E0424", at, message);
             return None;
         }
-        self.spread(&num, shape, at)
+        // One number for a list of edges is kept as one number.
+        let listed = shape.len() == 1 && !p.trained && !p.pattern.is_plain_product();
+        match num.as_const() {
+            Some(one) if listed && one.len() == 1 && self.mode == Mode::Run && self.lengths.is_empty() => {
+                self.spread(&num, &[1], at)
+            }
+            _ => self.spread(&num, shape, at),
+        }
+    }
+
+    /// A stored value in its whole shape.
+    pub fn stored_weight(&self, id: NetId, local: &str) -> Option<Array> {
+        let net = self.net(id);
+        let array = net.store.get(local)?;
+        let of = |p: &&Projection| local.strip_prefix(p.name.as_str()) == Some(".w");
+        let shape = net.projections.iter().find(of).and_then(|p| p.weight.as_ref()).map(|q| q.shape.as_slice());
+        let wide = shape.filter(|_| array.len() == 1).and_then(|shape| array.broadcast(ndarray::IxDyn(shape)));
+        Some(wide.map_or_else(|| array.clone(), |wide| wide.to_owned().into_shared()))
     }
 
     /// An argument over the pairs of a connection: a value, an expression of `pre`, `post`, `i`, `j`, or a distribution.
@@ -415,8 +432,8 @@ impl Session<'_> {
                 let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
                 let pairs = match edges.filter(|_| !p.pattern.is_full()) {
                     Some(e) => Pairs::Listed {
-                        senders: e.sender.iter().map(|s| s + first).collect(),
-                        targets: e.target.clone(),
+                        senders: e.sender().into_iter().map(|s| s + first).collect(),
+                        targets: e.target.to_vec(),
                     },
                     None => {
                         let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
@@ -472,7 +489,7 @@ impl Session<'_> {
         for (side, expr) in sides {
             let argument = if drawn { Argument::Draw(expr) } else { Argument::Expr(expr) };
             let edges = p.edges.clone();
-            let shape: Vec<usize> = edges.as_ref().map_or(vec![], |e| vec![e.sender.len()]);
+            let shape: Vec<usize> = edges.as_ref().map_or(vec![], |e| vec![e.count()]);
             let senders = edges.as_ref().map_or(0, |e| e.senders);
             let path = format!("{}.{}.delay", self.net(id).path, p.name);
             let sparse = Projection { pattern: Pattern::Total { n: 0, autapses: true, multapses: true }, ..p.clone() };
@@ -525,9 +542,8 @@ fn quantity(name: &str, unit: Unit, shape: Vec<usize>, span: Span) -> Quantity {
 }
 
 fn edges_of(rows: Csr, senders: usize, targets: usize, first_target: u32) -> Edges {
-    let sender = rows.owners();
-    let target = rows.other.iter().map(|t| t + first_target).collect();
-    Edges { senders, targets, sender, target, rows: rows.ptr }
+    let target: Vec<u32> = rows.other.into_iter().map(|t| t + first_target).collect();
+    Edges { senders, targets, target: target.into(), rows: rows.ptr }
 }
 
 /// What stands for the edges while a model is checked: one, so that what is said of each has something to be said of.

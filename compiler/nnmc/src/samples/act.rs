@@ -1,12 +1,14 @@
 //! `act a ~ DIST`: what a network does in a world, drawn at each step, and how probable that was.
 
-use nnm_graph::ir::{Binary, Draw, NodeId, Unary};
+use nnm_graph::ir::{Binary, Draw, NodeId};
+use nnm_kir::ir::Int;
 use nnm_syntax::ast::{Arg, ExprKind, Init, Name, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::Presentation;
 use super::present::with_fields;
+use super::score::{Drawn, log_of_class, log_of_coin, log_of_normal};
 use crate::eval::Closure;
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
@@ -20,12 +22,6 @@ use crate::value::Num;
 pub struct Act {
     pub name: Name,
     pub draw: Closure,
-}
-
-/// The actions of a step.
-pub struct Actions {
-    pub values: Vec<(String, Num)>,
-    pub log_probability: Option<NodeId>,
 }
 
 /// What an action is drawn from.
@@ -45,16 +41,15 @@ impl Session<'_> {
         found.collect()
     }
 
-    /// Draws every action that the world waits for. After an episode's end they count no more.
+    /// Draws every action that the world waits for, by name.
     pub(super) fn actions_of(
         &mut self,
         p: &Presentation,
         scope: ScopeId,
         declared: &[Decl],
         acts: &[Act],
-        alive: NodeId,
         span: Span,
-    ) -> Option<Actions> {
+    ) -> Option<Vec<(String, Num)>> {
         if let Some(act) = acts.iter().find(|a| !declared.iter().any(|d| d.name.text == a.name.text)) {
             let d = Diagnostic::error(
                 "E0578",
@@ -66,7 +61,6 @@ impl Session<'_> {
             return None;
         }
         let mut values = vec![];
-        let mut total: Option<NodeId> = None;
         for decl in declared {
             let Some(act) = acts.iter().find(|a| a.name.text == decl.name.text) else {
                 let message = format!("the environment waits for its action `{}`", decl.name.text);
@@ -76,21 +70,13 @@ impl Session<'_> {
                 self.report(d);
                 return None;
             };
-            let (num, log) = self.drawn(p, scope, act, decl)?;
-            total = Some(match total {
-                None => log,
-                Some(sum) => self.graph.binary(Binary::Add, sum, log).noted(self)?,
-            });
+            let num = self.drawn(p, scope, act, decl)?;
             values.push((decl.name.text.clone(), num));
         }
-        let log_probability = match total {
-            Some(log) => Some(self.graph.binary(Binary::Mul, alive, log).noted(self)?),
-            None => None,
-        };
-        Some(Actions { values, log_probability })
+        Some(values)
     }
 
-    fn drawn(&mut self, p: &Presentation, world: ScopeId, act: &Act, decl: &Decl) -> Option<(Num, NodeId)> {
+    fn drawn(&mut self, p: &Presentation, world: ScopeId, act: &Act, decl: &Decl) -> Option<Num> {
         let draw = with_fields(self, act.draw, p.scope);
         let span = self.expr_span(draw.scope, draw.expr.id);
         let source = self.action_source(draw, span)?;
@@ -103,6 +89,9 @@ impl Session<'_> {
             Source::Bernoulli(p) => self.draw_coin(p, span)?,
             Source::Normal(m, s) => self.draw_normal(m, s, span)?,
         };
+        if let crate::value::Repr::Node(value) = num.repr {
+            self.program.as_mut()?.drawn.push(Drawn { value, log_probability: log });
+        }
         let held = self.hold_number(num, &declared, decl.span, span)?;
         if let (Some(classes), Source::Categorical(p)) = (declared.class, &source) {
             let found = self.shape(&p.num).and_then(|s| s.last().copied());
@@ -114,7 +103,7 @@ impl Session<'_> {
                 return None;
             }
         }
-        Some((self.action_of_shape(held, &declared.shape, decl, span)?, log))
+        self.action_of_shape(held, &declared.shape, decl, span)
     }
 
     /// One number stands for a tensor of one element; any other shape is the declared one.
@@ -174,7 +163,7 @@ impl Session<'_> {
         let (number, step, salt) = (program.draws, program.step.clone(), program.salt.clone());
         let place = self.modules.sources.line_column(span);
         let key = nnm_runtime::random::key(self.seed, &format!("act.{}.{}.{number}{salt}", place.0, place.1));
-        self.graph.draw(draw, key, step, shape, true, None).noted(self)
+        self.graph.draw(draw, key, [step, Int::Const(0)], shape, true, None).noted(self)
     }
 
     fn draw_class(&mut self, p: &Operand, span: Span) -> Option<(Num, NodeId)> {
@@ -186,13 +175,8 @@ impl Session<'_> {
         };
         let u = self.draw_like(Draw::Uniform, &[], span)?;
         let p = self.lift(&p.num);
-        let made = class_below(&mut self.graph, p, u, *n).and_then(|class| {
-            let picked = self.graph.gather(p, 0, class)?;
-            // Never the logarithm of 0: what was drawn had some probability.
-            let least = self.graph.constant(1e-30);
-            let picked = self.graph.binary(Binary::Max, picked, least)?;
-            Ok((class, self.graph.unary(Unary::Log, picked)?))
-        });
+        let made = class_below(&mut self.graph, p, u, *n)
+            .and_then(|class| Ok((class, log_of_class(&mut self.graph, class, p)?)));
         let (class, log) = made.noted(self)?;
         Some((Num { class: Some(*n), ..Num::node(Unit::REAL, class) }, log))
     }
@@ -205,13 +189,7 @@ impl Session<'_> {
         let g = &mut self.graph;
         let made = (|| {
             let coin = g.binary(Binary::Lt, u, p)?;
-            let one = g.constant(1.0);
-            let other = g.binary(Binary::Sub, one, p)?;
-            let picked = g.select(coin, p, other)?;
-            let least = g.constant(1e-30);
-            let picked = g.binary(Binary::Max, picked, least)?;
-            let log = g.unary(Unary::Log, picked)?;
-            Ok((coin, g.reduce_all(nnm_graph::ir::Reduce::Sum, log)?))
+            Ok((coin, log_of_coin(g, coin, p)?))
         })();
         let (coin, log) = made.noted(self)?;
         Some((Num::node(Unit::REAL, coin), log))
@@ -224,7 +202,6 @@ impl Session<'_> {
         let unit = m.num.unit.join(&s.num.unit);
         let shape = self.shape(&m.num)?;
         let z = self.draw_like(Draw::Normal, &shape, span)?;
-        let scale = unit.shown().factor;
         let (m, s) = (self.lift(&m.num), self.lift(&s.num));
         let g = &mut self.graph;
         let made = (|| {
@@ -232,18 +209,7 @@ impl Session<'_> {
             let value = g.binary(Binary::Add, m, part)?;
             // What was done is done: credit goes to its probability alone.
             let value = g.stop_gradient(value)?;
-            let off = g.binary(Binary::Sub, value, m)?;
-            let off = g.binary(Binary::Div, off, s)?;
-            let square = g.binary(Binary::Mul, off, off)?;
-            let half = g.constant(-0.5);
-            let square = g.binary(Binary::Mul, half, square)?;
-            let factor = g.constant(scale);
-            let width = g.binary(Binary::Div, s, factor)?;
-            let width = g.unary(Unary::Log, width)?;
-            let log = g.binary(Binary::Sub, square, width)?;
-            let constant = g.constant(0.5 * (2.0 * std::f64::consts::PI).ln());
-            let log = g.binary(Binary::Sub, log, constant)?;
-            Ok((value, g.reduce_all(nnm_graph::ir::Reduce::Sum, log)?))
+            Ok((value, log_of_normal(g, value, m, s)?))
         })();
         let (value, log) = made.noted(self)?;
         Some((Num::node(unit, value), log))
@@ -258,8 +224,11 @@ pub fn class_below(
     n: usize,
 ) -> Result<NodeId, nnm_graph::ShapeError> {
     let running = g.cumsum(p, 0, false)?;
+    let axis = g.node(u).shape.len();
+    let each = [g.node(u).shape.as_slice(), &[1]].concat();
+    let u = g.reshape(u, &each)?;
     let passed = g.binary(Binary::Le, running, u)?;
-    let class = g.reduce(nnm_graph::ir::Reduce::Sum, passed, &[0])?;
+    let class = g.reduce(nnm_graph::ir::Reduce::Sum, passed, &[axis])?;
     // Rounding may leave the last sum below 1.
     let last = g.constant(n as f64 - 1.0);
     g.binary(Binary::Min, class, last)

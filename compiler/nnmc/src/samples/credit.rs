@@ -257,12 +257,16 @@ impl Session<'_> {
 
     /// Minus the objective's derivative by a connection's port, over whatever carries errors back.
     pub fn true_error(&mut self, credit: &Credit, link: Link) -> Option<Num> {
-        let (node, unit) = self.port_at(link)?;
+        let (port, unit) = self.port_at(link)?;
+        // What follows may read the sum before it got the port's shape.
+        let node = self.graph.unshaped(port);
         let error = match self.graph.node(node).batched {
             true => self.minus_gradient(credit.objective?, node, credit.span)?,
             // Where the samples share what arrives, each still has an error of its own.
             false => self.minus_gradient_each(credit.objective?, node)?,
         };
+        let shape = self.graph.shape(port).to_vec();
+        let error = self.graph.reshape(error, &shape).noted(self)?;
         Some(Num::node(Unit::REAL.over(&unit), error))
     }
 

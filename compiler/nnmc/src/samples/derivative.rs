@@ -41,10 +41,11 @@ impl Session<'_> {
         }
         let Some(e) = self.differentiated(call) else { return Value::Missing };
         let unit = e.num.unit.over(&by.unit);
-        let (Repr::Node(of), Repr::Node(node)) = (&e.num.repr, &by.repr) else {
+        let (Repr::Node(_) | Repr::Const(_), Repr::Node(node)) = (&e.num.repr, &by.repr) else {
             return Value::Num(Num::unknown(unit));
         };
-        match self.each_derivative(*of, &[*node], call.span) {
+        let of = self.lift(&e.num);
+        match self.each_derivative(of, &[*node], call.span) {
             Some(found) => Value::Num(Num { stepwise: e.num.stepwise, ..Num::node(unit, found[0]) }),
             None => Value::Missing,
         }
@@ -120,9 +121,10 @@ impl Session<'_> {
 
     fn gradient_by_tree(&mut self, call: &Call, tree: &Params) -> Value {
         let Some(e) = self.differentiated(call) else { return Value::Missing };
-        let Repr::Node(of) = e.num.repr else {
+        if matches!(e.num.repr, Repr::Unknown) {
             return self.map_tree(tree, |_, num| Num { repr: Repr::Unknown, ..num.clone() });
-        };
+        }
+        let of = self.lift(&e.num);
         let nodes: Vec<NodeId> = tree.values().map(|num| self.lift(num)).collect();
         // In its scale a quantity is what is stored times a number: E depends on what is stored.
         let reads: Vec<(NodeId, f64)> = nodes.iter().map(|n| self.scaled_read(*n)).collect();

@@ -8,7 +8,7 @@ use nnm_kir::ir::{Int, LoopId, SlotId};
 use nnm_syntax::span::Span;
 
 use super::credit::Credit;
-use super::gradient::Sum;
+use super::gradient::{Flows, Sum};
 use super::present::Timeline;
 use super::target::{Directions, Target};
 use super::{Presentation, TIME, slot};
@@ -17,6 +17,15 @@ use crate::session::Session;
 
 /// Given the seeds of a step, what the step gives for each target.
 type EachStep<'f> = dyn FnMut(&mut Session<'_>, &[(NodeId, NodeId)]) -> Option<Vec<NodeId>> + 'f;
+
+/// What is gone through backwards.
+struct Backwards<'b> {
+    objective: NodeId,
+    targets: &'b [Target],
+    /// What else flows back.
+    more: Flows,
+    span: Span,
+}
 
 impl Session<'_> {
     /// What a rule proposes for its targets. Its passes, and the steps backwards, go to the timeline.
@@ -69,7 +78,8 @@ impl Session<'_> {
             }
             Some(out)
         };
-        self.summed_backwards(p, objective, targets, at, span, &mut sums)
+        let back = Backwards { objective, targets, more: Flows::default(), span };
+        self.summed_backwards(p, back, at, &mut sums)
     }
 
     /// A value of the last step, seen after the loop.
@@ -83,10 +93,10 @@ impl Session<'_> {
             let found = self.graph.node(id).clone();
             let new = match &found.op {
                 Op::Count(count) => Some(self.graph.count(with_loop(count, TIME, &last))),
-                Op::Draw { draw, key, step } => {
-                    let step = with_loop(step, TIME, &last);
+                Op::Draw { draw, key, step, first } => {
+                    let place = [with_loop(step, TIME, &last), first.clone()];
                     let mean = found.args.first().copied();
-                    Some(self.graph.draw(*draw, *key, step, &found.shape, found.batched, mean).noted(self)?)
+                    Some(self.graph.draw(*draw, *key, place, &found.shape, found.batched, mean).noted(self)?)
                 }
                 _ => None,
             };
@@ -104,25 +114,29 @@ impl Session<'_> {
         targets: &[Target],
         at: &mut Timeline,
     ) -> Option<Vec<NodeId>> {
+        let new = at.new.clone();
+        let score = self.score_flows(p, credit, &new)?;
         let mut sums = |s: &mut Session, seeds: &[(NodeId, NodeId)]| -> Option<Vec<NodeId>> {
             s.program.as_mut()?.seeds = Some(seeds.to_vec());
             let out = targets.iter().map(|target| s.proposed(credit, target)).collect::<Option<Vec<_>>>()?;
             s.program.as_mut()?.seeds = None;
             Some(out)
         };
-        self.summed_backwards(p, objective, targets, at, credit.span, &mut sums)
+        let back = Backwards { objective, targets, more: score, span: credit.span };
+        let out = self.summed_backwards(p, back, at, &mut sums)?;
+        self.program.as_mut()?.score_seeds = None;
+        Some(out)
     }
 
     /// Adds up, going backwards through the steps, what each of them gives for the targets.
     fn summed_backwards(
         &mut self,
         p: &mut Presentation,
-        objective: NodeId,
-        targets: &[Target],
+        of: Backwards,
         at: &mut Timeline,
-        span: Span,
         each: &mut EachStep<'_>,
     ) -> Option<Vec<NodeId>> {
+        let Backwards { objective, targets, more, span } = of;
         let reductions = self.program.as_ref()?.reductions.clone();
         let reads: Vec<NodeId> = reductions.iter().map(|r| r.read).collect();
         let by = self.derivatives(&[(objective, None)], &reads, span)?;
@@ -136,7 +150,7 @@ impl Session<'_> {
             Some(totals.iter().zip(steps).map(|(total, step)| Sum { total: *total, step }).collect())
         };
         let new = at.new.clone();
-        let back = self.backward(p, &new, &with_seeds, &mut sums, span)?;
+        let back = self.backward(p, &new, &with_seeds, &mut sums, more, span)?;
         at.step.extend(back.keep);
         at.after.extend(back.stmts);
         Some(totals.iter().map(|t| self.read_whole(*t)).collect())

@@ -2,11 +2,15 @@
 
 use nnm_graph::Built;
 use nnm_graph::ir::{Graph, NodeId, Unary};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::credit::Credit;
 use super::formula::Formula;
 use super::meeting::Meeting;
-use super::target::Link;
+use super::target::{Link, Target};
+use crate::failure::Noted;
+use crate::network::FrameId;
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
@@ -18,14 +22,14 @@ impl Session<'_> {
         match f.target.link() {
             Some(link) => {
                 match f.target.is_bias() {
-                    true => self.bind(f.pre, "y", Value::real(1.0)),
+                    true => self.bind_constant_sender(f),
                     false => self.bind_sender(f, link)?,
                 }
                 self.bind_receiver(f, link)?;
                 self.bind_own_tensors(f, link)
             }
             None => {
-                self.bind(f.pre, "y", Value::real(1.0));
+                self.bind_constant_sender(f);
                 let Some(objective) = f.credit.objective else { return Some(()) };
                 let error = self.minus_gradient(objective, f.target.read, f.span())?;
                 let unit = Unit::REAL.over(&f.target.unit);
@@ -37,21 +41,46 @@ impl Session<'_> {
         }
     }
 
+    fn bind_constant_sender(&mut self, f: &Formula) {
+        for name in ["y", "slope"] {
+            self.bind(f.pre, name, Value::real(1.0));
+        }
+    }
+
     fn bind_sender(&mut self, f: &mut Formula, link: Link) -> Option<()> {
         let Some(meeting) = &mut f.meeting else { return Some(()) };
         let sender = self.program.as_ref()?.senders.get(&(link.frame, link.projection)).cloned()?;
         let p = &self.net(self.frame(link.frame).net).projections[link.projection];
         let (span, source) = (p.span, p.source);
         let y = self.viewed(&sender, span, |g, n| meeting.sender(g, n));
-        self.bind(f.pre, "y", Value::Num(Num { stepwise: false, ..y }));
+        let y = Num { stepwise: false, ..y };
+        let slope = match self.program.as_ref()?.transmitted.get(&(link.frame, link.projection)).copied() {
+            Some(all) => self.slope_by_weight(all, f.target, &sender.unit)?,
+            None => y.clone(),
+        };
+        self.bind(f.pre, "y", Value::Num(y));
+        self.bind(f.pre, "slope", Value::Num(slope));
         if let Some((index, None)) = source {
             let states = self.frame(link.frame).populations[index].states.clone();
-            for (name, num) in states {
+            let named = self.named_of(f.credit, ["pre", "Pre"], link.frame, index);
+            for (name, num) in states.into_iter().chain(named) {
                 let seen = self.viewed(&num, span, |g, n| meeting.sender(g, n));
                 self.bind(f.pre, name, Value::Num(seen));
             }
         }
         Some(())
+    }
+
+    /// The derivative of what a declared synapse transmits by its weight, pair by pair.
+    fn slope_by_weight(&mut self, all: NodeId, target: &Target, unit: &Unit) -> Option<Num> {
+        let shape = self.graph.shape(all).to_vec();
+        let one = self.graph.filled(1.0, &shape);
+        let found = nnm_graph::grad_each(&mut self.graph, &[(all, one)], &[target.read]).noted(self)?;
+        let node = match found.first().copied().flatten() {
+            Some(node) => node,
+            None => self.graph.filled(0.0, &target.shape),
+        };
+        Some(Num::node(unit.clone(), node))
     }
 
     fn bind_receiver(&mut self, f: &Formula, link: Link) -> Option<()> {
@@ -68,6 +97,7 @@ impl Session<'_> {
             seen.push(("slope".into(), Num::node(output.unit.over(&unit), slope)));
         }
         seen.extend(self.frame(link.frame).populations[p.target].states.clone());
+        seen.extend(self.named_of(f.credit, ["post", "Post"], link.frame, p.target));
         if f.credit.objective.is_some() {
             seen.push(("error".into(), self.delivered_error(f.credit, link, out, port)?));
         }
@@ -76,6 +106,28 @@ impl Session<'_> {
             self.bind(f.post, name, Value::Num(num));
         }
         Some(())
+    }
+
+    /// What else a formula reads of a population at one end: ports, outputs and lets, a number for each cell.
+    fn named_of(&mut self, credit: &Credit, end: [&str; 2], frame: FrameId, index: usize) -> Vec<(String, Num)> {
+        let population = self.net(self.frame(frame).net).populations[index].clone();
+        let neuron = self.neuron_of(&population);
+        let dynamics = &neuron.dynamics;
+        let computed = dynamics.lets.iter().chain(&dynamics.outputs).map(|d| d.name.text.clone());
+        let names: Vec<String> = population.ports.iter().map(|p| p.name.clone()).chain(computed).collect();
+        let scope = self.frame(frame).populations[index].scope;
+        let mut out = vec![];
+        for name in names {
+            let read = end.map(|end| format!("{end}.{name}"));
+            if name == "y" || !credit.reads(self, &[&read[0], &read[1]]) {
+                continue;
+            }
+            let Some(Value::Num(num)) = self.local(scope, &name, population.span) else { continue };
+            if self.shape(&num).is_some_and(|s| s == population.shape) {
+                out.push((name, Num { stepwise: false, ..num }));
+            }
+        }
+        out
     }
 
     /// The output of a connection's target population.
@@ -93,6 +145,14 @@ impl Session<'_> {
         if f.credit.objective.is_none() {
             return Some(());
         }
+        if let (Some((false, _, place)), true) = (f.credit.rule.feedback, f.credit.reads(self, &["gradient"])) {
+            let message = format!("`{}` reads `gradient`, and has errors carried back otherwise", f.credit.kind.text);
+            let d = Diagnostic::error("E0584", f.span(), message).label(place, "over this there is no gradient").help(
+                "`post.error * pre.slope` is what this feedback delivers; without `feedback` it is minus the gradient",
+            );
+            self.report(d);
+            return None;
+        }
         let error = match f.target.link() {
             None => self.local(f.post, "error", f.span()),
             Some(link) => {
@@ -100,10 +160,10 @@ impl Session<'_> {
                 Some(Value::Num(self.viewed(&error, f.span(), |g, n| f.of_targets(g, n))))
             }
         };
-        let (Some(Value::Num(error)), Some(Value::Num(y))) = (error, self.local(f.pre, "y", f.span())) else {
+        let (Some(Value::Num(error)), Some(Value::Num(slope))) = (error, self.local(f.pre, "slope", f.span())) else {
             return Some(());
         };
-        let product = self.mul(&error, &y, f.span());
+        let product = self.mul(&error, &slope, f.span());
         let minus = self.unary(Unary::Neg, &product, product.unit.clone(), f.span());
         self.bind(f.scope, "gradient", Value::Num(minus));
         Some(())
@@ -116,8 +176,8 @@ impl Session<'_> {
             return Some(());
         }
         let slope = self.local(f.post, "slope", f.span());
-        if let (Some(Value::Num(slope)), Some(Value::Num(y))) = (slope, self.local(f.pre, "y", f.span())) {
-            let eligibility = self.mul(&slope, &y, f.span());
+        if let (Some(Value::Num(slope)), Some(Value::Num(by))) = (slope, self.local(f.pre, "slope", f.span())) {
+            let eligibility = self.mul(&slope, &by, f.span());
             self.bind(f.scope, "eligibility", Value::Num(eligibility));
         }
         if f.credit.objective.is_some() && f.credit.reads(self, &["post.signal", "Post.signal"]) {

@@ -171,7 +171,7 @@ impl Session<'_> {
 
     fn run_samples(&mut self, p: &mut Presentation, num: &Num, rows: usize, span: Span) -> Option<Num> {
         let node = self.lift(num);
-        let (shape, batched) = (self.graph.shape(node).to_vec(), self.graph.node(node).batched);
+        let shape = self.graph.shape(node).to_vec();
         let rounds = rows.div_ceil(p.batch).max(1);
         let copies = if num.stepwise { p.steps as usize } else { 1 };
         let out = self.graph.add_var(Var {
@@ -209,11 +209,10 @@ impl Session<'_> {
         if self.mode == Mode::Check {
             return Some(Num { repr: Repr::Unknown, class: None, ..num.clone() });
         }
-        let array = match self.run_rounds(p, program, rows, copies, out, &shape) {
+        let array = match self.run_rounds(p, program, [rows, copies], out, &shape, span) {
             Ok(array) => array,
             Err(failure) => {
                 self.failure = Some(failure);
-                let _ = (span, batched);
                 return None;
             }
         };
@@ -266,10 +265,10 @@ impl Session<'_> {
         &mut self,
         p: &Presentation,
         program: GraphProgram,
-        rows: usize,
-        copies: usize,
+        [rows, copies]: [usize; 2],
         out: nnm_graph::ir::VarId,
         shape: &[usize],
+        span: Span,
     ) -> Result<Array, Failure> {
         let mut engine = Engine::new(&program, self.settings.backend).map_err(|e| self.engine_failure(e))?;
         self.fill_samples(&mut engine, p);
@@ -284,7 +283,7 @@ impl Session<'_> {
             engine.set_slot("to", round as i64 + 1);
             match engine.run().map_err(|e| self.engine_failure(e))? {
                 status::OK => {}
-                code => return Err(Failure::bug(format!("an evaluation ended with status {code}"))),
+                code => return Err(Failure::ended(code, "this evaluation", span)),
             }
             for sample in 0..here {
                 for copy in 0..copies {

@@ -7,7 +7,7 @@ use nnm_runtime::abi::status;
 use nnm_syntax::span::Span;
 
 use super::evaluate::rounds_loop;
-use super::gradient::Sum;
+use super::gradient::{Flows, Sum};
 use super::{Presentation, Reduction};
 use crate::engine::Engine;
 use crate::eval::Call;
@@ -99,7 +99,7 @@ impl<'s> Session<'s> {
         if self.mode == Mode::Check {
             return Some(squares.iter().map(|q| (q.name.clone(), Num::unknown(Unit::REAL))).collect());
         }
-        match self.run_fisher(p, program, &squares) {
+        match self.run_fisher(p, program, &squares, span) {
             Ok(tree) => Some(tree),
             Err(failure) => {
                 self.failure = Some(failure);
@@ -144,7 +144,7 @@ impl<'s> Session<'s> {
             Some(parts.collect())
         };
         let with_seeds: Vec<_> = reductions.into_iter().zip(by).collect();
-        let back = self.backward(p, &new, &with_seeds, &mut sums, span)?;
+        let back = self.backward(p, &new, &with_seeds, &mut sums, Flows::default(), span)?;
         let mut step = new;
         step.extend(back.keep);
         let mut body = self.presentation_stmts(p, &step, &initial);
@@ -158,6 +158,7 @@ impl<'s> Session<'s> {
         p: &Presentation,
         program: nnm_graph::ir::Program,
         squares: &[Square],
+        span: Span,
     ) -> Result<Params, Failure> {
         let mut engine = Engine::new(&program, self.settings.backend).map_err(|e| self.engine_failure(e))?;
         self.fill_samples(&mut engine, p);
@@ -170,7 +171,7 @@ impl<'s> Session<'s> {
             engine.set_slot("to", round as i64 + 1);
             match engine.run().map_err(|e| self.engine_failure(e))? {
                 status::OK => {}
-                code => return Err(Failure::bug(format!("`fisher` ended with status {code}"))),
+                code => return Err(Failure::ended(code, "`fisher`", span)),
             }
         }
         let mut out = Params::new();

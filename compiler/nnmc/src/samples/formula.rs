@@ -185,7 +185,8 @@ impl Session<'_> {
             shape: &shape,
             unit: &target.unit,
             targets: meeting.targets(),
-            senders: meeting.senders(),
+            // A bias has one sender, whose output is 1.
+            senders: if target.is_bias() { 1 } else { meeting.senders() },
             outputs: self.outputs_size(credit),
         };
         let names = self.bind_rule_tensors(f.scope, credit, &tensors)?;
@@ -197,8 +198,9 @@ impl Session<'_> {
                 [] => continue,
                 found if found == shape && weight => self.viewed(&num, credit.span, |g, n| meeting.weight(g, n)),
                 found if found == shape => self.viewed(&num, credit.span, |g, n| meeting.bias(g, n)),
-                [_, 1] => self.viewed(&num, credit.span, |g, n| meeting.target(g, n)),
-                [1, _] => self.viewed(&num, credit.span, |g, n| meeting.sender(g, n)),
+                [n, 1] if *n == meeting.targets() => self.viewed(&num, credit.span, |g, n| meeting.target(g, n)),
+                [1, n] if *n == meeting.senders() => self.viewed(&num, credit.span, |g, n| meeting.sender(g, n)),
+                // One number for the one sender of a bias fits as it is.
                 _ => continue,
             };
             self.bind(f.scope, name, Value::Num(num));
@@ -344,8 +346,19 @@ impl Session<'_> {
             let shape = self.graph.var(leaf.var).shape.clone();
             let node = self.lift(&x.num);
             let whole = self.graph.shape(node).iter().product::<usize>() == shape.iter().product::<usize>();
-            let node = if whole { self.graph.reshape(node, &shape).noted(self)? } else { node };
-            let value = self.graph.broadcast_to(node, &shape).noted(self)?;
+            let fitted = if whole { self.graph.reshape(node, &shape) } else { Ok(node) };
+            let value = match fitted.and_then(|node| self.graph.broadcast_to(node, &shape)) {
+                Ok(value) => value,
+                Err(error) => {
+                    let name = &next.name.text;
+                    let message = format!(
+                        "`next {name}` of `{}` does not fit `{name}` at {}: {error}",
+                        credit.kind.text, target.path
+                    );
+                    self.error("E0517", next.span, message);
+                    return None;
+                }
+            };
             assigns.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
         }
         Some(())

@@ -47,6 +47,15 @@ pub struct Backward {
     pub stmts: Vec<Stmt>,
 }
 
+/// What flows back through the states of a presentation, from some nodes of each step.
+#[derive(Default)]
+pub struct Flows {
+    /// Where the derivatives of a step begin: at its nodes, and at the states by which the steps after it come.
+    pub seeds: Vec<(NodeId, NodeId)>,
+    /// What flows into each state's value before the step.
+    pub into: Vec<(VarId, NodeId)>,
+}
+
 /// What is added up over the steps, going backwards.
 pub struct Sum {
     pub total: VarId,
@@ -77,41 +86,30 @@ impl<'s> Session<'s> {
     ///
     /// `states` are the values after a step, `reductions` with the objective's derivative by each total. For every
     /// (port, sums) pair the caller asks for errors at ports: `errors(self, seeds)` gets the step's seeds and returns
-    /// the sums to keep.
+    /// the sums to keep. `more` flows back beside the objective's derivative.
     pub fn backward(
         &mut self,
         p: &Presentation,
         states: &[Assign],
         reductions: &[(Reduction, NodeId)],
         sums: &mut Sums<'_, 's>,
+        more: Flows,
         span: Span,
     ) -> Option<Backward> {
         let kept = self.kept_states(p, states);
         let keep = self.keeps(&kept);
-        // What flows back into each state's value after the step.
-        let mut flows = vec![];
-        for state in states {
-            let var = self.graph.var(state.to).clone();
-            flows.push(self.work_var(&format!("{}@back", var.name), &var.shape, true, None));
-        }
-        let mut seeds = vec![];
-        for (state, flow) in states.iter().zip(&flows) {
-            let back = self.flow_back(p, *flow)?;
-            seeds.push((state.value, back));
-        }
         let mut begin = vec![];
         let mut held = vec![];
         for (k, (reduction, by)) in reductions.iter().enumerate() {
             let seed = self.reduction_seed(p, k, reduction, *by, &mut begin)?;
             held.push((reduction.step, seed));
         }
-        seeds.extend(held);
-        let reads: Vec<NodeId> = states.iter().map(|s| self.read_whole(s.to)).collect();
-        let back = self.derivatives(&seeds.iter().map(|(a, b)| (*a, Some(*b))).collect::<Vec<_>>(), &reads, span)?;
-        let added = sums(self, &seeds)?;
+        let flows = self.flows(p, states, &held, &[], span)?;
+        let added = sums(self, &flows.seeds)?;
+        let flows: Vec<(VarId, NodeId)> = flows.into.into_iter().chain(more.into).collect();
         let mut assigns = vec![];
-        for (flow, value) in flows.iter().zip(back) {
-            let value = self.at_kept(value, &kept)?;
+        for (flow, value) in &flows {
+            let value = self.at_kept(*value, &kept)?;
             assigns.push(Assign { to: *flow, place: Place::Whole, add: false, value });
         }
         for sum in &added {
@@ -120,7 +118,7 @@ impl<'s> Session<'s> {
             let value = self.graph.binary(Binary::Add, before, value).noted(self)?;
             assigns.push(Assign { to: sum.total, place: Place::Whole, add: false, value });
         }
-        for to in flows.iter().chain(added.iter().map(|s| &s.total)) {
+        for to in flows.iter().map(|(flow, _)| flow).chain(added.iter().map(|s| &s.total)) {
             let shape = self.graph.var(*to).shape.clone();
             let zero = self.graph.filled(0.0, &shape);
             begin.push(Assign { to: *to, place: Place::Whole, add: false, value: zero });
@@ -131,6 +129,29 @@ impl<'s> Session<'s> {
             Stmt::For { index: TIME, from: Int::Const(0), to: Int::Const(p.steps), down: true, body },
         ];
         Some(Backward { keep, stmts })
+    }
+
+    /// What flows back of some nodes of a step, each with its seed, through the states; it ends at `stops`.
+    pub fn flows(
+        &mut self,
+        p: &Presentation,
+        states: &[Assign],
+        of: &[(NodeId, NodeId)],
+        stops: &[NodeId],
+        span: Span,
+    ) -> Option<Flows> {
+        let (mut seeds, mut vars) = (vec![], vec![]);
+        for state in states {
+            let var = self.graph.var(state.to).clone();
+            let flow = self.work_var(&format!("{}@back", var.name), &var.shape, true, None);
+            seeds.push((state.value, self.flow_back(p, flow)?));
+            vars.push(flow);
+        }
+        seeds.extend(of);
+        let reads: Vec<NodeId> = states.iter().map(|s| self.read_whole(s.to)).chain(stops.iter().copied()).collect();
+        let with_seeds: Vec<_> = seeds.iter().map(|(of, by)| (*of, Some(*by))).collect();
+        let back = self.derivatives(&with_seeds, &reads, span)?;
+        Some(Flows { seeds, into: vars.into_iter().zip(back).collect() })
     }
 
     /// What flows back into a state's value after a step: nothing at the end of a piece, where credit is cut off.

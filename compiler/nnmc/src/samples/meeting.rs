@@ -80,7 +80,7 @@ impl Meeting {
     pub fn sender(&mut self, g: &mut Graph, x: NodeId) -> Built {
         match self {
             Meeting::Full { senders, .. } => g.reshape(x, &[1, *senders]),
-            Meeting::Pairs { edges, weights } => picked(g, x, &edges.sender, *weights),
+            Meeting::Pairs { edges, weights } => picked(g, x, &edges.sender(), *weights),
             Meeting::Windows(w) => w.window(g, x),
         }
     }
@@ -111,6 +111,38 @@ impl Meeting {
                 g.reshape(x, &[length, 1])
             }
         }
+    }
+
+    /// One value a target: the sum over the pairs that it is in. Of a convolution there is none: its pairs share weights.
+    pub fn sum_of_pairs(&self, g: &mut Graph, pairs: NodeId) -> Built {
+        match self {
+            Meeting::Pairs { edges, weights } => {
+                let targets = places(g, &edges.target, *weights)?;
+                let pairs = g.broadcast_to(pairs, &[*weights])?;
+                g.scatter_add(pairs, 0, targets, &[edges.targets])
+            }
+            _ => {
+                let [targets, senders] = [self.targets(), self.senders()];
+                let pairs = g.broadcast_to(pairs, &[targets, senders])?;
+                g.reduce(Reduce::Sum, pairs, &[1])
+            }
+        }
+    }
+
+    /// The sum of the weights at each target, in the place of each of its weights.
+    pub fn sum_at_targets(&self, g: &mut Graph, weights: NodeId) -> Built {
+        let shape = g.shape(weights).to_vec();
+        if let Meeting::Pairs { edges, .. } = self {
+            let targets = places(g, &edges.target, shape.iter().product())?;
+            let sums = g.scatter_add(weights, 0, targets, &[edges.targets])?;
+            return g.gather(sums, 0, targets);
+        }
+        let rest: Vec<usize> = (1..shape.len()).collect();
+        let sums = g.reduce(Reduce::Sum, weights, &rest)?;
+        let mut column = vec![1; shape.len()];
+        column[0] = shape[0];
+        let sums = g.reshape(sums, &column)?;
+        g.broadcast_to(sums, &shape)
     }
 
     /// The sum of a formula over the samples and the pairs that share a weight, in the weights' shape.
@@ -145,11 +177,16 @@ impl Meeting {
 fn picked(g: &mut Graph, x: NodeId, cells: &[u32], weights: usize) -> Built {
     let length: usize = g.shape(x).iter().product();
     let flat = g.reshape(x, &[length])?;
+    let places = places(g, cells, weights)?;
+    g.gather(flat, 0, places)
+}
+
+/// The cells at one end of each pair.
+fn places(g: &mut Graph, cells: &[u32], weights: usize) -> Built {
     let mut cells: Vec<f64> = cells.iter().map(|c| f64::from(*c)).collect();
     cells.resize(weights, 0.0);
     let places = g.tensor(vector(cells));
-    let spread = g.broadcast_to(places, &[weights])?;
-    g.gather(flat, 0, spread)
+    g.broadcast_to(places, &[weights])
 }
 
 /// One product: weights, and what varies over the targets, over the senders and over the samples alone.

@@ -27,7 +27,9 @@ use nnm_kir::ir::LoopId;
 
 pub use act::{Act, class_below};
 pub use credit::Credit;
+pub use meeting::Meeting;
 pub use present::Presentation;
+pub use score::{Drawn, log_of_class, log_of_coin, log_of_exponential, log_of_normal, log_of_poisson};
 pub use settle::Settling;
 pub use train::{GradientRow, Training, Verdict};
 pub use world::{Actor, World};
@@ -38,7 +40,8 @@ pub const TIME: LoopId = LoopId(1);
 /// The loop in which free variables settle.
 pub const SETTLE: LoopId = LoopId(2);
 
-pub const SLOTS: [&str; 6] = ["batch", "from", "to", "fault", "fault_index", "offset"];
+/// `fresh` and `due`: whether what an update gathers from several batches begins anew, and whether it is made.
+pub const SLOTS: [&str; 8] = ["batch", "from", "to", "fault", "fault_index", "offset", "fresh", "due"];
 
 pub fn slot(name: &str) -> u32 {
     SLOTS.iter().position(|s| *s == name).unwrap_or(0) as u32

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, VarId};
 use nnm_graph::{Built, rewrite, substitute};
-use nnm_kir::ir::Int;
 use nnm_syntax::ast::{self, AssignOp, Init, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -14,7 +13,7 @@ use super::formula::Formula;
 use super::present::Timeline;
 use super::settle::Settled;
 use super::target::{Link, Target, What};
-use super::{OverTime, Presentation, ROUND, Reduction};
+use super::{OverTime, Presentation, Reduction};
 use crate::failure::Noted;
 use crate::hir::Decl;
 use crate::session::Session;
@@ -121,7 +120,8 @@ impl Session<'_> {
         let step = self.program.as_ref().map(|p| p.step.clone())?;
         if !stepwise {
             // One draw for the whole presentation.
-            self.program.as_mut()?.step = Int::Loop(ROUND);
+            let program = self.program.as_mut()?;
+            program.step = program.presentation.clone();
         }
         self.chain.push((key.clone(), decl.span, scope));
         let drawn = self.operand(scope, e);

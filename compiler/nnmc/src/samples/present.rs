@@ -126,7 +126,13 @@ impl Session<'_> {
         span: Span,
     ) -> Option<Presentation> {
         let mut program = Program::new(Purpose::Samples { training }, data.is_some());
-        program.step = Int::Loop(ROUND);
+        let schedule = if training { self.schedule.take() } else { None };
+        if let Some((per_epoch, _)) = schedule {
+            // A sample's draws are those of the epoch and of its place in it, whatever the size of a batch.
+            program.presentation = Int::Div(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
+        }
+        program.first = if data.is_some() { first_sample(batch) } else { Int::Const(0) };
+        program.step = program.presentation.clone();
         self.program = Some(program);
         let inner = self.inner(scope);
         let index = self.graph.add_var(Var {
@@ -147,7 +153,7 @@ impl Session<'_> {
             index,
             tables: vec![],
         };
-        if let (true, Some((per_epoch, updates))) = (training, self.schedule.take()) {
+        if let Some((per_epoch, updates)) = schedule {
             self.bind_schedule(inner, per_epoch, updates);
         }
         if let Some(data) = data {
@@ -195,9 +201,9 @@ impl Session<'_> {
         program.stepped = p.steps > 0;
         program.dt = p.dt;
         if p.steps > 0 {
-            // Draws differ between updates and between steps.
-            let per_round = Int::Mul(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(p.steps)));
-            program.step = Int::Add(Box::new(per_round), Box::new(Int::Loop(TIME)));
+            // Draws differ between presentations and between steps.
+            let before = Int::Mul(Box::new(program.presentation.clone()), Box::new(Int::Const(p.steps)));
+            program.step = Int::Add(Box::new(before), Box::new(Int::Loop(TIME)));
         }
         Some(())
     }
@@ -350,10 +356,7 @@ impl Session<'_> {
     /// Fetches of the fields that something reads.
     pub fn fetches(&self, p: &Presentation, body: &[Stmt]) -> Vec<Stmt> {
         let read = crate::lowering::vars_read(&self.graph, body);
-        let at = |name| Int::Slot(SlotId(slot(name)));
-        let done = Int::Sub(Box::new(Int::Loop(ROUND)), Box::new(at("from")));
-        let rows = Int::Mul(Box::new(done), Box::new(Int::Const(p.batch as i64)));
-        let offset = Int::Add(Box::new(at("offset")), Box::new(rows));
+        let offset = first_sample(p.batch);
         p.fields
             .iter()
             .filter(|f| read.contains(&f.here))
@@ -600,6 +603,14 @@ impl Session<'_> {
     pub fn leaf_of(&self, path: &str) -> Option<Leaf> {
         self.program.as_ref().and_then(|p| p.leaves.get(path)).cloned()
     }
+}
+
+/// The place in the epoch of a batch's first sample.
+fn first_sample(batch: usize) -> Int {
+    let at = |name| Int::Slot(SlotId(slot(name)));
+    let done = Int::Sub(Box::new(Int::Loop(ROUND)), Box::new(at("from")));
+    let rows = Int::Mul(Box::new(done), Box::new(Int::Const(batch as i64)));
+    Int::Add(Box::new(at("offset")), Box::new(rows))
 }
 
 /// The scope of a `given`'s expression: the data's fields in front of where it was written.

@@ -203,7 +203,7 @@ impl Session<'_> {
 
     /// The derivative of the target's output by the weight, as carried up to this step.
     fn eligibility(&mut self, f: &Formula, cell: &Cell, sweep: &mut Sweep) -> Option<Num> {
-        let Some(Value::Num(pre)) = self.local(f.pre, "y", f.span()) else { return None };
+        let Some(Value::Num(pre)) = self.local(f.pre, "slope", f.span()) else { return None };
         let pre = self.lift(&pre);
         let reads: Vec<NodeId> = cell.states.iter().map(|(var, _)| self.read_whole(*var)).collect();
         let by: Vec<NodeId> = reads.iter().chain(&cell.ports).copied().collect();
@@ -460,6 +460,10 @@ impl Session<'_> {
     /// A state that only gathers (`next g = g + E`) and is itself the change is summed over the samples at once.
     fn summed_alone(&mut self, f: &Formula, k: usize, vars: &[VarId], news: &[Num]) -> Option<Option<(VarId, NodeId)>> {
         let (credit, target) = (f.credit, f.target);
+        if self.program.as_ref().is_some_and(|p| p.world.is_some()) {
+            // There each step's value counts, not the last one.
+            return Some(None);
+        }
         let (var, name) = (vars[k], credit.rule.dynamics.states[k].name.text.as_str());
         let value = self.lift(&news[k]);
         let module = self.modules.item(credit.kind.item).module;

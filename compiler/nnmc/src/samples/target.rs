@@ -3,6 +3,7 @@
 use nnm_graph::ir::{Binary, NodeId, VarId};
 use nnm_syntax::span::Span;
 
+use super::credit::Credit;
 use crate::failure::Noted;
 use crate::network::{FrameId, NetId};
 use crate::program::Role;
@@ -123,11 +124,14 @@ impl Session<'_> {
         }
     }
 
-    /// Targets that are one weight, used in several places, become one: their directions add up.
-    pub fn merged(&mut self, directions: Directions) -> Option<Directions> {
+    /// Targets that are one weight, used in several places, become one: their directions add up. A rule that looks at
+    /// weights alone says the same in each place, and is heard once.
+    pub fn merged(&mut self, credit: &Credit, directions: Directions) -> Option<Directions> {
+        let adds = credit.reads(self, &["pre", "post", "Pre", "Post", "gradient", "eligibility", "score"]);
         let mut merged: indexmap::IndexMap<VarId, (Target, NodeId)> = indexmap::IndexMap::new();
         for (target, direction) in directions {
             let sum = match merged.get(&target.var) {
+                Some((_, before)) if !adds => *before,
                 Some((_, before)) => self.graph.binary(Binary::Add, *before, direction).noted(self)?,
                 None => direction,
             };

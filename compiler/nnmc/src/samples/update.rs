@@ -1,7 +1,9 @@
 //! `update(net, rule, objective on DATA)`: the change that a rule would make, not applied; and how far it is from the gradient.
 
 use nnm_graph::ir::{Assign, NodeId, Place, Stmt, VarId};
+use nnm_runtime::abi::status;
 use nnm_syntax::ast::ExprId;
+use nnm_syntax::span::Span;
 
 use super::Presentation;
 use super::credit::Credit;
@@ -10,6 +12,7 @@ use super::present::Timeline;
 use super::target::Target;
 use crate::engine::Engine;
 use crate::eval::Call;
+use crate::failure::Failure;
 use crate::hir::Rule;
 use crate::network::NetId;
 use crate::session::{Mode, Session};
@@ -92,7 +95,7 @@ impl Session<'_> {
                 self.reach_ports(frame);
                 let targets = targets(self)?;
                 let directions = self.rule_directions(&mut p, &mut credit, &targets, &mut at)?;
-                self.merged(directions)?
+                self.merged(&credit, directions)?
             }
             None => {
                 let objective = self.objective_node(&p, objective, false)?;
@@ -121,21 +124,7 @@ impl Session<'_> {
         if self.mode == Mode::Check {
             return None;
         }
-        let mut engine = match Engine::new(&program, self.settings.backend) {
-            Ok(engine) => engine,
-            Err(error) => {
-                self.failure = Some(self.engine_failure(error));
-                return None;
-            }
-        };
-        self.fill_samples(&mut engine, &p);
-        engine.write_index(p.index, &(0..p.rows as u32).collect::<Vec<_>>());
-        engine.set_slot("batch", p.rows as i64);
-        engine.set_slot("to", 1);
-        if let Err(error) = engine.run() {
-            self.failure = Some(self.engine_failure(error));
-            return None;
-        }
+        let engine = self.run_directions(&program, &p, call.span)?;
         let prefix = format!("{}.", self.net(net).path);
         let mut out = Params::new();
         for (path, var, target) in names {
@@ -146,6 +135,31 @@ impl Session<'_> {
             out.insert(name, Num::array(Unit::REAL, shaped(&target.shape, values)));
         }
         Some(Value::Params(out.into()))
+    }
+
+    /// All rows in one batch, once.
+    fn run_directions(&mut self, program: &nnm_graph::ir::Program, p: &Presentation, span: Span) -> Option<Engine> {
+        let mut engine = match Engine::new(program, self.settings.backend) {
+            Ok(engine) => engine,
+            Err(error) => {
+                self.failure = Some(self.engine_failure(error));
+                return None;
+            }
+        };
+        self.fill_samples(&mut engine, p);
+        engine.write_index(p.index, &(0..p.rows as u32).collect::<Vec<_>>());
+        engine.set_slot("batch", p.rows as i64);
+        engine.set_slot("to", 1);
+        let failure = match engine.run() {
+            Ok(status::OK) => None,
+            Ok(code) => Some(Failure::ended(code, "this update", span)),
+            Err(error) => Some(self.engine_failure(error)),
+        };
+        if failure.is_some() {
+            self.failure = failure;
+            return None;
+        }
+        Some(engine)
     }
 
     fn direction_var(&mut self, target: &Target, node: NodeId, assigns: &mut Vec<Assign>) -> VarId {

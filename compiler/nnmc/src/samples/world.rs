@@ -44,19 +44,18 @@ pub struct World {
     pub earned: VarId,
     /// Sums of what is still to come.
     pub sums: Vec<ToCome>,
-    /// The logarithm of the probability of the step's actions; 0 after the end.
-    pub log_probability: Option<NodeId>,
     /// Values after a step of all that a step reads, and of the sums over the episode.
     pub states: Vec<Assign>,
     pub totals: Vec<Assign>,
     pub initial: Vec<Assign>,
 }
 
-/// `discounted(x, g)`: x of this step plus g times the same of the next.
+/// `discounted(x, g)`: x of this step plus g times the same of the next; `following(x)`: x of the next step.
 #[derive(Clone, Debug)]
 pub struct ToCome {
     pub of: NodeId,
-    pub factor: NodeId,
+    /// None for the next step's value alone.
+    pub factor: Option<NodeId>,
     pub var: VarId,
     pub read: NodeId,
 }
@@ -145,6 +144,7 @@ impl Session<'_> {
         if !training {
             program.salt = ".evaluation".into();
         }
+        program.presentation = Int::Loop(ROUND);
         program.step = Int::Loop(ROUND);
         self.program = Some(program);
         let inner = self.inner(scope);
@@ -214,13 +214,13 @@ impl Session<'_> {
             let frame = self.frame_of(*net);
             self.give(p, frame, givens, None)?;
         }
-        let actions = self.actions_of(p, step.scope, &world.actions, acts, going, place.span)?;
-        for (name, num) in &actions.values {
+        let actions = self.actions_of(p, step.scope, &world.actions, acts, place.span)?;
+        for (name, num) in &actions {
             self.bind(step.scope, name.clone(), Value::Num(num.clone()));
             self.bind(p.scope, name.clone(), Value::Num(Num { stepwise: true, ..num.clone() }));
         }
         let new = self.advanced_world(&step, place.dt)?;
-        let (reward, done) = self.outcome_of_step(&step, &new, &actions.values)?;
+        let (reward, done) = self.outcome_of_step(&step, &new, &actions)?;
         let zero = self.graph.constant(0.0);
         let reward = self.graph.select(going, reward, zero).noted(self)?;
         let mut states = self.unless_over(&step, &name, new, going)?;
@@ -234,9 +234,8 @@ impl Session<'_> {
             let value = self.graph.binary(Binary::Add, before, by).noted(self)?;
             totals.push(Assign { to: var, place: Place::Whole, add: false, value });
         }
-        let log_probability = actions.log_probability;
         self.program.as_mut()?.world =
-            Some(World { alive: going, reward, earned, sums: vec![], log_probability, states, totals, initial });
+            Some(World { alive: going, reward, earned, sums: vec![], states, totals, initial });
         Some(())
     }
 
@@ -452,30 +451,67 @@ impl Session<'_> {
 
     /// `discounted(reward, g)`: what this step earns, plus g times the same of the next step, to the episode's end.
     pub fn discounted(&mut self, call: &Call) -> Value {
+        if self.lone_rule {
+            return self.earned_somewhere(call);
+        }
+        let (Some(x), Some(g)) = (self.earned(call, "reward"), self.num_arg(call, 1, "g")) else {
+            return Value::Missing;
+        };
+        if self.plain(&g, "discounted").is_none() {
+            return Value::Missing;
+        }
+        let factor = self.lift(&g.num);
+        if self.graph.constant_value(factor) == Some(0.0) {
+            // This step's alone is known in the step.
+            return Value::Num(Num { stepwise: true, ..Num::node(Unit::REAL, x) });
+        }
+        self.known_later(x, Some(factor))
+    }
+
+    /// `following(x)`: x of the next step, 0 after the episode's end.
+    pub fn following(&mut self, call: &Call) -> Value {
+        if self.lone_rule {
+            return self.earned_somewhere(call);
+        }
+        match self.earned(call, "x") {
+            Some(x) => self.known_later(x, None),
+            None => Value::Missing,
+        }
+    }
+
+    /// In a rule on its own there is no environment yet: what is looked at is, all the same.
+    fn earned_somewhere(&mut self, call: &Call) -> Value {
+        let scope = self.inner(call.scope);
+        self.bind(scope, "reward", Value::Num(Num::unknown(Unit::REAL)));
+        self.num_arg(&Call { scope, ..call.clone() }, 0, "x");
+        Value::Num(Num::unknown(Unit::REAL))
+    }
+
+    /// What is looked at later: a plain number of a step, in which `reward` is what that step earns.
+    fn earned(&mut self, call: &Call, what: &str) -> Option<NodeId> {
         let Some(world) = self.program.as_ref().and_then(|p| p.world.clone()) else {
-            let d = Diagnostic::error(
-                "E0577",
-                call.span,
-                "`discounted` sums up what follows in an environment, and there is none here",
-            )
-            .help("`train net in World(…) { maximize discounted(reward, 0.99) by … }`");
-            return self.fail(d);
+            let message = format!("`{}` is about what follows in an environment, and there is none here", call.name);
+            let d = Diagnostic::error("E0577", call.span, message)
+                .help("`train net in World(…) { maximize discounted(reward, 0.99) by … }`");
+            self.report(d);
+            return None;
         };
         let scope = self.inner(call.scope);
         self.bind(scope, "reward", Value::Num(Num { stepwise: true, ..Num::node(Unit::REAL, world.reward) }));
-        let inside = Call { scope, ..call.clone() };
-        let (Some(x), Some(g)) = (self.num_arg(&inside, 0, "reward"), self.num_arg(call, 1, "g")) else {
-            return Value::Missing;
-        };
-        if self.plain(&x, "discounted").is_none() || self.plain(&g, "discounted").is_none() {
-            return Value::Missing;
-        }
-        let (x, factor) = (self.lift(&x.num), self.lift(&g.num));
-        let Some(of) = self.graph.binary(Binary::Mul, world.alive, x).noted(self) else { return Value::Missing };
-        let known = world.sums.iter().find(|s| s.of == of && s.factor == factor).map(|s| s.read);
+        let x = self.num_arg(&Call { scope, ..call.clone() }, 0, what)?;
+        self.plain(&x, &call.name)?;
+        let x = self.lift(&x.num);
+        self.graph.binary(Binary::Mul, world.alive, x).noted(self)
+    }
+
+    fn known_later(&mut self, of: NodeId, factor: Option<NodeId>) -> Value {
+        let sums = self.program.iter().filter_map(|p| p.world.as_ref()).flat_map(|w| &w.sums);
+        let (known, count) = sums.fold((None, 0), |(known, count), s| {
+            (known.or((s.of == of && s.factor == factor).then_some(s.read)), count + 1)
+        });
         let read = known.unwrap_or_else(|| {
             let shape = self.graph.shape(of).to_vec();
-            let var = self.work_var(&format!("to come {}", world.sums.len()), &shape, true, None);
+            let var = self.work_var(&format!("to come {count}"), &shape, true, None);
             let read = self.read_whole(var);
             if let Some(world) = self.program.as_mut().and_then(|p| p.world.as_mut()) {
                 world.sums.push(ToCome { of, factor, var, read });

@@ -1,11 +1,14 @@
 //! From a `simulate` statement to the program of its steps.
 
+use std::collections::BTreeSet;
+
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast::{self, ExprId, Init, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::abreast::is_listed;
 use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
 use crate::dynamics::{Equation, EventArrival};
 use crate::eval::operators::Operand;
@@ -98,7 +101,6 @@ impl Session<'_> {
         }
         self.step_units(&b, sim, &learns)?;
         self.record_all(&mut b, sim, duration)?;
-        self.spike_lists(&mut b);
         self.take_units(&mut b);
         self.settle_rings()?;
         let program = self.program.as_mut()?;
@@ -443,10 +445,28 @@ impl Session<'_> {
         out.push(Assign { to, place: Place::Whole, add: false, value });
     }
 
+    /// The lists of spikes that a delivery or a log of any unit reads.
+    pub fn lists_read<'b>(&self, units: impl Iterator<Item = &'b Build> + Clone) -> BTreeSet<VarId> {
+        let before = self.program.as_ref().map_or(&[][..], |p| &p.before_equations);
+        let is_read = |unit: &Build, index: usize, list: VarId| {
+            units.clone().any(|other| {
+                let logged = other.logs.iter().any(|log| log.net == unit.net && log.population == index);
+                let bodies = [&other.deliveries[..], &other.events, &other.rules, before];
+                logged || bodies.iter().any(|body| is_listed(body, list))
+            })
+        };
+        let lists = units.clone().flat_map(|unit| unit.lists.iter().enumerate().map(move |(k, list)| (unit, k, list)));
+        lists.filter_map(|(unit, k, list)| list.map(|l| l.list).filter(|l| is_read(unit, k, *l))).collect()
+    }
+
     /// Lists of the cells that fired, for deliveries and logs.
-    pub fn spike_lists(&mut self, b: &mut Build) {
+    pub fn spike_lists(&mut self, b: &mut Build, read: &BTreeSet<VarId>) {
         for index in 0..b.lists.len() {
             let Some(list) = b.lists[index] else { continue };
+            if !read.contains(&list.list) {
+                b.unlisted.push(index);
+                continue;
+            }
             let flags = self.spike_flags(b.frame, index);
             let flags = self.lift(&flags);
             let slot = rem(add(Int::Loop(STEP), 1), list.ring);

@@ -338,7 +338,7 @@ impl Session<'_> {
     /// The same as a constant, for operations that take one.
     pub fn edge_places(&mut self, site: Site, post: bool) -> Option<Num> {
         let path = self.path_of(site)?;
-        let mut cells: Vec<f64> = path.edge_cells(post).into_iter().map(f64::from).collect();
+        let mut cells: Vec<f64> = path.edge_cells(post).iter().map(|c| f64::from(*c)).collect();
         cells.resize(path.edge_count(), 0.0);
         Some(Num::array(Unit::REAL, vector(cells)))
     }
@@ -456,8 +456,9 @@ impl Session<'_> {
     fn matrix_by_edge(&mut self, path: &Path, num: &Num) -> Option<Num> {
         let edges = path.edges.clone()?;
         let (first, senders) = (path.first_target as usize, edges.senders);
-        let place = |e: usize| ((edges.target[e] as usize - first) * senders + edges.sender[e] as usize) as f64;
-        let places = Num::array(Unit::REAL, vector((0..edges.sender.len()).map(place).collect()));
+        let place = |(s, t): (u32, &u32)| ((*t as usize - first) * senders + s as usize) as f64;
+        let ends = edges.sender().into_iter().zip(edges.target.iter());
+        let places = Num::array(Unit::REAL, vector(ends.map(place).collect()));
         let size = self.shape(num)?.iter().product();
         Some(self.apply(Span::default(), num.unit.clone(), &[num, &places], |g, n| {
             let flat = g.reshape(n[0], &[size])?;
@@ -517,7 +518,7 @@ impl Session<'_> {
                 false => Some(sum),
             };
         }
-        if path.edges.as_ref().is_some_and(|e| e.sender.is_empty()) {
+        if path.edges.as_ref().is_some_and(|e| e.count() == 0) {
             return Some(self.to_shape(Num::scalar(unit, 0.0), &shape, span));
         }
         let each = self.to_shape(each.clone(), &[path.edge_count()], span);
@@ -648,16 +649,16 @@ impl Path {
 
     /// At least one, so that storage by edge is never empty.
     pub fn edge_count(&self) -> usize {
-        self.edges.as_ref().map_or(1, |e| e.sender.len().max(1))
+        self.edges.as_ref().map_or(1, |e| e.count().max(1))
     }
 
     /// The cell of its population at one end of each edge.
-    pub fn edge_cells(&self, post: bool) -> Vec<u32> {
-        let Some(edges) = &self.edges else { return vec![0] };
+    pub fn edge_cells(&self, post: bool) -> Rc<Vec<u32>> {
+        let Some(edges) = &self.edges else { return vec![0].into() };
         if post {
             return edges.target.clone();
         }
         let first = self.cells.map_or(0, |(a, _)| a as u32);
-        edges.sender.iter().map(|s| s + first).collect()
+        edges.sender().into_iter().map(|s| s + first).collect::<Vec<u32>>().into()
     }
 }

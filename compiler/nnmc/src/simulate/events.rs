@@ -198,7 +198,7 @@ impl Session<'_> {
         let edges = work.path.edges.clone()?;
         let mut order: Vec<u32> = match &route.chosen {
             Some(chosen) => chosen.to_vec(),
-            None => (0..edges.sender.len() as u32).collect(),
+            None => (0..edges.count() as u32).collect(),
         };
         order.sort_by_key(|e| (edges.target[*e as usize], *e));
         let mut ptr = vec![0u32; n + 1];
@@ -214,7 +214,7 @@ impl Session<'_> {
         let ptr_var = self.index_var(base, vec![n + 1], None, VarElem::Index);
         let edge = self.index_var(edge_name, size.clone(), None, VarElem::Index);
         let other = self.index_var(other_name, size, None, VarElem::Index);
-        b.indices.extend([(ptr_var, ptr), (edge, order), (other, senders)]);
+        b.indices.extend([(ptr_var, ptr.into()), (edge, order.into()), (other, senders.into())]);
         Some(Rows { ptr: ptr_var, edge: Some(edge), other })
     }
 

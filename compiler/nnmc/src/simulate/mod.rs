@@ -1,5 +1,6 @@
 //! `simulate`: a network's step as one program, run for as many steps as asked, recording on the way.
 
+mod abreast;
 mod build;
 mod ends;
 mod events;
@@ -79,9 +80,11 @@ pub struct Build {
     pub rules: Vec<Stmt>,
     /// Spike lists by population.
     pub lists: Vec<Option<SpikeList>>,
+    /// Populations whose lists nobody reads, so that they are not made.
+    pub unlisted: Vec<usize>,
     /// Numbers that fill vars before the first step: constant tables.
     pub tables: Vec<(VarId, Vec<f64>)>,
-    pub indices: Vec<(VarId, Vec<u32>)>,
+    pub indices: Vec<(VarId, std::rc::Rc<Vec<u32>>)>,
     /// Equations of synapses' states in front of each population.
     pub lumped: Vec<Vec<Lumped>>,
     pub learned: Vec<usize>,

@@ -13,6 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
 use crate::failure::Failure;
+use crate::network::NetId;
 use crate::program::{Leaf, Role};
 use crate::session::{Mode, Session};
 use crate::value::{Num, Spikes, Value};
@@ -94,13 +95,18 @@ impl Session<'_> {
     ) -> Result<Value, Failure> {
         self.dump(&program, &b.choices, &b.placements);
         if self.mode == Mode::Check {
+            self.memory_tables.push(self.memory_table(sim.net));
             self.graph = program.graph;
             return Ok(self.recorded_unknown(&b, d));
+        }
+        if self.refuse_too_large_run(sim.net, &program, sim.span).is_none() {
+            return Err(Failure::Model);
         }
         let mut engine = match Engine::new(&program, self.settings.backend) {
             Ok(engine) => engine,
             Err(error) => return Err(self.engine_failure(error)),
         };
+        engine.use_threads(self.settings.threads);
         let dump = self.settings.emit_kernels;
         if dump {
             self.dump_kernel(engine.kernel());
@@ -206,7 +212,7 @@ impl Session<'_> {
             engine.set_slot("to", to);
             engine.set_slot("final", i64::from(to == last));
             let kept = engine.snapshot(&moving).map_err(|e| self.engine_failure(e))?;
-            match engine.run().map_err(|e| self.engine_failure(e))? {
+            match engine.run_steps(to - at).map_err(|e| self.engine_failure(e))? {
                 status::OK => {}
                 status::LOG_FULL => {
                     // Drain and repeat the piece in halves: a piece never holds more than the log.
@@ -224,7 +230,7 @@ impl Session<'_> {
                     return Err(self.not_finite(sim, d, b, engine));
                 }
                 status::BUG if b.often => return Err(self.too_many_spikes(sim)),
-                code => return Err(Failure::bug(format!("a kernel ended with status {code}"))),
+                code => return Err(Failure::ended(code, "this simulation", sim.span)),
             }
             drain(engine, b, logs);
             at = to;
@@ -394,9 +400,13 @@ impl Session<'_> {
     /// The spikes still under way, for a simulation that goes on.
     fn keep_lists(&mut self, engine: &Engine, b: &Build) {
         let end = engine.slot("to");
-        let lists = b.all().flat_map(|unit| unit.lists.iter().enumerate().map(|(k, list)| (unit.net, k, list)));
-        for (net, index, list) in lists {
-            let Some(list) = list else { continue };
+        let lists = b.all().flat_map(|unit| unit.lists.iter().enumerate().map(move |(k, list)| (unit, k, list)));
+        for (unit, index, list) in lists {
+            let (Some(list), net) = (list, unit.net) else { continue };
+            if unit.unlisted.contains(&index) {
+                self.keep_fired(engine, net, index, end);
+                continue;
+            }
             let counts = engine.read(list.count, 0);
             let longest = counts.iter().copied().fold(0.0, f64::max) as usize;
             let mut rows = vec![];
@@ -410,6 +420,19 @@ impl Session<'_> {
             let array = crate::value::shaped(&[list.ring as usize, longest + 2], rows);
             self.net_mut(net).store.insert(format!("@spikes {index}"), array);
         }
+    }
+
+    /// The spikes of the last step of a population without a list.
+    fn keep_fired(&mut self, engine: &Engine, net: NetId, index: usize, end: i64) {
+        let name = format!("{}.{}.spike", self.net(net).path, self.net(net).populations[index].name);
+        let Some(leaf) = self.leaf_of(&name) else { return };
+        let fired = engine.read(leaf.var, 0);
+        let cells =
+            fired.iter().enumerate().flat_map(|(k, n)| std::iter::repeat_n(k as f64, n.ceil().max(0.0) as usize));
+        let cells: Vec<f64> = cells.collect();
+        let row: Vec<f64> = [end as f64, cells.len() as f64].into_iter().chain(cells).collect();
+        let array = crate::value::shaped(&[1, row.len()], row);
+        self.net_mut(net).store.insert(format!("@spikes {index}"), array);
     }
 
     fn recorded_unknown(&mut self, b: &Build, d: Duration) -> Value {

@@ -283,7 +283,7 @@ impl Session<'_> {
             Some(leaf) => leaf.var,
             None => {
                 let ptr = self.index_var(name, vec![n + 1], None, VarElem::Index);
-                b.indices.push((ptr, (0..=n as u32).collect()));
+                b.indices.push((ptr, (0..=n as u32).collect::<Vec<u32>>().into()));
                 ptr
             }
         };

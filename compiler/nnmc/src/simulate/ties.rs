@@ -44,7 +44,7 @@ impl Session<'_> {
             return Some(());
         }
         let Some(edges) = path.edges.clone() else { return Some(()) };
-        let Some(layout) = forest(population.size(), &edges.sender, &edges.target) else { return Some(()) };
+        let Some(layout) = forest(population.size(), &edges.sender(), &edges.target) else { return Some(()) };
         let Some((name, slopes)) = self.slopes_of_ends(site, formula)? else { return Some(()) };
         let state = self.frame(site.frame).populations[p.target].states.get(&name).cloned();
         let Some(state) = state else { return Some(()) };

@@ -302,7 +302,7 @@ impl Session<'_> {
     ) -> Vec<Route> {
         let steps = delays.map(|d| d.iter().map(|x| *x as i64).collect::<Vec<i64>>());
         let of = |side: usize, e: usize| steps[side].get(e).or(steps[side].first()).copied().unwrap_or(0);
-        let count = edges.map_or(1, |e| e.sender.len().max(1));
+        let count = edges.map_or(1, |e| e.count().max(1));
         let mut distinct = std::collections::BTreeSet::new();
         match steps.iter().all(|s| s.len() <= 1) {
             true => distinct.insert((of(0, 0), of(1, 0))),
@@ -331,28 +331,35 @@ impl Session<'_> {
         let first = cells.map_or(0, |(from, _)| from);
         let base = format!("{}.{}", self.net(b.net).path, p.name);
         let mut ptr = vec![0u32; n + 1];
-        let mut note = |e: usize| ptr[edges.sender[e] as usize + first + 1] += 1;
         match &route.chosen {
-            Some(chosen) => chosen.iter().for_each(|e| note(*e as usize)),
-            None => (0..edges.sender.len()).for_each(&mut note),
-        }
-        for k in 0..n {
-            ptr[k + 1] += ptr[k];
+            // Both ascend.
+            Some(chosen) => {
+                let mut from = 0;
+                for (k, start) in ptr.iter_mut().enumerate() {
+                    let end = edges.rows[k.saturating_sub(first).min(edges.senders)];
+                    from += chosen[from..].partition_point(|e| *e < end);
+                    *start = from as u32;
+                }
+            }
+            None => {
+                let start = |k: usize| edges.rows[k.saturating_sub(first).min(edges.senders)];
+                ptr.iter_mut().enumerate().for_each(|(k, to)| *to = start(k));
+            }
         }
         let name = |what: &str| {
             if route.chosen.is_some() { format!("{base}.{what}@{number}") } else { format!("{base}.{what}") }
         };
-        let targets: Vec<u32> = match &route.chosen {
-            Some(chosen) => chosen.iter().map(|e| edges.target[*e as usize]).collect(),
+        let targets: Rc<Vec<u32>> = match &route.chosen {
+            Some(chosen) => chosen.iter().map(|e| edges.target[*e as usize]).collect::<Vec<u32>>().into(),
             None => edges.target.clone(),
         };
         let size = vec![targets.len().max(1)];
         let ptr_var = self.index_var(name("rows"), vec![n + 1], None, VarElem::Index);
         let other = self.index_var(name("target"), size.clone(), None, VarElem::Index);
-        b.indices.extend([(ptr_var, ptr), (other, targets)]);
+        b.indices.extend([(ptr_var, ptr.into()), (other, targets)]);
         let edge = route.chosen.as_ref().map(|chosen| {
             let edge = self.index_var(name("edges"), size, None, VarElem::Index);
-            b.indices.push((edge, chosen.to_vec()));
+            b.indices.push((edge, chosen.clone()));
             edge
         });
         Some(Rows { ptr: ptr_var, edge, other })
@@ -369,12 +376,15 @@ impl Session<'_> {
     ) -> Option<Weight> {
         let id = b.net;
         let stored = self.net(id).store.get(&format!("{}.w", p.name)).cloned()?;
+        if let (false, 1, Some(one)) = (learns, stored.len(), stored.first()) {
+            return Some(Weight::Same(Num::scalar(q.unit.clone(), *one)));
+        }
         let values = by_edge(&stored, p, edges);
         if !learns && let Some(one) = all_equal(&values) {
             return Some(Weight::Same(Num::scalar(q.unit.clone(), one)));
         }
         let leaf_path = format!("{}.{}.w@edges", self.net(id).path, p.name);
-        let (unit, size) = (q.unit.clone(), [edges.sender.len().max(1)]);
+        let (unit, size) = (q.unit.clone(), [edges.count().max(1)]);
         let leaf = NewLeaf { path: &leaf_path, role: Role::Work, unit, shape: &size, batched: false, home: None };
         let var = self.leaf_var(&leaf);
         b.tables.push((var, values));
@@ -419,6 +429,9 @@ impl Session<'_> {
         if body.is_empty() {
             return;
         }
+        if whole && let Some(stage) = self.deliver_abreast(b, p, route, about, &body) {
+            return b.deliveries.push(stage);
+        }
         let delay = if whole { route.axonal + route.dendritic } else { route.axonal };
         b.deliveries.push(Stmt::Deliver {
             about: about.to_string(),
@@ -438,15 +451,15 @@ impl Session<'_> {
             let senders = edges.senders;
             let first = p.target_cells.map_or(0, |(from, _)| from);
             let mut full: Vec<f64> = stored.iter().copied().collect();
-            for (e, v) in values.iter().enumerate().take(edges.sender.len()) {
-                let at = (edges.target[e] as usize - first) * senders + edges.sender[e] as usize;
+            for ((s, t), v) in edges.sender().into_iter().zip(edges.target.iter()).zip(values) {
+                let at = (*t as usize - first) * senders + s as usize;
                 if let Some(x) = full.get_mut(at) {
                     *x = *v;
                 }
             }
             shaped(stored.shape(), full)
         } else {
-            vector(values[..edges.sender.len()].to_vec())
+            vector(values[..edges.count()].to_vec())
         };
         self.net_mut(id).store.insert(name, array);
     }
@@ -455,13 +468,13 @@ impl Session<'_> {
 /// Stored weights by edge: a full matrix is `[target, sender]`.
 fn by_edge(stored: &Array, p: &Projection, edges: &Edges) -> Vec<f64> {
     if stored.len() == 1 {
-        return vec![stored.iter().next().copied().unwrap_or(0.0); edges.sender.len()];
+        return vec![stored.iter().next().copied().unwrap_or(0.0); edges.count()];
     }
     let flat: Vec<f64> = stored.iter().copied().collect();
     if p.pattern.is_full() {
         let first = p.target_cells.map_or(0, |(from, _)| from);
-        let place = |e: usize| (edges.target[e] as usize - first) * edges.senders + edges.sender[e] as usize;
-        return (0..edges.sender.len()).map(|e| flat[place(e)]).collect();
+        let place = |(s, t): (u32, &u32)| (*t as usize - first) * edges.senders + s as usize;
+        return edges.sender().into_iter().zip(edges.target.iter()).map(|ends| flat[place(ends)]).collect();
     }
     flat
 }

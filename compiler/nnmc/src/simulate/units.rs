@@ -23,6 +23,7 @@ impl Build {
             after: vec![],
             rules: vec![],
             lists: vec![None; populations],
+            unlisted: vec![],
             tables: vec![],
             indices: vec![],
             lumped: vec![vec![]; populations],
@@ -156,12 +157,14 @@ impl Session<'_> {
         Some(())
     }
 
-    /// Adds the units to the program of the network.
+    /// Lists who fired, of the network and of its units, and adds the units to its program.
     pub fn take_units(&mut self, b: &mut Build) {
         let mut units = self.program.as_mut().map(|p| std::mem::take(&mut p.units)).unwrap_or_default();
         units.sort_keys();
+        let read = self.lists_read(std::iter::once(&*b).chain(units.values()));
+        self.spike_lists(b, &read);
         for (_, mut unit) in units {
-            self.spike_lists(&mut unit);
+            self.spike_lists(&mut unit, &read);
             b.take_in(unit);
         }
     }

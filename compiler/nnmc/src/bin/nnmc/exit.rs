@@ -17,7 +17,10 @@ pub enum Exit {
     Tests = 6,
     /// A fault of ours.
     Bug = 70,
+    /// By Ctrl-C.
     Interrupted = 130,
+    /// By a request to terminate.
+    Terminated = 143,
 }
 
 /// Why a command ended early.
@@ -61,12 +64,13 @@ pub fn of_findings(diagnostics: &[Diagnostic]) -> Exit {
 }
 
 /// A text longer than is read.
-const LIMITS: &[&str] = &["E0112", "E0113"];
+const LIMITS: &[&str] = &["E0112", "E0113", "E0620"];
 
 /// What is wrong with a file beside the model rather than with the model.
 const FILES: &[&str] = &["E0601", "E0602", "E0603"];
 
 pub const HELP: &str = "\
 Exit codes: 0 good; 1 the model has errors; 2 misuse of the command; 3 numeric failure or a failed `expect`;
-4 a file that cannot be read or written; 5 refused by a limit; 6 tests failed; 70 a bug of ours; 130 interrupted.
+4 a file that cannot be read or written; 5 refused by a limit; 6 tests failed; 70 a bug of ours;
+130 interrupted; 143 terminated; both after saving what was reached.
 Results go to standard output, all else to standard error.";

@@ -16,7 +16,7 @@ include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A code such as `E0203`, or a model with `--solvers` or `--rules`; without it, all codes
+    /// A code such as `E0203`, or a model with `--solvers`, `--rules` or `--memory`; without it, all codes
     #[arg(value_name = "CODE|FILE")]
     pub subject: Option<String>,
     /// Show how the equations of a model are solved, and why so
@@ -25,6 +25,9 @@ pub struct ExplainArgs {
     /// Show what the rules of a model read and need, and which weights they reach
     #[arg(long, conflicts_with = "solvers")]
     pub rules: bool,
+    /// Show what the simulated networks of a model take of the memory
+    #[arg(long, conflicts_with_all = ["solvers", "rules"])]
+    pub memory: bool,
 }
 
 pub fn explain(shell: &Shell, args: &ExplainArgs) -> Result<Exit, Stop> {
@@ -33,6 +36,12 @@ pub fn explain(shell: &Shell, args: &ExplainArgs) -> Result<Exit, Stop> {
             return Err(Stop::usage("of which model? `nnmc explain model.nnm --rules`"));
         };
         return rules(shell, PathBuf::from(file));
+    }
+    if args.memory {
+        let Some(file) = &args.subject else {
+            return Err(Stop::usage("of which model? `nnmc explain model.nnm --memory`"));
+        };
+        return memory(shell, PathBuf::from(file));
     }
     match (&args.subject, args.solvers) {
         (Some(file), true) => solvers(shell, PathBuf::from(file)),
@@ -56,7 +65,9 @@ fn page(shell: &Shell, subject: &str) -> Result<Exit, Stop> {
         None => match title(&code) {
             Some(title) => format!("# {code}: {title}\n"),
             None if subject.ends_with(".nnm") => {
-                return Err(Stop::usage(format!("what of it? `nnmc explain {subject} --solvers`, or `--rules`")));
+                return Err(Stop::usage(format!(
+                    "what of it? `nnmc explain {subject} --solvers`, `--rules` or `--memory`"
+                )));
             }
             None => return Err(Stop::usage(format!("there is no code `{subject}`; `nnmc explain` lists them"))),
         },
@@ -125,6 +136,23 @@ fn rules(shell: &Shell, path: PathBuf) -> Result<Exit, Stop> {
     }
     if checked.rules.is_empty() {
         shell.note("no experiment trains anything, so no rule is at work");
+    }
+    Ok(Exit::Good)
+}
+
+fn memory(shell: &Shell, path: PathBuf) -> Result<Exit, Stop> {
+    let model = Model::read(&path)?;
+    let host = CommandHost::new(&path, &[], Meter::silent());
+    let checked = model.check_aloud(shell, &host, &Settings::default())?;
+    for text in &checked.memory {
+        if shell.json {
+            shell.event("memory", json!({ "text": text }));
+        } else {
+            shell.out(text);
+        }
+    }
+    if checked.memory.is_empty() {
+        shell.note("no experiment simulates anything");
     }
     Ok(Exit::Good)
 }

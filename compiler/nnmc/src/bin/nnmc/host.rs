@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use nnm_compiler::checkpoint::Keeper;
 use nnm_compiler::events::Event;
@@ -10,24 +11,33 @@ use nnm_compiler::session::Host;
 use nnm_compiler::value::Num;
 use nnm_runtime::data::Files;
 use nnm_runtime::results::RunFolder;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::exit::Exit;
 use crate::keeper::FolderKeeper;
 use crate::progress::Meter;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The signal that asked the run to end; 0 while none has.
+static ASKED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 
-/// The first Ctrl-C asks the run to end and save; the second ends at once.
+/// The first Ctrl-C, or request to terminate, asks the run to end and save; the second ends at once.
 pub fn watch_interrupts() {
-    let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    });
+    let again = Arc::new(AtomicBool::new(false));
+    for (signal, exit) in [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated)] {
+        let _ = flag::register_conditional_shutdown(signal, exit as i32, again.clone());
+        let _ = flag::register(signal, again.clone());
+        let _ = flag::register_usize(signal, ASKED.clone(), signal as usize);
+    }
 }
 
 pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
+    ASKED.load(Ordering::SeqCst) != 0
+}
+
+/// The exit code of a command that was asked to end.
+pub fn asked_exit() -> Exit {
+    if ASKED.load(Ordering::SeqCst) == SIGTERM as usize { Exit::Terminated } else { Exit::Interrupted }
 }
 
 /// What a run has said so far, kept in case it does not come to its end.
@@ -91,9 +101,7 @@ impl CommandHost {
 
 impl Host for CommandHost {
     fn memory(&self) -> Option<u64> {
-        let known = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = known.lines().find(|l| l.starts_with("MemAvailable:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+        [available(), of_group()].into_iter().flatten().min()
     }
 
     fn module(&self, path: &str) -> Option<String> {
@@ -123,6 +131,23 @@ impl Host for CommandHost {
     fn keeper(&self) -> Option<&dyn Keeper> {
         self.keeper.as_ref().map(|k| k as &dyn Keeper)
     }
+}
+
+/// What the machine says is available.
+fn available() -> Option<u64> {
+    let known = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = known.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
+/// What the group of processes that this one is in may still take.
+fn of_group() -> Option<u64> {
+    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let pairs = [
+        ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"],
+        ["/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"],
+    ];
+    pairs.iter().find_map(|[limit, used]| Some(number(limit)?.saturating_sub(number(used)?)))
 }
 
 /// The folder in which a file lies.

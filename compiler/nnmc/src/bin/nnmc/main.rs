@@ -22,6 +22,8 @@ mod render;
 mod resume;
 mod run;
 mod shell;
+mod sweep;
+mod swept;
 mod tables;
 mod test;
 
@@ -53,6 +55,8 @@ struct Command {
 enum Verb {
     /// Run a model's experiments and keep the results
     Run(run::RunArgs),
+    /// Run an experiment for many values and seeds, into one table
+    Sweep(sweep::SweepArgs),
     /// Look for errors without running anything
     Check(check::CheckArgs),
     /// Hold the derivatives of a model's objectives against differences
@@ -93,6 +97,7 @@ fn obey(command: &Command) -> Exit {
 fn dispatch(shell: &Shell, verb: &Verb) -> Result<Exit, Stop> {
     match verb {
         Verb::Run(args) => run::run(shell, args),
+        Verb::Sweep(args) => sweep::sweep(shell, args),
         Verb::Check(args) => check::check(shell, args),
         Verb::CheckGradients(args) => check_gradients::check_gradients(shell, args),
         Verb::Test(args) => test::test(shell, args),

@@ -35,6 +35,9 @@ pub struct RunOptions {
     /// How kernels are executed
     #[arg(long, value_enum, default_value = "jit")]
     pub backend: BackendName,
+    /// Memory that a network may take, such as `4G` or `500M`, instead of what the machine has available
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub memory: Option<u64>,
     /// Another folder in which to look for data files
     #[arg(long, value_name = "DIR")]
     pub data: Vec<PathBuf>,
@@ -49,6 +52,22 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `4G`, `500M`, `64k` or a number of bytes.
+fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim().trim_end_matches(['B', 'b']);
+    let (digits, factor) = match text.char_indices().last() {
+        Some((at, letter)) if letter.is_alphabetic() => match "kMGT".find(if letter == 'K' { 'k' } else { letter }) {
+            Some(power) => (&text[..at], 1000f64.powi(power as i32 + 1)),
+            None => return Err("a size ends with k, M, G or T".into()),
+        },
+        _ => (text, 1.0),
+    };
+    match digits.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok((number * factor) as u64),
+        _ => Err("write it as 4G or 500M".into()),
+    }
+}
+
 impl RunOptions {
     pub fn settings(&self) -> Settings {
         let precision = self.precision.and_then(|p| nnm_compiler::engine::precision(p.name()));
@@ -56,7 +75,14 @@ impl RunOptions {
             BackendName::Jit => Backend::Jit,
             BackendName::Interp => Backend::Interpreter,
         };
-        Settings { backend, precision, seed: self.seed, set: self.set.clone(), ..Settings::default() }
+        Settings {
+            backend,
+            precision,
+            seed: self.seed,
+            set: self.set.clone(),
+            memory: self.memory,
+            ..Settings::default()
+        }
     }
 
     /// The options that a manifest holds.
@@ -71,6 +97,7 @@ impl RunOptions {
             seed: settings["seed"].as_u64(),
             precision,
             backend: backend.unwrap_or(BackendName::Jit),
+            memory: settings["memory"].as_u64(),
             data: data.filter_map(|d| d.as_str().map(PathBuf::from)).collect(),
         }
     }
@@ -83,6 +110,7 @@ impl RunOptions {
             "seed": self.seed,
             "precision": self.precision.map(PrecisionName::name),
             "backend": match self.backend { BackendName::Jit => "jit", BackendName::Interp => "interp" },
+            "memory": self.memory,
             "data": self.data.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         })
     }

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use nnm_compiler::engine::Threads;
 use nnm_compiler::experiment::{Expectation, Outcome};
 use nnm_compiler::failure::Failure;
 use nnm_compiler::pipeline::{Checked, Run};
 use nnm_compiler::settings::Settings;
+use nnm_compiler::unit::from_si;
 use nnm_compiler::value::Value;
 use nnm_figures::terminal::{Ink, draw_in};
 use nnm_runtime::results::RunFolder;
@@ -39,27 +41,31 @@ pub struct RunArgs {
     /// Go on with a run that was cut off, in its folder
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
-    /// Experiments that are run at the same time
+    /// Threads: for experiments beside one another, and within one where there are more than experiments
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: u32,
 }
 
 /// What all experiments of a command share.
-struct Job<'a> {
-    shell: &'a Shell,
-    args: &'a RunArgs,
-    model: &'a Model,
-    checked: &'a Checked,
-    names: &'a [String],
+pub struct Job<'a> {
+    pub shell: &'a Shell,
+    pub args: &'a RunArgs,
+    pub model: &'a Model,
+    pub checked: &'a Checked,
+    pub names: &'a [String],
 }
 
 /// What became of one experiment; all text is ready to be shown.
-struct Done {
-    exit: Exit,
-    out: String,
-    remarks: String,
+pub struct Done {
+    pub exit: Exit,
+    /// The reports of one number.
+    pub numbers: Vec<Number>,
+    /// Expectations that held, and all.
+    pub held: (usize, usize),
+    pub out: String,
+    pub remarks: String,
     /// Names given by `--set` that nothing asked for.
-    unused: Vec<String>,
+    pub unused: Vec<String>,
 }
 
 pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
@@ -102,7 +108,7 @@ pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
         }
     }
     let worst = all.iter().map(|done| done.exit).max().unwrap_or(Exit::Good);
-    Ok(if host::interrupted() { Exit::Interrupted } else { worst })
+    Ok(if host::interrupted() { host::asked_exit() } else { worst })
 }
 
 fn say(shell: &Shell, done: &Done) {
@@ -137,11 +143,20 @@ fn ends_all(exit: Exit) -> bool {
     !matches!(exit, Exit::Good | Exit::Numeric)
 }
 
-fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
+/// The threads that each of the experiments has for itself.
+fn within(threads: u32, experiments: usize) -> Threads {
+    let beside = experiments.clamp(1, threads.max(1) as usize) as u32;
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+    Threads { most: (threads / beside).min(cores).max(1), always: false }
+}
+
+pub fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     let (shell, options) = (job.shell, &job.args.options);
     let folder = folder::place(job.args.out.as_ref(), &job.model.stem(), name, job.names.len() == 1)?;
-    let settings = Settings { experiment: Some(name.to_string()), ..options.settings() };
-    let meter = if job.args.threads > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
+    let threads = within(job.args.threads, job.names.len());
+    let settings = Settings { experiment: Some(name.to_string()), threads, ..options.settings() };
+    let meter =
+        if job.args.threads > 1 && job.names.len() > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
     let host = CommandHost::new(&job.model.path, &options.data, meter).keeping(folder.clone());
     let (started, clock) = (SystemTime::now(), Instant::now());
     // A run that is killed is known by what it was asked to do.
@@ -168,7 +183,8 @@ fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
         // There is nothing to keep: only an empty folder goes.
         let _ = std::fs::remove_file(folder.path().join("manifest.json"));
         let _ = std::fs::remove_dir(folder.path());
-        return Ok(Done { exit, out: if shell.json { out } else { String::new() }, remarks, unused: run.unused });
+        let out = if shell.json { out } else { String::new() };
+        return Ok(Done { exit, numbers: vec![], held: (0, 0), out, remarks, unused: run.unused });
     }
     let ended = Ended {
         model: &job.model.name(),
@@ -182,12 +198,32 @@ fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     folder::write(&folder, &ended)?;
     if !partial {
         host.forget_checkpoints();
-    } else if exit == Exit::Interrupted && folder.path().join("checkpoints").is_dir() {
+    } else if run.failure.as_ref().is_some_and(|f| matches!(f, Failure::Interrupted))
+        && folder.path().join("checkpoints").is_dir()
+    {
         let place = folder.path().display().to_string();
         shell.put_note(&format!("`nnmc run --resume {place}` goes on from here"), &mut remarks);
     }
     put_place(shell, &folder, seconds, &mut out, &mut remarks);
-    Ok(Done { exit, out, remarks, unused: run.unused })
+    let held = (outcome.expectations.iter().filter(|e| e.held).count(), outcome.expectations.len());
+    Ok(Done { exit, numbers: numbers(&outcome), held, out, remarks, unused: run.unused })
+}
+
+/// A report of one number, in its unit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    pub name: String,
+    pub value: f64,
+    pub unit: String,
+}
+
+fn numbers(outcome: &Outcome) -> Vec<Number> {
+    let number = |(name, value): &(String, Value)| {
+        let Value::Num(num) = value else { return None };
+        let unit = num.unit.shown();
+        Some(Number { name: name.clone(), value: from_si(num.as_f64()?, &unit), unit: unit.name.to_string() })
+    };
+    outcome.reports.iter().filter_map(number).collect()
 }
 
 /// What the run found that checking had not.
@@ -222,7 +258,7 @@ pub fn ending(run: &Run, news: &[Diagnostic]) -> Ending {
         Some(Failure::Data(message)) => ending(Exit::Data, "a file cannot be used", Some(message.clone())),
         Some(Failure::Bug(message)) => ending(Exit::Bug, "a bug of the compiler", Some(crate::crash::text(message))),
         Some(Failure::Interrupted) => {
-            ending(Exit::Interrupted, "interrupted", Some("interrupted; what was reached is kept".into()))
+            ending(host::asked_exit(), "interrupted", Some("interrupted; what was reached is kept".into()))
         }
     }
 }

@@ -85,7 +85,7 @@ pub fn test(shell: &Shell, args: &TestArgs) -> Result<Exit, Stop> {
         shell.out(&shell.paint(style, &text));
     }
     Ok(match failed {
-        _ if host::interrupted() => Exit::Interrupted,
+        _ if host::interrupted() => host::asked_exit(),
         0 => Exit::Good,
         _ => Exit::Tests,
     })

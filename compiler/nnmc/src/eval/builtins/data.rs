@@ -8,13 +8,14 @@ use nnm_runtime::array::Array;
 use nnm_runtime::data::DataError;
 use nnm_runtime::random;
 use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
 
 use super::{Builtin, done};
 use crate::eval::{Call, Closure};
 use crate::files;
 use crate::session::Session;
 use crate::unit::Unit;
-use crate::value::{Dataset, Num, Value, shaped, vector};
+use crate::value::{Dataset, Num, Repr, Value, shaped, vector};
 
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -414,9 +415,30 @@ fn map_fields(s: &mut Session, call: &Call, from: &Dataset, to: &mut Dataset) ->
     let named: Vec<_> = call.named_args().map(|(n, _, id)| (n.to_string(), id)).collect();
     for (name, id) in named {
         let Some(x) = s.operand(scope, id) else { return false };
-        to.fields.insert(name, x.num);
+        let Some(num) = field_of_rows(s, &name, x.num, from.rows, x.span) else { return false };
+        to.fields.insert(name, num);
     }
     true
+}
+
+/// A field has one value for each row; one number alone is that of all rows.
+fn field_of_rows(s: &mut Session, name: &str, num: Num, rows: usize, span: Span) -> Option<Num> {
+    let Some(array) = num.as_const() else { return Some(num) };
+    match array.shape().first() {
+        None => {
+            let value = array.iter().next().copied().unwrap_or(0.0);
+            Some(Num { repr: Repr::Const(vector(vec![value; rows])), ..num })
+        }
+        Some(found) if *found == rows => Some(num),
+        Some(found) => {
+            let message = format!("`{name}` has {found} rows, the data {rows}");
+            let d = Diagnostic::error("E0559", span, message)
+                .at("a field has one value for each row")
+                .help("`map` sees whole fields, with the rows as their first axis: join along another, `axis = 1`");
+            s.report(d);
+            None
+        }
+    }
 }
 
 fn sample_rows(s: &mut Session, call: &Call) -> Value {

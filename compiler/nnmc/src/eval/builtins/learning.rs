@@ -64,6 +64,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         run: |s, c| s.discounted(c),
     },
     Builtin {
+        name: "following",
+        about: "`following(x)`: in an environment, x of the next step, 0 after the end; inside `discounted` it makes temporal differences",
+        run: |s, c| s.following(c),
+    },
+    Builtin {
         name: "fisher",
         about: "`fisher(net, objective on DATA)`: the mean over the samples of the squared derivative of each sample's objective, shaped like `net.params`",
         run: |s, c| s.fisher_call(c),
@@ -129,6 +134,9 @@ fn evaluate(s: &mut Session, call: &Call) -> Value {
 }
 
 fn stop_gradient(s: &mut Session, call: &Call) -> Value {
+    if let Some(Value::Params(tree)) = s.arg(call, 0, "x") {
+        return s.map_tree(&tree, |s, x| s.apply(call.span, x.unit.clone(), &[x], |g, n| g.stop_gradient(n[0])));
+    }
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.stop_gradient(n[0])))

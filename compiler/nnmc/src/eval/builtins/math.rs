@@ -17,6 +17,7 @@ macro_rules! plain {
           Builtin { name: "floor", about: "`floor(x)`: the largest whole number not above x", run: |s, c| plain_function(s, c, Unary::Floor) },
           Builtin { name: "ceil", about: "`ceil(x)`: the smallest whole number not below x", run: |s, c| plain_function(s, c, Unary::Ceil) },
           Builtin { name: "round", about: "`round(x)`: the nearest whole number, halves to even", run: |s, c| plain_function(s, c, Unary::Round) },
+          Builtin { name: "trunc", about: "`trunc(x)`: the whole number next to x towards 0", run: |s, c| plain_function(s, c, Unary::Trunc) },
           Builtin { name: "sign", about: "`sign(x)`: -1, 0 or 1", run: sign },
           Builtin { name: "sqrt", about: "`sqrt(x)`: the square root; halves the unit's exponents", run: sqrt },
           Builtin { name: "sin", about: "`sin(x)`, x in rad or deg", run: |s, c| plain_function(s, c, Unary::Sin) },

@@ -1,7 +1,10 @@
 //! The functions that every file sees without `use`, by family; each is one row: name, what it is, how it acts.
 
 mod activity;
+mod arrays;
+mod convolve;
 mod data;
+mod einsum;
 mod images;
 mod learning;
 mod math;
@@ -33,10 +36,13 @@ impl std::fmt::Debug for Builtin {
     }
 }
 
-const FAMILIES: [&[Builtin]; 10] = [
+const FAMILIES: [&[Builtin]; 13] = [
     math::FUNCTIONS,
     reduce::FUNCTIONS,
     tensors::FUNCTIONS,
+    arrays::FUNCTIONS,
+    einsum::FUNCTIONS,
+    convolve::FUNCTIONS,
     random::FUNCTIONS,
     spikes::FUNCTIONS,
     activity::FUNCTIONS,

@@ -1,10 +1,13 @@
 //! Random numbers: values of parameters and weights drawn before a run, draws of each step inside equations.
 
-use nnm_graph::ir::{Binary, Draw, Unary};
+use nnm_graph::Built;
+use nnm_graph::ir::{Binary, Draw, Graph, NodeId, Unary};
 use nnm_runtime::random;
 
 use super::{Builtin, done};
 use crate::eval::Call;
+use crate::failure::Noted;
+use crate::samples::{log_of_class, log_of_coin, log_of_exponential, log_of_normal, log_of_poisson};
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Value, shaped};
@@ -67,7 +70,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
         return None;
     };
     program.draws += 1;
-    let (number, step, batched) = (program.draws, program.step.clone(), program.batched);
+    let (number, place, batched) = (program.draws, [program.step.clone(), program.first.clone()], program.batched);
     let salt = program.salt.clone();
     let mut shape: Vec<usize> = match s.local(call.scope, "index", call.span) {
         Some(Value::Num(index)) => s.shape(&index).unwrap_or_default(),
@@ -80,11 +83,11 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
             shape = other;
         }
     }
-    let place = s.modules.sources.line_column(call.span);
+    let at = s.modules.sources.line_column(call.span);
     let path = s.chain.first().map_or(String::new(), |(n, ..)| n.clone());
-    let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}{salt}", call.name, place.0, place.1));
+    let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}{salt}", call.name, at.0, at.1));
     let mean = mean.map(|m| s.lift(m));
-    match s.graph.draw(draw, key, step, &shape, batched, mean) {
+    match s.graph.draw(draw, key, place, &shape, batched, mean) {
         Ok(node) => {
             let stepwise = s.program.as_ref().is_some_and(|p| p.stepped);
             Some(Num { stepwise, ..Num::node(Unit::REAL, node) })
@@ -118,7 +121,22 @@ fn gaussian(s: &mut Session, call: &Call) -> Option<Num> {
     let z = standard(s, call, Draw::Normal, &[&m.num, &sd.num])?;
     let unit = m.num.unit.join(&sd.num.unit);
     let part = s.binary(Binary::Mul, &z, &sd.num, unit.clone(), call.span);
-    Some(s.binary(Binary::Add, &m.num, &part, unit, call.span))
+    let out = s.binary(Binary::Add, &m.num, &part, unit, call.span);
+    noted(s, &out, [&m.num, &sd.num], |g, x, [m, sd]| log_of_normal(g, x, m, sd));
+    Some(out)
+}
+
+/// Keeps a draw with the logarithm of its probability, which is made of its parameters.
+fn noted<const N: usize>(
+    s: &mut Session,
+    value: &Num,
+    parameters: [&Num; N],
+    log: impl FnOnce(&mut Graph, NodeId, [NodeId; N]) -> Built,
+) {
+    s.note_draw(value, |s, node| {
+        let parameters = parameters.map(|p| s.lift(p));
+        log(&mut s.graph, node, parameters).noted(s)
+    });
 }
 
 fn normal(s: &mut Session, call: &Call) -> Value {
@@ -163,7 +181,9 @@ fn bernoulli(s: &mut Session, call: &Call) -> Value {
         }
         let shapes: Vec<&Num> = [Some(&p), like.as_ref()].into_iter().flatten().collect();
         let u = standard(s, call, Draw::Uniform, &shapes)?;
-        Some(s.binary(Binary::Lt, &u, &p, Unit::REAL, call.span))
+        let coin = s.binary(Binary::Lt, &u, &p, Unit::REAL, call.span);
+        noted(s, &coin, [&p], |g, coin, [p]| log_of_coin(g, coin, p));
+        Some(coin)
     })())
 }
 
@@ -179,7 +199,9 @@ fn poisson(s: &mut Session, call: &Call) -> Value {
             let values = means.iter().enumerate().map(|(k, m)| random::poisson_f64(*m, key, 0, k as u64)).collect();
             return Some(Num::array(Unit::REAL, shaped(&shape, values)));
         }
-        node(s, call, Draw::Poisson, &[&mean], Some(&mean))
+        let number = node(s, call, Draw::Poisson, &[&mean], Some(&mean))?;
+        noted(s, &number, [&mean], |g, k, [m]| log_of_poisson(g, k, m));
+        Some(number)
     })())
 }
 
@@ -194,6 +216,7 @@ fn categorical(s: &mut Session, call: &Call) -> Value {
         };
         let u = standard(s, call, Draw::Uniform, &[])?;
         let out = s.apply(call.span, Unit::REAL, &[&p.num, &u], |g, m| crate::samples::class_below(g, m[0], m[1], n));
+        noted(s, &out, [&p.num], |g, class, [p]| log_of_class(g, class, p));
         Some(Num { class: Some(n), ..out })
     })())
 }
@@ -205,7 +228,9 @@ fn exponential(s: &mut Session, call: &Call) -> Value {
         let minus = s.unary(Unary::Neg, &u, Unit::REAL, call.span);
         let log = s.unary(Unary::Log1p, &minus, Unit::REAL, call.span);
         let scaled = s.mul(&log, &mean.num, call.span);
-        Some(s.unary(Unary::Neg, &scaled, mean.num.unit, call.span))
+        let out = s.unary(Unary::Neg, &scaled, mean.num.unit.clone(), call.span);
+        noted(s, &out, [&mean.num], |g, x, [m]| log_of_exponential(g, x, m));
+        Some(out)
     })())
 }
 

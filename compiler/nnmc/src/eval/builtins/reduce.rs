@@ -2,6 +2,7 @@
 
 use nnm_graph::ShapeError;
 use nnm_graph::ir::{Binary, Graph, NodeId, Reduce, Unary};
+use nnm_syntax::span::Span;
 
 use super::{Builtin, done};
 use crate::eval::Call;
@@ -13,12 +14,12 @@ use crate::value::{Num, Value};
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
         name: "sum",
-        about: "`sum(x)`, `sum(x, axis = k)`: the sum of the elements; `keep = true` leaves the axis, of length 1; in a rule `sum(w over post)`: over the synapses of the same target",
+        about: "`sum(x)`, `sum(x, axis = k)`, `sum(x, axis = [j, k])`: the sum of the elements; `keep = true` leaves the axes, of length 1; in a rule `sum(w over post)`: over the synapses of the same target",
         run: sum,
     },
     Builtin {
         name: "mean",
-        about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements; `keep = true` leaves the axis, of length 1",
+        about: "`mean(x)`, `mean(x, axis = k)`: the mean of the elements; several axes and `keep` as in `sum`",
         run: mean,
     },
     Builtin { name: "prod", about: "`prod(x)`: the product of plain numbers", run: prod },
@@ -43,7 +44,7 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`every_one(c)`: whether all conditions hold",
         run: |s, c| logical(s, c, Reduce::Min),
     },
-    Builtin { name: "norm", about: "`norm(x)`: sqrt(sum(x^2))", run: norm },
+    Builtin { name: "norm", about: "`norm(x)`, `norm(x, axis = k)`: sqrt(sum(x^2))", run: norm },
     Builtin {
         name: "argmax",
         about: "`argmax(x)`, `argmax(x, axis = k)`: the place of the largest element",
@@ -53,35 +54,78 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "cosine", about: "`cosine(a, b)`: dot(a, b) / (norm(a) norm(b))", run: cosine },
     Builtin {
         name: "softmax",
-        about: "`softmax(x)`: exp(x) / sum(exp(x)) along the last axis",
+        about: "`softmax(x)`: exp(x) / sum(exp(x)) along the last axis (or `axis = k`)",
         run: |s, c| along_last(s, c, |g, n, a| g.softmax(n, a)),
     },
     Builtin {
         name: "log_softmax",
-        about: "`log_softmax(x)`: x - log(sum(exp(x))) along the last axis",
+        about: "`log_softmax(x)`: x - log(sum(exp(x))) along the last axis (or `axis = k`)",
         run: |s, c| along_last(s, c, |g, n, a| g.log_softmax(n, a)),
     },
     Builtin {
         name: "logsumexp",
-        about: "`logsumexp(x)`: log(sum(exp(x))) along the last axis",
-        run: |s, c| along_last(s, c, |g, n, a| g.logsumexp(n, a)),
+        about: "`logsumexp(x)`: log(sum(exp(x))) along the last axis (or `axis = k`); `keep` as in `sum`",
+        run: logsumexp,
+    },
+    Builtin {
+        name: "cumprod",
+        about: "`cumprod(x)`: running products of plain numbers along the last axis (or `axis = k`)",
+        run: cumprod,
     },
     Builtin { name: "cumsum", about: "`cumsum(x)`: running sums along the last axis (or `axis = k`)", run: cumsum },
 ];
 
-/// The axis asked for: `Some(None)` where none is.
-fn axis_of(s: &mut Session, call: &Call) -> Option<Option<usize>> {
+/// The axes asked for: `Some(None)` where none are. Counted from the last one on where they are negative.
+pub fn axes_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<Vec<usize>>> {
     if let Some(axis) = end_axis(s, call) {
-        return Some(Some(axis));
+        return Some(Some(vec![axis]));
     }
-    let Some(axis) = s.optional_int(call, "axis", -8)? else { return Some(None) };
-    if axis >= 0 {
-        return Some(Some(axis as usize));
+    let Some(id) = call.named("axis") else { return Some(None) };
+    let at = s.operand(call.scope, id)?;
+    let Some(wanted) = at.num.as_const().cloned() else {
+        if s.shape(&at.num).is_some() {
+            s.error("E0307", at.span, "`axis` is a number, or a list of numbers, that is known before the run");
+            return None;
+        }
+        return Some(Some(vec![]));
+    };
+    let Some(shape) = s.shape(x) else { return Some(Some(vec![])) };
+    let mut axes = vec![];
+    for axis in wanted.iter() {
+        axes.push(s.axis_among(*axis, &shape, at.span)?);
     }
-    // From the last axis on: -1 is the last.
-    let x = s.num_arg(call, 0, "x")?;
-    let rank = s.shape(&x.num).map_or(0, |shape| shape.len()) as i64;
-    Some(Some((rank + axis).max(0) as usize))
+    axes.sort_unstable();
+    axes.dedup();
+    Some(Some(axes))
+}
+
+/// The one axis asked for, of functions that go along one.
+pub fn axis_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<usize>> {
+    let Some(axes) = axes_of(s, call, x)? else { return Some(None) };
+    if axes.len() > 1 {
+        let span = call.named("axis").map_or(call.span, |id| s.expr_span(call.scope, id));
+        s.error("E0308", span, format!("`{}` goes along one axis, not along {}", call.name, axes.len()));
+        return None;
+    }
+    Some(axes.first().copied().or(Some(0)))
+}
+
+impl Session<'_> {
+    /// An axis of a shape by its number, -1 being the last.
+    pub fn axis_among(&mut self, axis: f64, shape: &[usize], span: Span) -> Option<usize> {
+        let rank = shape.len() as f64;
+        let place = if axis < 0.0 { rank + axis } else { axis };
+        if axis.fract() != 0.0 {
+            self.error("E0308", span, format!("an axis is a whole number, not {axis}"));
+            return None;
+        }
+        if !(0.0..rank).contains(&place) {
+            let message = format!("{} has no axis {axis}", self.shape_text(shape));
+            self.error("E0317", span, message);
+            return None;
+        }
+        Some(place as usize)
+    }
 }
 
 /// In a rule `axis = post` and `axis = pre` go over the targets or the senders of a connection.
@@ -106,39 +150,35 @@ pub fn reduce(s: &mut Session, call: &Call, op: Reduce, unit: impl Fn(&Unit) -> 
 }
 
 fn reduce_of(s: &mut Session, call: &Call, x: Operand, op: Reduce, unit: impl Fn(&Unit) -> Unit) -> Option<Num> {
-    let axis = axis_of(s, call)?;
+    let axes = axes_of(s, call, &x.num)?;
     let unit = unit(&x.num.unit);
-    let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
-    let keep = keeps(s, call)? || end_axis(s, call).is_some();
+    let times = kept_times(&x.num, &axes);
+    let keep = keeps(s, call)?;
     let out = s.apply(call.span, unit, &[&x.num], |g, n| {
-        let reduced = reduce_axis(g, op, n[0], axis)?;
-        if keep { with_axis(g, n[0], reduced, axis) } else { Ok(reduced) }
+        let axes = all_or(g, n[0], &axes);
+        if keep { g.reduce_keep(op, n[0], &axes) } else { g.reduce(op, n[0], &axes) }
     });
     Some(Num { times, ..out })
 }
 
-/// Whether a reduced axis stays, with length 1.
+/// A series stays one where the axis of time does.
+fn kept_times(x: &Num, axes: &Option<Vec<usize>>) -> Option<std::rc::Rc<Vec<f64>>> {
+    x.times.clone().filter(|_| axes.as_ref().is_some_and(|a| !a.contains(&0)))
+}
+
+/// The axes given, or all.
+fn all_or(g: &Graph, x: NodeId, axes: &Option<Vec<usize>>) -> Vec<usize> {
+    axes.clone().unwrap_or_else(|| (0..g.shape(x).len()).collect())
+}
+
+/// Whether reduced axes stay, with length 1.
 fn keeps(s: &mut Session, call: &Call) -> Option<bool> {
+    if end_axis(s, call).is_some() {
+        return Some(true);
+    }
     match call.named("keep") {
         Some(id) => Some(s.known(call.scope, id, "`keep`")?.as_f64()? != 0.0),
         None => Some(false),
-    }
-}
-
-/// A reduced value with the axes that it was reduced along, of length 1.
-fn with_axis(g: &mut Graph, x: NodeId, reduced: NodeId, axis: Option<usize>) -> Result<NodeId, ShapeError> {
-    let mut shape = g.shape(x).to_vec();
-    match axis {
-        Some(axis) => shape.iter_mut().skip(axis).take(1).for_each(|n| *n = 1),
-        None => shape.fill(1),
-    }
-    g.reshape(reduced, &shape)
-}
-
-fn reduce_axis(g: &mut Graph, op: Reduce, x: NodeId, axis: Option<usize>) -> Result<NodeId, ShapeError> {
-    match axis {
-        Some(axis) => g.reduce(op, x, &[axis]),
-        None => g.reduce_all(op, x),
     }
 }
 
@@ -171,27 +211,27 @@ fn sum_of_tree(s: &mut Session, tree: &crate::value::Params, call: &Call) -> Num
 fn mean(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let axis = axis_of(s, call)?;
-        let mean = mean_of(s, call, &x, axis);
-        if !keeps(s, call)? {
-            return Some(mean);
-        }
-        Some(s.apply(call.span, mean.unit.clone(), &[&x.num, &mean], |g, n| with_axis(g, n[0], n[1], axis)))
+        let axes = axes_of(s, call, &x.num)?;
+        let keep = keeps(s, call)?;
+        Some(mean_of(s, call, &x, axes, keep))
     })())
 }
 
-pub fn mean_of(s: &mut Session, call: &Call, x: &Operand, axis: Option<usize>) -> Num {
-    let times = x.num.times.clone().filter(|_| axis.is_some_and(|a| a > 0));
-    let keep = end_axis(s, call).is_some();
-    let out = s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
-        let axes: Vec<usize> = match axis {
-            Some(axis) => vec![axis],
-            None => (0..g.shape(n[0]).len()).collect(),
-        };
-        let y = g.mean(n[0], &axes)?;
-        if keep { with_axis(g, n[0], y, axis) } else { Ok(y) }
-    });
+fn mean_of(s: &mut Session, call: &Call, x: &Operand, axes: Option<Vec<usize>>, keep: bool) -> Num {
+    let times = kept_times(&x.num, &axes);
+    let out = s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| mean_along(g, n[0], &axes, keep));
     Num { times, ..out }
+}
+
+fn mean_along(g: &mut Graph, x: NodeId, axes: &Option<Vec<usize>>, keep: bool) -> Result<NodeId, ShapeError> {
+    let axes = all_or(g, x, axes);
+    let mean = g.mean(x, &axes)?;
+    if !keep {
+        return Ok(mean);
+    }
+    let mut shape = g.shape(x).to_vec();
+    axes.iter().for_each(|a| shape[*a] = 1);
+    g.reshape(mean, &shape)
 }
 
 fn prod(s: &mut Session, call: &Call) -> Value {
@@ -210,26 +250,14 @@ pub fn extremum(s: &mut Session, call: &Call, op: Binary) -> Value {
 fn spread(s: &mut Session, call: &Call, root: bool) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let axis = axis_of(s, call)?;
+        let axes = axes_of(s, call, &x.num)?;
         let keep = keeps(s, call)?;
         let unit = x.num.unit.power(2.0)?;
         let out = s.apply(call.span, unit, &[&x.num], |g, n| {
-            let axes: Vec<usize> = match axis {
-                Some(axis) => vec![axis],
-                None => (0..g.shape(n[0]).len()).collect(),
-            };
-            let mean = g.mean(n[0], &axes)?;
-            let mut kept = g.shape(n[0]).to_vec();
-            for a in &axes {
-                if let Some(k) = kept.get_mut(*a) {
-                    *k = 1;
-                }
-            }
-            let mean = g.reshape(mean, &kept)?;
+            let mean = mean_along(g, n[0], &axes, true)?;
             let d = g.binary(Binary::Sub, n[0], mean)?;
             let square = g.binary(Binary::Mul, d, d)?;
-            let out = g.mean(square, &axes)?;
-            if keep { g.reshape(out, &kept) } else { Ok(out) }
+            mean_along(g, square, &axes, keep)
         });
         Some(if root { s.unary(Unary::Sqrt, &out, x.num.unit, call.span) } else { out })
     })())
@@ -239,7 +267,7 @@ fn fraction(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "condition")?;
         s.plain(&x, "fraction")?;
-        let out = mean_of(s, call, &x, None);
+        let out = mean_of(s, call, &x, None, false);
         Some(Num { unit: Unit::parse("%").unwrap_or(Unit::REAL), ..out })
     })())
 }
@@ -255,24 +283,33 @@ fn logical(s: &mut Session, call: &Call, op: Reduce) -> Value {
 fn norm(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        Some(norm_of(s, call, &x))
+        let axes = axes_of(s, call, &x.num)?;
+        let keep = keeps(s, call)?;
+        Some(norm_of(s, call, &x, &axes, keep))
     })())
 }
 
-fn norm_of(s: &mut Session, call: &Call, x: &Operand) -> Num {
+fn norm_of(s: &mut Session, call: &Call, x: &Operand, axes: &Option<Vec<usize>>, keep: bool) -> Num {
     s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
         let square = g.binary(Binary::Mul, n[0], n[0])?;
-        let sum = g.reduce_all(Reduce::Sum, square)?;
-        g.unary(Unary::Sqrt, sum)
+        let axes = all_or(g, n[0], axes);
+        let sum = if keep { g.reduce_keep(Reduce::Sum, square, &axes) } else { g.reduce(Reduce::Sum, square, &axes) };
+        g.unary(Unary::Sqrt, sum?)
     })
 }
 
 fn argmax(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let axis = axis_of(s, call)?;
+        let axis = axis_of(s, call, &x.num)?;
+        let keep = keeps(s, call)?;
         Some(s.apply(call.span, Unit::REAL, &[&x.num], |g, n| match axis {
-            Some(axis) => g.argmax(n[0], axis),
+            Some(axis) => {
+                let mut shape = g.shape(n[0]).to_vec();
+                shape[axis] = 1;
+                let place = g.argmax(n[0], axis)?;
+                if keep { g.reshape(place, &shape) } else { Ok(place) }
+            }
             None => {
                 let length: usize = g.shape(n[0]).iter().product();
                 let flat = g.reshape(n[0], &[length])?;
@@ -300,7 +337,7 @@ fn cosine(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
         let product = dot_of(s, call, &a, &b);
-        let (na, nb) = (norm_of(s, call, &a), norm_of(s, call, &b));
+        let (na, nb) = (norm_of(s, call, &a, &None, false), norm_of(s, call, &b, &None, false));
         let scale = s.mul(&na, &nb, call.span);
         Some(s.binary(Binary::Div, &product, &scale, Unit::REAL, call.span))
     })())
@@ -310,7 +347,7 @@ fn along_last(s: &mut Session, call: &Call, f: fn(&mut Graph, NodeId, usize) -> 
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
         s.plain(&x, &call.name)?;
-        let axis = axis_of(s, call)?;
+        let axis = axis_of(s, call, &x.num)?;
         Some(s.apply(call.span, Unit::REAL, &[&x.num], |g, n| {
             let last = g.shape(n[0]).len().saturating_sub(1);
             f(g, n[0], axis.unwrap_or(last))
@@ -318,10 +355,30 @@ fn along_last(s: &mut Session, call: &Call, f: fn(&mut Graph, NodeId, usize) -> 
     })())
 }
 
+fn logsumexp(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        s.plain(&x, &call.name)?;
+        let axis = axis_of(s, call, &x.num)?;
+        let keep = keeps(s, call)?;
+        Some(s.apply(call.span, Unit::REAL, &[&x.num], |g, n| {
+            let mut shape = g.shape(n[0]).to_vec();
+            let axis = axis.unwrap_or(shape.len().saturating_sub(1));
+            let out = g.logsumexp(n[0], axis)?;
+            shape.iter_mut().skip(axis).take(1).for_each(|n| *n = 1);
+            if keep { g.reshape(out, &shape) } else { Ok(out) }
+        }))
+    })())
+}
+
+fn cumprod(s: &mut Session, call: &Call) -> Value {
+    along_last(s, call, |g, n, axis| g.cumprod(n, axis, false, false))
+}
+
 fn cumsum(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
-        let axis = axis_of(s, call)?;
+        let axis = axis_of(s, call, &x.num)?;
         Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| {
             let last = g.shape(n[0]).len().saturating_sub(1);
             g.cumsum(n[0], axis.unwrap_or(last), false)

@@ -148,6 +148,10 @@ fn lengths(s: &mut Session, call: &Call) -> Option<Option<Vec<i64>>> {
             out.push(*value as i64);
         }
     }
+    if out.iter().filter(|n| **n < 0).count() > 1 {
+        s.error("E0308", call.span, "only one length may be -1, for what is left");
+        return None;
+    }
     Some(Some(out))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Binary, NodeId, Op, VarId};
+use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, VarId};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_syntax::ast::{ExprId, StmtKind};
 use nnm_syntax::diag::Diagnostic;
@@ -28,13 +28,38 @@ pub(super) struct Reach {
     missed: Vec<(Target, String, Span)>,
 }
 
+/// What is added to a trained quantity, and by which aims.
+pub(super) struct Change {
+    pub(super) target: Target,
+    pub(super) parts: Vec<NodeId>,
+    pub(super) aims: BTreeSet<usize>,
+}
+
+impl Change {
+    fn of(target: &Target) -> Change {
+        Change { target: target.clone(), parts: vec![], aims: BTreeSet::new() }
+    }
+}
+
+/// Sums over the samples of several batches.
+#[derive(Default)]
+pub(super) struct Gather {
+    /// How many samples there have been.
+    samples: Option<NodeId>,
+    pub(super) begin: Vec<Assign>,
+    pub(super) add: Vec<Assign>,
+}
+
 /// What an update gathers from its aims.
 #[derive(Default)]
 pub(super) struct Update {
-    /// What is added to each trained quantity.
-    pub(super) changes: IndexMap<VarId, (Target, Vec<NodeId>)>,
+    pub(super) changes: IndexMap<VarId, Change>,
     /// New values of what optimizers and rules keep.
     pub(super) assigns: Vec<Assign>,
+    /// What is added up over the batches of an update, where it is made of several.
+    pub(super) gather: Gather,
+    /// Neurons' running values, which advance with each batch.
+    pub(super) running: Vec<Assign>,
     pub(super) at: Timeline,
     pub(super) reach: Reach,
 }
@@ -130,6 +155,10 @@ impl Session<'_> {
             let net = self.net(t.net).path.clone();
             self.explain_aim(&net, &credit, &directions);
         }
+        let directions = match plan.accumulate {
+            1 => directions,
+            _ => self.over_batches(directions, update)?,
+        };
         let directions = match plan.clip {
             Some(limit) => self.clipped(directions, limit)?,
             None => directions,
@@ -141,6 +170,40 @@ impl Session<'_> {
             Some(node) => self.batch_mean_of(node).map(Some),
             None => Some(None),
         }
+    }
+
+    /// The directions of all batches of an update: means over their samples.
+    fn over_batches(&mut self, directions: Directions, update: &mut Update) -> Option<Directions> {
+        let mut out = vec![];
+        for (target, direction) in directions {
+            let mean = self.gathered_mean(&format!("{}@gathered", target.path), direction, &mut update.gather)?;
+            out.push((target, mean));
+        }
+        Some(out)
+    }
+
+    /// The mean over the samples of all batches of an update of what is a mean over those of one.
+    pub(super) fn gathered_mean(&mut self, name: &str, mean: NodeId, gather: &mut Gather) -> Option<NodeId> {
+        let count = self.graph.count(Int::Slot(SlotId(slot("batch"))));
+        let samples = match gather.samples {
+            Some(samples) => samples,
+            None => self.gathered_sum("samples@gathered", count, gather)?,
+        };
+        gather.samples = Some(samples);
+        let weighted = self.graph.binary(Binary::Mul, count, mean).noted(self)?;
+        let sum = self.gathered_sum(name, weighted, gather)?;
+        self.graph.binary(Binary::Div, sum, samples).noted(self)
+    }
+
+    fn gathered_sum(&mut self, name: &str, part: NodeId, gather: &mut Gather) -> Option<NodeId> {
+        let shape = self.graph.shape(part).to_vec();
+        let var = self.work_var(name, &shape, false, None);
+        let read = self.read_whole(var);
+        let zero = self.graph.filled(0.0, &shape);
+        let sum = self.graph.binary(Binary::Add, read, part).noted(self)?;
+        gather.begin.push(Assign { to: var, place: Place::Whole, add: false, value: zero });
+        gather.add.push(Assign { to: var, place: Place::Whole, add: false, value: sum });
+        Some(read)
     }
 
     /// How far the optimizer goes along each direction.
@@ -163,7 +226,9 @@ impl Session<'_> {
             };
             let change = self.gated(aim, p, change, &mut own)?;
             update.assigns.extend(own);
-            update.changes.entry(target.var).or_insert_with(|| (target.clone(), vec![])).1.push(change);
+            let changes = update.changes.entry(target.var).or_insert_with(|| Change::of(target));
+            changes.parts.push(change);
+            changes.aims.insert(number);
         }
         Some(())
     }
@@ -199,7 +264,7 @@ impl Session<'_> {
         called: &[Target],
     ) -> Option<Directions> {
         let Some(objective) = credit.objective.filter(|_| credit.reads_credit(self)) else {
-            return self.merged(directions);
+            return self.merged(credit, directions);
         };
         for extra in called {
             if directions.iter().any(|(t, _)| t.var == extra.var) {
@@ -207,7 +272,7 @@ impl Session<'_> {
                 directions.push((extra.clone(), direction));
             }
         }
-        let mut directions = self.merged(directions)?;
+        let mut directions = self.merged(credit, directions)?;
         // A pass with other weights has met what the objective says of them.
         let other_weights =
             |s: &nnm_syntax::ast::Stmt| matches!(&s.kind, StmtKind::Assign { place, .. } if place.len() == 1);
@@ -358,7 +423,7 @@ impl Session<'_> {
         }
         for (target, _) in directions {
             let mut new = target.read;
-            for change in update.changes.get(&target.var).map(|(_, c)| c.clone()).unwrap_or_default() {
+            for change in update.changes.get(&target.var).map(|c| c.parts.clone()).unwrap_or_default() {
                 new = self.graph.binary(Binary::Add, new, change).noted(self)?;
             }
             self.running_of(credit, target, new, &mut update.assigns)?;

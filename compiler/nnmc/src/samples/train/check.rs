@@ -7,9 +7,10 @@ use nnm_graph::ir::{Assign, NodeId, Op, Place, Stmt, VarId};
 use nnm_kir::ir::Precision;
 use nnm_runtime::abi::status;
 use nnm_runtime::random;
+use nnm_syntax::span::Span;
 
 use super::super::evaluate::rounds_loop;
-use super::super::gradient::Sum;
+use super::super::gradient::{Flows, Sum};
 use super::super::target::Target;
 use super::super::{Presentation, Reduction};
 use super::Training;
@@ -141,7 +142,7 @@ impl<'s> Session<'s> {
             Some(found.into_iter().zip(&totals).map(|(step, total)| Sum { total: *total, step }).collect())
         };
         let with_seeds: Vec<_> = reductions.into_iter().zip(by).collect();
-        let back = self.backward(p, &new, &with_seeds, &mut sums, aim.span)?;
+        let back = self.backward(p, &new, &with_seeds, &mut sums, Flows::default(), aim.span)?;
         let mut step = new;
         step.extend(back.keep);
         let mut body = self.presentation_stmts(p, &step, &initial);
@@ -206,7 +207,7 @@ impl<'s> Session<'s> {
     fn run_once(&mut self, engine: &mut Engine) -> Result<(), Failure> {
         match engine.run().map_err(|e| self.engine_failure(e))? {
             status::OK => Ok(()),
-            code => Err(Failure::bug(format!("a check of gradients ended with status {code}"))),
+            code => Err(Failure::ended(code, "this check of gradients", Span::default())),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Learning from episodes: what each step proposes, gone through backwards, so that every step knows what came after it.
 
+use std::collections::BTreeMap;
+
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarId};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast::{ExprId, ExprKind, File};
@@ -15,9 +17,7 @@ use crate::failure::Noted;
 use crate::session::Session;
 
 /// What a step gives on the way back: what flows into the states before it, and what is added up.
-#[derive(Default)]
 struct Back {
-    begin: Vec<Assign>,
     flows: Vec<(VarId, NodeId)>,
     sums: Vec<(VarId, NodeId)>,
 }
@@ -28,24 +28,36 @@ impl Session<'_> {
         &mut self,
         t: &Training,
         p: &mut Presentation,
-        credit: &Credit,
+        credit: &mut Credit,
         targets: Vec<Target>,
         called: &[Target],
         at: &mut Timeline,
     ) -> Option<(Directions, Option<NodeId>)> {
         self.refuse_passes(credit)?;
         self.start_timeline(p, at)?;
+        self.passes(p, credit, &targets, at)?;
         let world = self.program.as_ref()?.world.clone()?;
+        if !credit.rule.dynamics.states.is_empty() {
+            return self.directions_on_the_way(t, p, credit, targets, called, at);
+        }
         let is_total = |a: &Assign| world.totals.iter().any(|t| t.to == a.to);
         let stepped: Vec<Assign> = at.new.iter().filter(|a| !is_total(a)).cloned().collect();
         let kept = self.kept_states(p, &stepped);
-        let mut back = Back::default();
-        let seeds = self.seeds_of_step(p, credit, &world, &stepped, &mut back)?;
-        self.program.as_mut()?.seeds = Some(seeds);
+        // Credit flows back through the network's states, not through the world.
+        let is_world = |a: &Assign| world.states.iter().any(|w| w.to == a.to);
+        let own: Vec<Assign> = stepped.into_iter().filter(|a| !is_world(a)).collect();
+        let objective: Vec<_> = credit.objective.iter().map(|node| (*node, world.alive)).collect();
+        let flows = self.flows(p, &own, &objective, &[], credit.span)?;
+        let score = self.score_flows(p, credit, &own)?;
+        self.program.as_mut()?.seeds = Some(flows.seeds);
         let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
         let directions = targets.into_iter().zip(proposed?).collect();
         let directions = self.with_credit_elsewhere(t, p, credit, world.alive, directions, called)?;
-        self.program.as_mut()?.seeds = None;
+        let program = self.program.as_mut()?;
+        (program.seeds, program.score_seeds) = (None, None);
+        // Formulas, too, may look ahead.
+        let world = program.world.clone()?;
+        let mut back = Back { flows: flows.into.into_iter().chain(score.into).collect(), sums: vec![] };
         let mut out = vec![];
         for (target, direction) in directions {
             let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
@@ -57,34 +69,66 @@ impl Session<'_> {
         Some((out, loss))
     }
 
-    /// Where derivatives of a step begin: at its objective, and at the network's states, by which the steps after it come.
-    /// Credit flows back through these, not through the world.
-    fn seeds_of_step(
+    /// Directions by a rule with states: what each step proposes while the episode goes on, from what it knows then. Of
+    /// an objective that is this step's value; credit goes back through no state.
+    fn directions_on_the_way(
         &mut self,
+        t: &Training,
         p: &Presentation,
         credit: &Credit,
-        world: &World,
-        stepped: &[Assign],
-        back: &mut Back,
-    ) -> Option<Vec<(NodeId, NodeId)>> {
-        let is_world = |a: &Assign| world.states.iter().any(|w| w.to == a.to);
-        let own: Vec<&Assign> = stepped.iter().filter(|a| !is_world(a)).collect();
-        let (mut seeds, mut flows) = (vec![], vec![]);
-        for state in &own {
-            let var = self.graph.var(state.to).clone();
-            let flow = self.work_var(&format!("{}@back", var.name), &var.shape, true, None);
-            seeds.push((state.value, self.flow_back(p, flow)?));
-            back.begin.push(self.zeroed(flow));
-            flows.push(flow);
+        targets: Vec<Target>,
+        called: &[Target],
+        at: &mut Timeline,
+    ) -> Option<(Directions, Option<NodeId>)> {
+        let world = self.program.as_ref()?.world.clone()?;
+        let one = self.graph.constant(1.0);
+        self.program.as_mut()?.seeds = Some(credit.objective.iter().map(|node| (*node, one)).collect());
+        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
+        let directions = targets.into_iter().zip(proposed?).collect();
+        let directions = self.with_credit_elsewhere(t, p, credit, world.alive, directions, called)?;
+        self.program.as_mut()?.seeds = None;
+        let news: BTreeMap<VarId, NodeId> = at.step.iter().map(|a| (a.to, a.value)).collect();
+        let (mut out, mut sums) = (vec![], vec![]);
+        for (target, direction) in directions {
+            self.refuse_the_future(credit, direction)?;
+            let new = |var, place: &Place| if *place == Place::Whole { news.get(&var).copied() } else { None };
+            let direction = nnm_graph::substitute_reads(&mut self.graph, direction, &new).noted(self)?;
+            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
+            sums.push((total, direction));
+            out.push((target, self.read_whole(total)));
         }
-        if let Some(objective) = credit.objective {
-            seeds.push((objective, world.alive));
+        let loss = match credit.objective {
+            Some(objective) if self.is_to_come(objective) => None,
+            objective => self.loss_of_steps(objective, &world, &mut sums)?,
+        };
+        for (total, step) in sums {
+            at.begin.push(self.zeroed(total));
+            let sum = self.read_whole(total);
+            let value = self.graph.binary(Binary::Add, sum, step).noted(self)?;
+            at.step.push(Assign { to: total, place: Place::Whole, add: false, value });
         }
-        let reads: Vec<NodeId> = own.iter().map(|s| self.read_whole(s.to)).collect();
-        let with_seeds: Vec<_> = seeds.iter().map(|(of, by)| (*of, Some(*by))).collect();
-        let flowing = self.derivatives(&with_seeds, &reads, credit.span)?;
-        back.flows = flows.into_iter().zip(flowing).collect();
-        Some(seeds)
+        Some((out, loss))
+    }
+
+    /// Whether a value is known only once later steps have been made.
+    fn is_to_come(&self, node: NodeId) -> bool {
+        let sums = self.program.iter().filter_map(|p| p.world.as_ref()).flat_map(|w| &w.sums);
+        let reads: Vec<NodeId> = sums.map(|s| s.read).collect();
+        nnm_graph::depends_on(&self.graph, node, &|id, _| reads.contains(&id))
+    }
+
+    /// A rule with states acts on the way: what is still to come is not known there.
+    fn refuse_the_future(&mut self, credit: &Credit, direction: NodeId) -> Option<()> {
+        if !self.is_to_come(direction) {
+            return Some(());
+        }
+        let message =
+            format!("`{}` has states, which go forwards, but what it reads is still to come", credit.kind.text);
+        let d = Diagnostic::error("E0597", credit.span, message)
+            .at("`discounted` and `following` are known only after the episode")
+            .help("a step knows its own reward, `discounted(reward, 0)`; or take a rule without states");
+        self.report(d);
+        None
     }
 
     /// The loop that goes through the steps backwards and adds up.
@@ -96,9 +140,10 @@ impl Session<'_> {
         back: Back,
         at: &mut Timeline,
     ) -> Option<()> {
-        let Back { mut begin, flows, sums } = back;
-        let mut assigns = vec![];
+        let Back { flows, sums } = back;
+        let (mut begin, mut assigns) = (vec![], vec![]);
         for (flow, value) in flows {
+            begin.push(self.zeroed(flow));
             let value = self.at_kept(value, kept)?;
             assigns.push(Assign { to: flow, place: Place::Whole, add: false, value });
         }
@@ -109,7 +154,8 @@ impl Session<'_> {
             let value = self.graph.binary(Binary::Add, sum, step).noted(self)?;
             assigns.push(Assign { to: total, place: Place::Whole, add: false, value });
         }
-        let to_come = self.sums_to_come(world, kept, &mut begin)?;
+        let (to_come, seen) = self.sums_to_come(world, kept, &mut begin)?;
+        assigns.extend(seen);
         at.step.extend(self.keeps(kept));
         let body = vec![
             Stmt::Stage { about: "what is still to come".into(), assigns: to_come },
@@ -120,36 +166,47 @@ impl Session<'_> {
         Some(())
     }
 
-    /// What is still to come, a step further back.
-    fn sums_to_come(&mut self, world: &World, kept: &[(VarId, VarId)], begin: &mut Vec<Assign>) -> Option<Vec<Assign>> {
-        let mut to_come = vec![];
+    /// What is still to come, a step further back: sums with this step in them, and what the step leaves for the one
+    /// before it.
+    fn sums_to_come(
+        &mut self,
+        world: &World,
+        kept: &[(VarId, VarId)],
+        begin: &mut Vec<Assign>,
+    ) -> Option<(Vec<Assign>, Vec<Assign>)> {
+        let (mut to_come, mut seen) = (vec![], vec![]);
         for sum in &world.sums {
             begin.push(self.zeroed(sum.var));
-            let later = self.graph.binary(Binary::Mul, sum.factor, sum.read).noted(self)?;
-            let value = self.graph.binary(Binary::Add, sum.of, later).noted(self)?;
-            let value = self.at_kept(value, kept)?;
-            to_come.push(Assign { to: sum.var, place: Place::Whole, add: false, value });
+            let assign = |value| Assign { to: sum.var, place: Place::Whole, add: false, value };
+            match sum.factor {
+                Some(factor) => {
+                    let later = self.graph.binary(Binary::Mul, factor, sum.read).noted(self)?;
+                    let value = self.graph.binary(Binary::Add, sum.of, later).noted(self)?;
+                    to_come.push(assign(self.at_kept(value, kept)?));
+                }
+                None => seen.push(assign(self.at_kept(sum.of, kept)?)),
+            }
         }
-        Some(to_come)
+        Some((to_come, seen))
     }
 
-    /// A rule that needs passes of its own cannot have them in a world: it goes its way once.
+    /// A world goes its way once.
     fn refuse_passes(&mut self, credit: &Credit) -> Option<()> {
         let rule = credit.rule;
-        let what =
-            match (rule.settles.first(), rule.perturbed.first(), rule.noises.first(), rule.dynamics.states.first()) {
-                (Some(_), ..) => "settle",
-                (_, Some(_), ..) => "perturbed",
-                (_, _, Some(_), _) => "noise",
-                (_, _, _, Some(_)) => "state",
-                _ => return Some(()),
-            };
+        let signal = credit.reads(self, &["post.signal", "Post.signal"]);
+        let (what, why) = match (rule.settles.first(), rule.perturbed.first()) {
+            _ if signal => ("post.signal", "an episode has no presentation after which the objective is known"),
+            (Some(_), _) => ("settle", "activities settle for one moment, and acting is a course of them"),
+            (_, Some(_)) => ("perturbed", "another pass would be another course of the world, which goes its way once"),
+            _ => return Some(()),
+        };
         let message = format!(
             "`{}` uses `{what}`, which has no meaning while the network acts in an environment",
             credit.kind.text
         );
         let d = Diagnostic::error("E0595", credit.span, message)
-            .help("rules of `score` and of errors act in environments: `Reinforce`, `Backprop` …");
+            .at(why)
+            .help("rules of `score`, of errors and of traces act in environments: `Reinforce`, `Backprop` …");
         self.report(d);
         None
     }
@@ -200,7 +257,7 @@ fn bare_reward(file: &File, expr: ExprId) -> Option<Span> {
     let e = file.expr(expr);
     match &e.kind {
         ExprKind::Name(name) if name == "reward" => Some(e.span),
-        ExprKind::Call { callee, .. } if matches!(&file.expr(*callee).kind, ExprKind::Name(n) if n == "discounted") => {
+        ExprKind::Call { callee, .. } if matches!(&file.expr(*callee).kind, ExprKind::Name(n) if n == "discounted" || n == "following") => {
             None
         }
         kind => crate::eval::children(kind).into_iter().find_map(|child| bare_reward(file, child)),

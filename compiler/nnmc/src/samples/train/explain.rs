@@ -1,6 +1,7 @@
 //! What the rules of a training need and whom they reach, for `nnmc explain FILE --rules`.
 
 use nnm_syntax::ast::{ExprId, ExprKind};
+use nnm_syntax::span::Span;
 
 use super::super::credit::Credit;
 use super::super::target::Directions;
@@ -52,7 +53,9 @@ impl Session<'_> {
             Some((what, _)) => format!("no, it reads `{what}`"),
             None if credit.rule.matrix_change.is_some() => "no, `dW` sees the whole connection".into(),
             None if !credit.rule.settles.is_empty() => "no, an energy is of all activities".into(),
-            None if credit.expressions().any(|e| sums_over_end(file, e)) => "no, it sums over other connections".into(),
+            None if credit.expressions().any(|e| sum_over_end(file, e).is_some()) => {
+                "no, it sums over other connections".into()
+            }
             None => "yes, it could be declared so".into(),
         }
     }
@@ -102,22 +105,22 @@ impl Session<'_> {
     }
 }
 
-/// Whether an expression sums over the senders or the targets of a connection.
-fn sums_over_end(file: &nnm_syntax::ast::File, e: ExprId) -> bool {
+/// Where an expression sums over the senders or the targets of a connection.
+pub(super) fn sum_over_end(file: &nnm_syntax::ast::File, e: ExprId) -> Option<Span> {
     let mut open = vec![e];
     while let Some(id) = open.pop() {
-        let kind = &file.expr(id).kind;
-        if let ExprKind::Call { args, .. } = kind
+        let expr = file.expr(id);
+        if let ExprKind::Call { args, .. } = &expr.kind
             && args.iter().any(|a| {
                 a.name.as_ref().is_some_and(|n| n.text == "axis")
                     && matches!(&file.expr(a.value.expr()).kind, ExprKind::Name(n) if n == "post" || n == "pre")
             })
         {
-            return true;
+            return Some(expr.span);
         }
-        open.extend(crate::eval::children(kind));
+        open.extend(crate::eval::children(&expr.kind));
     }
-    false
+    None
 }
 
 fn listed(names: &[String]) -> String {

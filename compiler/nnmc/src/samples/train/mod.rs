@@ -64,7 +64,7 @@ impl Session<'_> {
         let errors = self.error_count();
         let rows = t.data.as_ref().map_or(if world.is_some() { plan.batch } else { 1 }, |d| d.rows);
         let batch = plan.batch.min(rows.max(1));
-        let per_epoch = rows.div_ceil(batch).max(1);
+        let per_epoch = rows.div_ceil(batch * plan.accumulate).max(1);
         let updates = plan.updates.unwrap_or(plan.epochs * per_epoch);
         let data = t.data.clone();
         self.schedule = Some((per_epoch, updates));

@@ -1,6 +1,6 @@
 //! What the statements of a `train` block ask for.
 
-use nnm_syntax::ast::{self, ClauseValue, ExprId, Name, StmtKind};
+use nnm_syntax::ast::{self, ClauseValue, ExprId, Init, Name, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -29,6 +29,8 @@ pub(super) struct Aim {
 pub(super) struct Plan {
     pub(super) aims: Vec<Aim>,
     pub(super) batch: usize,
+    /// `accumulate n`: so many batches make one update.
+    pub(super) accumulate: usize,
     pub(super) epochs: usize,
     /// With `updates N`: so many updates, whatever the data.
     pub(super) updates: Option<usize>,
@@ -77,6 +79,7 @@ impl Session<'_> {
         let mut plan = Plan {
             aims: vec![],
             batch: 32,
+            accumulate: 1,
             epochs: 1,
             updates: None,
             clip: None,
@@ -121,29 +124,7 @@ impl Session<'_> {
                 return None;
             }
             StmtKind::List { word, items, clauses } => {
-                let first = items.first().map(|i| i.expr)?;
-                match word.text.as_str() {
-                    "minimize" | "maximize" => {
-                        let aim = self.aim(t, Some(first), word.text == "maximize", None, clauses, stmt.span)?;
-                        plan.aims.push(aim);
-                    }
-                    "learn" => {
-                        let over = items.iter().map(|i| i.expr).collect();
-                        let aim = self.aim(t, None, false, Some(over), clauses, stmt.span)?;
-                        plan.aims.push(aim);
-                    }
-                    "batch" => plan.batch = self.known_int(t.scope, first, "`batch`", 1)? as usize,
-                    "epochs" => plan.epochs = self.known_int(t.scope, first, "`epochs`", 0)? as usize,
-                    "updates" => plan.updates = Some(self.known_int(t.scope, first, "`updates`", 0)? as usize),
-                    "record" => self.plan_record(t, items, clauses, plan)?,
-                    "settle" => {
-                        let settling = self.settling(t.scope, items, clauses, stmt.span)?;
-                        plan.settles.push(settling);
-                    }
-                    "truncate" => plan.truncate = Some(self.known_int(t.scope, first, "`truncate`", 1)?),
-                    "freeze" => plan.frozen.extend(items.iter().map(|i| i.expr)),
-                    other => self.not_in_train(other, word.span)?,
-                }
+                self.plan_list(t, stmt.span, (word, items.as_slice(), clauses.as_slice()), plan)?
             }
             StmtKind::Clip { what, value } => {
                 if what.text != "norm" {
@@ -193,6 +174,48 @@ impl Session<'_> {
         Some(())
     }
 
+    /// A statement that begins with a word and lists expressions.
+    fn plan_list(
+        &mut self,
+        t: &Training,
+        span: Span,
+        (word, items, clauses): (&Name, &[ast::ListItem], &[ast::Clause]),
+        plan: &mut Plan,
+    ) -> Option<()> {
+        let first = items.first().map(|i| i.expr)?;
+        match word.text.as_str() {
+            "minimize" | "maximize" => {
+                let aim = self.aim(t, Some(first), word.text == "maximize", None, clauses, span)?;
+                plan.aims.push(aim);
+            }
+            "learn" => {
+                let over = items.iter().map(|i| i.expr).collect();
+                let aim = self.aim(t, None, false, Some(over), clauses, span)?;
+                plan.aims.push(aim);
+            }
+            "batch" => plan.batch = self.known_int(t.scope, first, "`batch`", 1)? as usize,
+            "accumulate" if t.world.is_some() => {
+                let message = "`accumulate` gathers batches of data, and an environment has none";
+                let d = Diagnostic::error("E0598", word.span, message)
+                    .help("say how many episodes make an update: `batch 64 episodes`");
+                self.report(d);
+                return None;
+            }
+            "accumulate" => plan.accumulate = self.known_int(t.scope, first, "`accumulate`", 1)? as usize,
+            "epochs" => plan.epochs = self.known_int(t.scope, first, "`epochs`", 0)? as usize,
+            "updates" => plan.updates = Some(self.known_int(t.scope, first, "`updates`", 0)? as usize),
+            "record" => self.plan_record(t, items, clauses, plan)?,
+            "settle" => {
+                let settling = self.settling(t.scope, items, clauses, span)?;
+                plan.settles.push(settling);
+            }
+            "truncate" => plan.truncate = Some(self.known_int(t.scope, first, "`truncate`", 1)?),
+            "freeze" => plan.frozen.extend(items.iter().map(|i| i.expr)),
+            other => self.not_in_train(other, word.span)?,
+        }
+        Some(())
+    }
+
     /// `columns(W)` and `rows(W)`: the weight, and the axis of one of its parts.
     fn constrained(&mut self, scope: ScopeId, target: ExprId) -> (ExprId, Option<usize>) {
         let (_, expr) = self.bare_expr(scope, target);
@@ -206,7 +229,7 @@ impl Session<'_> {
     }
 
     fn not_in_train(&mut self, word: &str, span: Span) -> Option<()> {
-        let words = "given, act, minimize, maximize, learn, batch, epochs, updates, clip, record, stop when, validate, early_stop, checkpoint, truncate, freeze, settle, constrain";
+        let words = "given, act, minimize, maximize, learn, batch, accumulate, epochs, updates, clip, record, stop when, validate, early_stop, checkpoint, truncate, freeze, settle, constrain";
         let d = Diagnostic::error("E0530", span, format!("`{word}` does not belong in `train`"))
             .help(format!("there go {words}"));
         self.report(d);
@@ -303,9 +326,20 @@ impl Session<'_> {
         }
         let module = self.modules.item(kind.item).module;
         let equations = rule.change.iter().chain(&rule.dynamics.equations).chain(&rule.dynamics.nexts);
-        let mut found = vec![];
-        for equation in equations {
-            found.extend(crate::hir::credit_reads(&self.modules.get(module).file, equation.value));
+        let file = &self.modules.get(module).file;
+        let (mut found, mut sums) = (vec![], vec![]);
+        for e in equations.map(|e| e.value).chain(rule.dynamics.lets.iter().filter_map(|l| l.init.map(Init::expr))) {
+            found.extend(crate::hir::credit_reads(file, e));
+            sums.extend(super::explain::sum_over_end(file, e));
+        }
+        for span in sums {
+            let name = self.modules.item(kind.item).name.clone();
+            let message = format!("`{}` is declared `local`, but sums over other connections", name.text);
+            let d = Diagnostic::error("E0552", span, message)
+                .at("what other cells of the same end do is not known where the connection is")
+                .label(name.span, "declared local here")
+                .help("drop `local`, or bring the sum in as a `modulator`");
+            self.report(d);
         }
         for (what, span) in found {
             let name = self.modules.item(kind.item).name.clone();

@@ -1,15 +1,17 @@
 //! The program of one update: all aims see the same weights, their changes are added, then bounds act.
 
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Program as GraphProgram, Reduce, Stmt, Unary, VarId};
-use nnm_kir::ir::Int;
+use nnm_kir::ir::{Int, SlotId};
 use nnm_syntax::ast;
 use nnm_syntax::diag::Diagnostic;
 
+use super::super::credit::Credit;
 use super::super::evaluate::rounds_loop;
+use super::super::meeting::Meeting;
 use super::super::target::{Target, What};
-use super::super::{Presentation, ROUND};
+use super::super::{Presentation, ROUND, slot};
 use super::Training;
-use super::aim::Update;
+use super::aim::{Change, Gather, Update};
 use super::plan::Plan;
 use crate::failure::Noted;
 use crate::network::FrameId;
@@ -52,44 +54,67 @@ impl Session<'_> {
         for number in 0..plan.aims.len() {
             losses.extend(self.build_aim(t, plan, p, number, &mut update)?);
             if number == 0 {
-                self.running_assigns(&mut update.assigns)?;
+                self.running_assigns(&mut update.running)?;
             }
         }
-        let Update { changes, mut assigns, at, reach } = update;
-        self.check_reach(t, &reach)?;
-        for (target, change) in changes.values() {
-            let mut new = target.read;
-            for c in change {
-                new = self.graph.binary(Binary::Add, new, *c).noted(self)?;
-            }
-            let new = self.bounded(plan, target, new)?;
-            let new = self.constrained_to(t, plan, target, new)?;
-            assigns.push(Assign { to: target.var, place: Place::Whole, add: false, value: new });
-        }
-        let mut body = self.timeline_stmts(p, at);
-        let mut loss_vars = vec![];
         let terms = self.term_means(p)?;
         losses.extend(terms.iter().map(|(_, mean)| *mean));
-        for (k, loss) in losses.iter().enumerate() {
-            let var = self.work_var(&format!("loss {k}"), &[], false, Some(per_epoch));
-            let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
-            assigns.push(Assign { to: var, place: Place::Time(place.clone()), add: false, value: *loss });
-            loss_vars.push(var);
+        if plan.accumulate > 1 {
+            for (k, loss) in losses.iter_mut().enumerate() {
+                *loss = self.gathered_mean(&format!("loss {k}@gathered"), *loss, &mut update.gather)?;
+            }
         }
-        body.push(Stmt::Stage { about: "update".into(), assigns });
-        for (k, var) in loss_vars.iter().enumerate() {
-            let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
-            body.push(Stmt::CheckFinite { var: *var, place: Place::Time(place), code: k as i64 });
+        let Update { changes, mut assigns, running, gather, at, reach } = update;
+        self.check_reach(t, &reach)?;
+        for change in changes.values() {
+            let new = self.new_weights(t, plan, p, change)?;
+            assigns.push(Assign { to: change.target.var, place: Place::Whole, add: false, value: new });
         }
-        let stop = self.after_update(t, plan, p, &mut body)?;
-        let mut records = self.train_records(plan, p, updates, &mut body)?;
-        records.extend(self.returns(updates, &mut body)?);
+        let mut made = vec![];
+        let loss_vars = self.update_stage(&losses, per_epoch, assigns, &mut made);
+        let stop = self.after_update(t, plan, p, &mut made)?;
+        let mut records = self.train_records(plan, p, updates, &mut made)?;
+        records.extend(self.returns(updates, &mut made)?);
+        let mut body = self.timeline_stmts(p, at);
+        body.extend(update_of_batches(plan, gather, running, made));
         let mut round = self.fetches(p, &body);
         round.extend(body);
         let name = format!("train {}", self.net(t.net).path);
         let program = self.samples_program(&name, vec![rounds_loop(round)], p.batch);
         let terms = terms.into_iter().map(|(name, _)| name).collect();
         Some(Built { program, losses: loss_vars, terms, stop, records })
+    }
+
+    /// Weights with all that is added to them, as rules and constraints hold them.
+    fn new_weights(&mut self, t: &Training, plan: &Plan, p: &Presentation, change: &Change) -> Option<NodeId> {
+        let mut new = change.target.read;
+        for part in &change.parts {
+            new = self.graph.binary(Binary::Add, new, *part).noted(self)?;
+        }
+        let new = self.held(plan, p, change, new)?;
+        self.constrained_to(t, plan, &change.target, new)
+    }
+
+    /// The update itself, with the objectives' means; these must be finite.
+    fn update_stage(
+        &mut self,
+        losses: &[NodeId],
+        per_epoch: usize,
+        mut assigns: Vec<Assign>,
+        body: &mut Vec<Stmt>,
+    ) -> Vec<VarId> {
+        let place = Int::Rem(Box::new(Int::Loop(ROUND)), Box::new(Int::Const(per_epoch as i64)));
+        let mut vars = vec![];
+        for (k, loss) in losses.iter().enumerate() {
+            let var = self.work_var(&format!("loss {k}"), &[], false, Some(per_epoch));
+            assigns.push(Assign { to: var, place: Place::Time(place.clone()), add: false, value: *loss });
+            vars.push(var);
+        }
+        body.push(Stmt::Stage { about: "update".into(), assigns });
+        for (k, var) in vars.iter().enumerate() {
+            body.push(Stmt::CheckFinite { var: *var, place: Place::Time(place.clone()), code: k as i64 });
+        }
+        vars
     }
 
     /// `epoch`, `n`, `progress` of a training, in every expression of it.
@@ -138,30 +163,51 @@ impl Session<'_> {
         Some(frame)
     }
 
-    /// `bound w in a .. b` and `normalize` of the rules that act on a target.
-    fn bounded(&mut self, plan: &Plan, target: &Target, new: NodeId) -> Option<NodeId> {
+    /// `bound w in a .. b` and `normalize` of the rules that act on a connection's weights.
+    fn held(&mut self, plan: &Plan, p: &Presentation, change: &Change, new: NodeId) -> Option<NodeId> {
+        let What::Weight(link) = change.target.what else { return Some(new) };
         let mut out = new;
-        for aim in &plan.aims {
-            let rule = &aim.rule.1;
-            if let Some(bound) = rule.bound
-                && matches!(target.what, What::Weight(_))
-            {
-                let scope = self.scope(self.modules.item(aim.rule.0.item).module, None);
-                self.bind(scope, "w", Value::Num(Num::node(target.unit.clone(), target.read)));
-                let (_, expr) = self.bare_expr(scope, bound);
-                if let ast::ExprKind::Compare { rest, .. } = &expr.kind
-                    && let Some((_, range)) = rest.first()
-                    && let Value::Range(a, b) = self.eval(scope, *range)
-                {
-                    for (end, op) in [(a, Binary::Max), (b, Binary::Min)] {
-                        let Some(end) = end else { continue };
-                        let end = self.lift(&end);
-                        out = self.graph.binary(op, out, end).noted(self)?;
-                    }
-                }
+        for aim in change.aims.iter().map(|number| &plan.aims[*number]) {
+            let credit = Credit::new(&aim.rule.0, &aim.rule.1, p.scope, aim.span);
+            if let Some(bound) = aim.rule.1.bound {
+                out = self.bounded(&credit, &change.target, bound, out)?;
+            }
+            if aim.rule.1.normalize {
+                let meeting = self.meeting(link)?;
+                out = self.sums_held(&meeting, change.target.read, out)?;
             }
         }
         Some(out)
+    }
+
+    fn bounded(&mut self, credit: &Credit, target: &Target, bound: ast::ExprId, new: NodeId) -> Option<NodeId> {
+        let scope = self.formula_scope(self.modules.item(credit.kind.item).module, credit.scope);
+        self.bind(scope, "w", Value::Num(Num::node(target.unit.clone(), target.read)));
+        self.bind_rule_params(scope, credit)?;
+        let (_, expr) = self.bare_expr(scope, bound);
+        let ast::ExprKind::Compare { rest, .. } = &expr.kind else { return Some(new) };
+        let Some((_, range)) = rest.first() else { return Some(new) };
+        let Value::Range(low, high) = self.eval(scope, *range) else { return Some(new) };
+        let mut out = new;
+        for (end, op) in [(low, Binary::Max), (high, Binary::Min)] {
+            let Some(end) = end else { continue };
+            let end = self.lift(&end);
+            out = self.graph.binary(op, out, end).noted(self)?;
+        }
+        Some(out)
+    }
+
+    /// New weights whose sum at each target is that of the old ones.
+    fn sums_held(&mut self, meeting: &Meeting, old: NodeId, new: NodeId) -> Option<NodeId> {
+        let g = &mut self.graph;
+        let made = (|| {
+            let (before, after) = (meeting.sum_at_targets(g, old)?, meeting.sum_at_targets(g, new)?);
+            let ratio = g.binary(Binary::Div, before, after)?;
+            let one = g.constant(1.0);
+            let factor = g.select(after, ratio, one)?;
+            g.binary(Binary::Mul, factor, new)
+        })();
+        made.noted(self)
     }
 
     /// The norms that parts of a weight are held to.
@@ -263,4 +309,19 @@ impl Session<'_> {
         }
         Some(out)
     }
+}
+
+/// An update after each batch, or after several, whose directions are gathered.
+fn update_of_batches(plan: &Plan, gather: Gather, running: Vec<Assign>, mut made: Vec<Stmt>) -> Vec<Stmt> {
+    if plan.accumulate == 1 {
+        if let Some(Stmt::Stage { assigns, .. }) = made.first_mut() {
+            assigns.extend(running);
+        }
+        return made;
+    }
+    let when = |name: &str, body| Stmt::IfEqual { a: Int::Slot(SlotId(slot(name))), b: Int::Const(1), body };
+    let begin = Stmt::Stage { about: "batches are gathered anew".into(), assigns: gather.begin };
+    let assigns = gather.add.into_iter().chain(running).collect();
+    let add = Stmt::Stage { about: "a batch is gathered".into(), assigns };
+    vec![when("fresh", vec![begin]), add, when("due", made)]
 }

@@ -189,20 +189,30 @@ impl Session<'_> {
             let at = course.done - first;
             // A piece has one size of batch: the last of an epoch may be smaller.
             let (here, most) = match full.checked_sub(at) {
+                _ if plan.accumulate > 1 => (p.batch, 1),
                 Some(left) if left > 0 => (p.batch, left),
                 _ => (p.rows - full * p.batch, 1),
             };
             let piece = if built.stop.is_some() { 1 } else { most.min(PIECE) };
             let piece = plan.checkpoint.map_or(piece, |e| e.piece(course.done, piece));
             let to = (course.done + piece).min(end);
-            engine.set_slot("batch", here as i64);
-            engine.set_slot("offset", (at * p.batch) as i64);
             engine.set_slot("from", course.done as i64);
             engine.set_slot("to", to as i64);
-            match engine.run().map_err(|e| self.engine_failure(e))? {
-                status::OK => {}
-                status::NOT_FINITE => return Err(self.diverged(t, built, engine, course, to)),
-                code => return Err(Failure::bug(format!("a training ended with status {code}"))),
+            for batch in 0..plan.accumulate {
+                let offset = (at * plan.accumulate + batch) * p.batch;
+                if offset >= p.rows {
+                    break;
+                }
+                let due = batch + 1 == plan.accumulate || offset + p.batch >= p.rows;
+                engine.set_slot("batch", here.min(p.rows - offset) as i64);
+                engine.set_slot("offset", offset as i64);
+                engine.set_slot("fresh", i64::from(batch == 0));
+                engine.set_slot("due", i64::from(due));
+                match engine.run().map_err(|e| self.engine_failure(e))? {
+                    status::OK => {}
+                    status::NOT_FINITE => return Err(self.diverged(t, built, engine, course, to)),
+                    code => return Err(Failure::ended(code, "this training", t.span)),
+                }
             }
             course.done = to;
             if let Some(stop) = built.stop {

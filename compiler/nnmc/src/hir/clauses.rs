@@ -1,0 +1,94 @@
+//! Which clauses each statement takes. One that nothing reads would be lost in silence, so it is an error.
+
+use nnm_syntax::ast::{Clause, Stmt, StmtKind};
+use nnm_syntax::diag::Diagnostic;
+
+/// `(statement, clauses)`; what is not listed takes none.
+const TABLE: &[(&str, &[&str])] = &[
+    ("weight", &["shared"]),
+    ("spike", &["surrogate", "through"]),
+    ("hold", &["for"]),
+    ("solve", &["by"]),
+    ("settle", &["minimizing", "for", "at", "by"]),
+    ("population", &["at"]),
+    ("connect", &["via", "plastic"]),
+    ("simulate", &["for", "step"]),
+    ("train", &["on", "for"]),
+    ("given", &["for", "step", "over"]),
+    ("stimulate", &["from", "to", "over", "step"]),
+    ("record", &["every", "from", "to", "with"]),
+    ("minimize", &["by", "with", "over", "during"]),
+    ("maximize", &["by", "with", "over", "during"]),
+    ("learn", &["by", "with", "during"]),
+    ("save", &["to"]),
+    ("load", &["from"]),
+    ("validate", &["on", "every"]),
+    ("early_stop", &["after"]),
+    ("checkpoint", &["every"]),
+];
+
+/// Reports clauses of statements, and of those within, that have no meaning there.
+pub fn check(stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
+    for stmt in stmts {
+        if let Some((word, _)) = super::build::statement_word(stmt) {
+            check_clauses(&word, clauses(&stmt.kind), out);
+        }
+        check(block(&stmt.kind), out);
+    }
+}
+
+fn check_clauses(word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
+    let taken = TABLE.iter().find(|(statement, _)| *statement == word).map_or(&[][..], |(_, taken)| taken);
+    for (number, clause) in clauses.iter().enumerate() {
+        let name = clause.word.text.as_str();
+        if !taken.contains(&name) {
+            let d = Diagnostic::error("E0630", clause.span, format!("`{word}` takes no `{name}`"));
+            out.push(d.help(said(word, taken)).help(format!(
+                "a line that begins with `{name}` goes on from the line before; a statement of its own cannot begin so"
+            )));
+        } else if clauses[..number].iter().any(|before| before.word.text == name) {
+            let d = Diagnostic::error("E0631", clause.span, format!("`{name}` stands twice in one `{word}`"));
+            out.push(d.help("which of the two is meant? leave one out"));
+        }
+    }
+}
+
+fn said(word: &str, taken: &[&str]) -> String {
+    match taken {
+        [] => format!("`{word}` takes no clauses"),
+        _ => {
+            let taken: Vec<String> = taken.iter().map(|name| format!("`{name}`")).collect();
+            format!("`{word}` takes {}", taken.join(", "))
+        }
+    }
+}
+
+fn clauses(kind: &StmtKind) -> &[Clause] {
+    match kind {
+        StmtKind::Run { clauses, .. }
+        | StmtKind::Decl { clauses, .. }
+        | StmtKind::List { clauses, .. }
+        | StmtKind::Bare { clauses, .. }
+        | StmtKind::Given { clauses, .. }
+        | StmtKind::Stimulate { clauses, .. }
+        | StmtKind::Member { clauses, .. }
+        | StmtKind::Connect { clauses, .. }
+        | StmtKind::Hold { clauses, .. }
+        | StmtKind::SpikeWhen { clauses, .. } => clauses,
+        _ => &[],
+    }
+}
+
+fn block(kind: &StmtKind) -> &[Stmt] {
+    match kind {
+        StmtKind::Run { block, .. }
+        | StmtKind::SpikeWhen { block, .. }
+        | StmtKind::When { block, .. }
+        | StmtKind::On { block, .. }
+        | StmtKind::Every { block, .. }
+        | StmtKind::Trace { block, .. }
+        | StmtKind::Perturbed { block, .. }
+        | StmtKind::For { block, .. } => block,
+        _ => &[],
+    }
+}
