@@ -276,6 +276,33 @@ fn commands_on_pages_of_errors_show_what_they_say() {
 }
 
 /// A network is held against the memory that it may take before anything large is made.
+/// What is kept for the way back grows with the number of steps; nothing else does.
+#[test]
+fn the_memory_of_a_training_is_told_apart() {
+    let f = Folder::new("training-memory");
+    let kept = |steps: usize| {
+        let model = format!(
+            "use std.neurons.{{Elman, Linear}}\nuse std.objectives.SquaredError\nuse std.rules.Backprop\n\
+             use std.optimizers.SGD\narchitecture Net {{\n  input x: real[2]\n  population h: Elman[8]\n  \
+             population y: Linear[1]\n  connect x -> h: dense()\n  connect h -> y: dense()\n}}\n\
+             experiment E {{\n  data d = table(x = ones(6, 2), z = ones(6, 1))\n  let net = Net()\n  \
+             train net on d {{\n    given x = x for {steps} steps\n    \
+             minimize SquaredError(last(net.y), z) by Backprop with SGD(rate = 0.1)\n    batch 3\n  }}\n}}\n"
+        );
+        f.write("m.nnm", &model);
+        let told = f.nnmc(&["explain", "m.nnm", "--memory"]);
+        let numbers = |name: &str| {
+            let text = out(&told);
+            let line = text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default().to_string();
+            let count = line.split_whitespace().rev().nth(3).and_then(|word| word.parse::<usize>().ok());
+            count.unwrap_or_else(|| panic!("{name}: {text}{}", err(&told)))
+        };
+        (numbers("kept of all steps"), numbers("weights"))
+    };
+    let (few, many) = (kept(10), kept(20));
+    assert!(many.0 > few.0 + few.0 / 2 && many.1 == few.1, "{few:?} and {many:?}");
+}
+
 #[test]
 fn a_network_too_large_for_memory_is_refused_with_a_table() {
     let f = Folder::new("memory");

@@ -43,9 +43,10 @@ fn check_clauses(word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
         let name = clause.word.text.as_str();
         if !taken.contains(&name) {
             let d = Diagnostic::error("E0630", clause.span, format!("`{word}` takes no `{name}`"));
-            out.push(d.help(said(word, taken)).help(format!(
-                "a line that begins with `{name}` goes on from the line before; a statement of its own cannot begin so"
-            )));
+            out.push(
+                d.help(said(word, taken))
+                    .help(format!("a line that begins with `{name}` belongs to the statement on the line before")),
+            );
         } else if clauses[..number].iter().any(|before| before.word.text == name) {
             let d = Diagnostic::error("E0631", clause.span, format!("`{name}` stands twice in one `{word}`"));
             out.push(d.help("which of the two is meant? leave one out"));

@@ -1,6 +1,6 @@
 //! What a network takes of the memory; one that does not fit is refused before its connections are made.
 
-use nnm_graph::ir::{Program, VarElem};
+use nnm_graph::ir::{Program, Var, VarElem, VarId};
 use nnm_kir::ir::Precision;
 use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
@@ -62,18 +62,9 @@ impl Session<'_> {
 
     /// Refuses a simulation whose program, with all that it records, does not fit.
     pub fn refuse_too_large_run(&mut self, id: NetId, program: &Program, span: Span) -> Option<()> {
-        let real = match program.precision {
-            Precision::F32 => 4.0,
-            Precision::F64 => 8.0,
-        };
-        let share = |var: &nnm_graph::ir::Var| {
-            let width = match var.elem {
-                VarElem::Real => real,
-                VarElem::Index => 4.0,
-                VarElem::Count => 8.0,
-            };
-            let count = var.shape.iter().map(|n| *n as f64).product::<f64>() * var.times.unwrap_or(1) as f64;
-            Share { name: var.name.clone(), what: "numbers", count, bytes: count * width }
+        let share = |var: &Var| {
+            let count = numbers(var);
+            Share { name: var.name.clone(), what: "numbers", count, bytes: count * width(program, var) }
         };
         let shares: Vec<Share> = program.graph.vars.iter().map(share).collect();
         let total: f64 = shares.iter().map(|s| s.bytes).sum();
@@ -89,6 +80,27 @@ impl Session<'_> {
     pub fn memory_table(&self, id: NetId) -> String {
         let shares = self.shares(id, None);
         format!("{}\n{}", self.net(id).path, table(shares))
+    }
+
+    /// The table of what a training takes beside its data, for `explain --memory`: what is kept of each step of a
+    /// presentation for the way back grows with their number.
+    pub fn training_table(&self, id: NetId, program: &Program, batch: usize, data: &[VarId]) -> String {
+        let mut shares = ["kept of all steps", "of one step", "weights, their changes and moments"].map(|name| Share {
+            name: name.into(),
+            what: "numbers",
+            count: 0.0,
+            bytes: 0.0,
+        });
+        for (k, var) in program.graph.vars.iter().enumerate() {
+            if data.contains(&VarId(k as u32)) {
+                continue;
+            }
+            let kind = if var.times.is_some() { 0 } else { usize::from(!var.batched) + 1 };
+            let count = numbers(var) * if var.batched { batch as f64 } else { 1.0 };
+            shares[kind].count += count;
+            shares[kind].bytes += count * width(program, var);
+        }
+        format!("training of {}, {batch} samples at once\n{}", self.net(id).path, table(shares.into()))
     }
 
     /// Bytes that there are.
@@ -188,4 +200,17 @@ fn size(bytes: f64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB"];
     let power = ((bytes.max(1.0)).log10() / 3.0).floor().clamp(0.0, 5.0);
     format!("{:.1} {}", bytes / 1000f64.powf(power), units[power as usize])
+}
+
+/// How many numbers a variable holds, of one sample.
+fn numbers(var: &Var) -> f64 {
+    var.shape.iter().map(|n| *n as f64).product::<f64>() * var.times.unwrap_or(1) as f64
+}
+
+/// Bytes of one of its numbers.
+fn width(program: &Program, var: &Var) -> f64 {
+    match (var.elem, program.precision) {
+        (VarElem::Index, _) | (VarElem::Real, Precision::F32) => 4.0,
+        (VarElem::Count, _) | (VarElem::Real, Precision::F64) => 8.0,
+    }
 }

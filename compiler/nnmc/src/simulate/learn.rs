@@ -619,7 +619,8 @@ impl Session<'_> {
             let wanted = if sum { old.unit.describe() } else { "a plain number".into() };
             let found = right.num.unit.describe();
             let message = format!("`{}` takes {wanted} here, but this is in {found}", name.text);
-            self.error("E0436", right.span, message);
+            let d = Diagnostic::error("E0436", right.span, message);
+            self.report(d.label(work.learn.span, "by this rule, with these arguments"));
             return None;
         }
         let new = self.assigned(*op, &old, &right.num, stmt.span);
@@ -648,7 +649,9 @@ impl Session<'_> {
             let Some(end) = end else { continue };
             if !end.unit.fits(&work.w_unit) {
                 let (found, wanted) = (end.unit.describe(), work.w_unit.describe());
-                self.error("E0436", expr.span, format!("`w` is in {wanted}, but the bound is in {found}"));
+                let message = format!("`w` is in {wanted}, but the bound is in {found}");
+                let d = Diagnostic::error("E0436", expr.span, message);
+                self.report(d.label(work.learn.span, "by this rule, with these arguments"));
                 return None;
             }
             let unit = out.unit.clone();

@@ -60,6 +60,8 @@ impl Session<'_> {
     ) -> Result<Value, Failure> {
         self.dump(&built.program, &[], &[]);
         if self.mode == Mode::Check {
+            let data: Vec<VarId> = p.fields.iter().map(|field| field.data).collect();
+            self.memory_tables.push(self.training_table(t.net, &built.program, p.batch, &data));
             return Ok(self.unknown_run(&built));
         }
         let name = self.next_course(&format!("train-{}", self.net(t.net).path));
