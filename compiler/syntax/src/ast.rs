@@ -277,6 +277,40 @@ pub enum StmtKind {
     Error,
 }
 
+impl StmtKind {
+    /// The clauses at the end of a statement.
+    pub fn clauses(&self) -> &[Clause] {
+        match self {
+            StmtKind::Run { clauses, .. }
+            | StmtKind::Decl { clauses, .. }
+            | StmtKind::List { clauses, .. }
+            | StmtKind::Bare { clauses, .. }
+            | StmtKind::Given { clauses, .. }
+            | StmtKind::Stimulate { clauses, .. }
+            | StmtKind::Member { clauses, .. }
+            | StmtKind::Connect { clauses, .. }
+            | StmtKind::Hold { clauses, .. }
+            | StmtKind::SpikeWhen { clauses, .. } => clauses,
+            _ => &[],
+        }
+    }
+
+    /// The statements inside a statement.
+    pub fn block(&self) -> &[Stmt] {
+        match self {
+            StmtKind::Run { block, .. }
+            | StmtKind::SpikeWhen { block, .. }
+            | StmtKind::When { block, .. }
+            | StmtKind::On { block, .. }
+            | StmtKind::Every { block, .. }
+            | StmtKind::Trace { block, .. }
+            | StmtKind::Perturbed { block, .. }
+            | StmtKind::For { block, .. } => block,
+            _ => &[],
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum Init {
     /// `= EXPR`

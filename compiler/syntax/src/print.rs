@@ -139,7 +139,7 @@ impl Printer<'_> {
         for stmt in stmts {
             self.docs(&stmt.doc);
             self.line(&self.stmt(&stmt.kind));
-            self.block(block_of(&stmt.kind));
+            self.block(stmt.kind.block());
         }
         self.depth -= 1;
     }
@@ -284,20 +284,5 @@ fn assign_text(op: AssignOp) -> &'static str {
         AssignOp::Sub => "-=",
         AssignOp::Mul => "*=",
         AssignOp::Div => "/=",
-    }
-}
-
-/// The statements inside a statement.
-fn block_of(kind: &StmtKind) -> &[Stmt] {
-    match kind {
-        StmtKind::Run { block, .. }
-        | StmtKind::SpikeWhen { block, .. }
-        | StmtKind::When { block, .. }
-        | StmtKind::On { block, .. }
-        | StmtKind::Every { block, .. }
-        | StmtKind::Trace { block, .. }
-        | StmtKind::Perturbed { block, .. }
-        | StmtKind::For { block, .. } => block,
-        _ => &[],
     }
 }

@@ -1,6 +1,6 @@
 //! Which clauses each statement takes. One that nothing reads would be lost in silence, so it is an error.
 
-use nnm_syntax::ast::{Clause, Stmt, StmtKind};
+use nnm_syntax::ast::{Clause, Stmt};
 use nnm_syntax::diag::Diagnostic;
 
 /// `(statement, clauses)`; what is not listed takes none.
@@ -31,9 +31,9 @@ const TABLE: &[(&str, &[&str])] = &[
 pub fn check(stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
     for stmt in stmts {
         if let Some((word, _)) = super::build::statement_word(stmt) {
-            check_clauses(&word, clauses(&stmt.kind), out);
+            check_clauses(&word, stmt.kind.clauses(), out);
         }
-        check(block(&stmt.kind), out);
+        check(stmt.kind.block(), out);
     }
 }
 
@@ -61,35 +61,5 @@ fn said(word: &str, taken: &[&str]) -> String {
             let taken: Vec<String> = taken.iter().map(|name| format!("`{name}`")).collect();
             format!("`{word}` takes {}", taken.join(", "))
         }
-    }
-}
-
-fn clauses(kind: &StmtKind) -> &[Clause] {
-    match kind {
-        StmtKind::Run { clauses, .. }
-        | StmtKind::Decl { clauses, .. }
-        | StmtKind::List { clauses, .. }
-        | StmtKind::Bare { clauses, .. }
-        | StmtKind::Given { clauses, .. }
-        | StmtKind::Stimulate { clauses, .. }
-        | StmtKind::Member { clauses, .. }
-        | StmtKind::Connect { clauses, .. }
-        | StmtKind::Hold { clauses, .. }
-        | StmtKind::SpikeWhen { clauses, .. } => clauses,
-        _ => &[],
-    }
-}
-
-fn block(kind: &StmtKind) -> &[Stmt] {
-    match kind {
-        StmtKind::Run { block, .. }
-        | StmtKind::SpikeWhen { block, .. }
-        | StmtKind::When { block, .. }
-        | StmtKind::On { block, .. }
-        | StmtKind::Every { block, .. }
-        | StmtKind::Trace { block, .. }
-        | StmtKind::Perturbed { block, .. }
-        | StmtKind::For { block, .. } => block,
-        _ => &[],
     }
 }
