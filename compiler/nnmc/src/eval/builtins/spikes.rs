@@ -130,12 +130,18 @@ fn mean_rate(s: &mut Session, call: &Call) -> Value {
     }
 }
 
-/// Spikes of each cell in [from, to).
+/// Whether a spike of a record is in [from, to); the last window has the end of the record in it, where the spikes of its
+/// last step are.
+fn is_within(spikes: &Spikes, time: f64, from: f64, to: f64) -> bool {
+    const SLACK: f64 = 1e-12;
+    time >= from - SLACK && (time < to - SLACK || to >= spikes.to - SLACK)
+}
+
+/// Spikes of each cell in a window.
 fn counts(spikes: &Spikes, from: f64, to: f64) -> Vec<f64> {
     let mut counts = vec![0.0; spikes.n];
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if *time >= from - 1e-12
-            && *time < to - 1e-12
+        if is_within(spikes, *time, from, to)
             && let Some(c) = counts.get_mut(*cell as usize)
         {
             *c += 1.0;
@@ -155,8 +161,7 @@ fn count(s: &mut Session, call: &Call) -> Value {
 pub fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
     let mut cells = vec![vec![]; spikes.n];
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if *time >= from
-            && *time < to
+        if is_within(spikes, *time, from, to)
             && let Some(c) = cells.get_mut(*cell as usize)
         {
             c.push(*time);
