@@ -138,10 +138,11 @@ use std.sources.SpikeTimes
 architecture N { population s: SpikeTimes(times = [0.1 ms, 5 ms, 9.9 ms, 10 ms, 10.1 ms, 1450 ms, 1500 ms])[1] }
 experiment A {
   let net = N()
-  let first = simulate net for 10 ms step 0.1 ms { record net.s.spikes; record count(net.s.spikes) as n }
+  let first = simulate net for 10 ms step 0.1 ms { record net.s.spikes; record count(net.s.spikes) as n; record net.s.spikes as late from 9.9 ms }
   let second = simulate net for 90 ms step 0.1 ms { record net.s.spikes }
   let third = simulate net for 3 s step 0.1 ms { record net.s.spikes }
-  report n = [count(first.s)[0], first.n[0], count(second.s)[0], count(first.s, to = 10 ms)[0]]
+  report n = [count(first.s)[0], first.n[0], count(second.s)[0], count(first.s, to = 9.9 ms)[0]]
+  report part = [count(first.s, from = 0.1 ms, to = 5 ms)[0], count(first.late)[0], count(first.s, from = 5 ms)[0]]
   report rate = mean_rate(first.s) / 1 Hz
   report fano = fano(third.s, window = 100 ms)
   report bins = sum(psth(first.s, bin = 5 ms)) * 5 ms
@@ -149,8 +150,9 @@ experiment A {
 "#,
     );
     close(&found["n"], &[4.0, 4.0, 1.0, 3.0], 0.0);
+    close(&found["part"], &[1.0, 1.0, 2.0], 0.0);
     close(&found["rate"], &[400.0], 1e-9);
-    close(&found["fano"], &[14.0 / 15.0], 1e-12);
+    close(&found["fano"], &[14.0 / 15.0 + 0.0], 1e-12);
     close(&found["bins"], &[4.0], 1e-12);
 }
 

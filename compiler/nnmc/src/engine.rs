@@ -46,6 +46,9 @@ struct Several {
     whole: bool,
 }
 
+/// The part of a call's steps that a trial of several threads has.
+const TRIAL: i64 = 16;
+
 /// A compiled program with its memory.
 pub struct Engine {
     vars: Vec<Var>,
@@ -105,6 +108,12 @@ impl Engine {
 
     pub fn slot(&self, name: &str) -> i64 {
         self.lowered.kernel.slots.iter().position(|s| s == name).map_or(0, |k| self.slots[k])
+    }
+
+    /// The steps of the next call, where so many are good for one: fewer where it is a trial.
+    pub fn next_piece(&self, steps: i64) -> i64 {
+        let several = self.several.threads.most > 1 && !self.several.threads.always && !self.several.whole;
+        if several && self.several.pace.tries_together() { (steps / TRIAL).max(1) } else { steps }
     }
 
     /// Runs the kernel once, for so many steps; its status.

@@ -42,7 +42,23 @@ impl System<'_> {
             let three = scaled(s, *a, 3.0)?;
             total.push(s.graph.binary(Binary::Add, three, *b)?);
         }
-        self.moved(s, part, &total, dt / 2.0)
+        let new = self.moved(s, part, &total, dt / 2.0)?;
+        let steps = part.iter().zip(new).zip(&first);
+        steps.map(|((k, new), rate)| self.upstroke(s, *k, new, *rate, dt)).collect()
+    }
+
+    /// Where a state with a threshold runs away within the step, faster than a linear system can follow (beyond 1 / (g h)
+    /// it would turn back), it goes as its slope says, up to the threshold.
+    fn upstroke(&self, s: &mut Session, k: usize, new: NodeId, rate: NodeId, dt: f64) -> Built<NodeId> {
+        let (Some(ceiling), Some(slope)) = (self.equations[k].ceiling, self.jacobian[k][k]) else { return Ok(new) };
+        let slope = self.restored(s, slope)?;
+        let growth = scaled(s, slope, dt)?;
+        let limit = s.graph.constant(0.5);
+        let fast = s.graph.binary(Binary::Gt, growth, limit)?;
+        let change = scaled(s, rate, dt)?;
+        let there = s.graph.binary(Binary::Add, self.equations[k].state, change)?;
+        let there = s.graph.binary(Binary::Min, there, ceiling)?;
+        s.graph.select(fast, there, new)
     }
 
     /// g h times the derivative of the right sides by the time that stands in them.

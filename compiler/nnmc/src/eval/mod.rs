@@ -6,6 +6,7 @@
 mod body;
 mod builtins;
 mod call;
+mod draws;
 mod expr;
 mod field;
 mod index;
@@ -20,7 +21,7 @@ mod walk;
 pub use builtins::{
     Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
 };
-pub use call::{Call, parameter_names};
+pub use call::{Call, Written, parameter_names};
 pub use walk::{children, names_in};
 
 use crate::hir::{ExprRef, ModuleId};
