@@ -14,6 +14,7 @@ pub fn item(module: ModuleId, file: &ast::File, item: &ast::Item, out: &mut Vec<
     let (name, params, kind) = match &item.kind {
         AstItem::Fn { name, params, result, body } => {
             let (lets, value) = build.lets_and_value(body);
+            clauses::check("fn", &lets, build.out);
             (name, params, ItemKind::Function(Function { result: result.clone(), lets, value }))
         }
         AstItem::Decl { local, word, name, params, body } => {
@@ -46,7 +47,7 @@ impl Build<'_> {
             self.out.push(Diagnostic::error("E0211", span, message));
             return None;
         };
-        clauses::check(stmts, self.out);
+        clauses::check(&word.text, stmts, self.out);
         Some(match word.text.as_str() {
             "neuron" => self.with("neuron", |b| ItemKind::Neuron(b.neuron(stmts))),
             "synapse" => self.with("synapse", |b| ItemKind::Synapse(Synapse { dynamics: b.dynamics(stmts) })),
@@ -363,7 +364,7 @@ impl Build<'_> {
                     span,
                 }))
             }
-            StmtKind::For { name, list, block } => {
+            StmtKind::For { name, list, block, .. } => {
                 let mut body = vec![];
                 for stmt in block {
                     match decl(stmt) {
