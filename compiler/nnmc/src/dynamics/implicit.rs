@@ -48,16 +48,15 @@ impl System<'_> {
     }
 
     /// Where a state with a threshold runs away within the step, faster than a linear system can follow (beyond 1 / (g h)
-    /// it would turn back), it goes as its slope says, up to the threshold.
+    /// it would turn back), it goes where its slope says, over the threshold.
     fn upstroke(&self, s: &mut Session, k: usize, new: NodeId, rate: NodeId, dt: f64) -> Built<NodeId> {
-        let (Some(ceiling), Some(slope)) = (self.equations[k].ceiling, self.jacobian[k][k]) else { return Ok(new) };
+        let (Some(_), Some(slope)) = (self.equations[k].ceiling, self.jacobian[k][k]) else { return Ok(new) };
         let slope = self.restored(s, slope)?;
         let growth = scaled(s, slope, dt)?;
         let limit = s.graph.constant(0.5);
         let fast = s.graph.binary(Binary::Gt, growth, limit)?;
         let change = scaled(s, rate, dt)?;
         let there = s.graph.binary(Binary::Add, self.equations[k].state, change)?;
-        let there = s.graph.binary(Binary::Min, there, ceiling)?;
         s.graph.select(fast, there, new)
     }
 
