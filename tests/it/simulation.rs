@@ -203,3 +203,35 @@ experiment A {
     close(&found("set"), &[1.0, 2.0, 3.0], 0.0);
     std::fs::remove_dir_all(Path::new(&folder)).expect("it is ours");
 }
+
+#[test]
+fn implicit_steps_follow_an_upstroke() {
+    let counts = |solve: &str| {
+        let text = format!(
+            "neuron A {{
+  input I: pA
+  state v: mV = -70 mV
+  state w: pA = 0 pA
+  v' = (-10 nS * (v + 70 mV) + 20 pA * exp((v + 50 mV) / 2 mV) - w + I) / (200 pF)
+  w' = (2 nS * (v + 70 mV) - w) / (30 ms)
+  spike when v > 0 mV {{ v = -58 mV; w += 50 pA; hold v for 2 ms }}
+  {solve}
+}}
+architecture N {{ population a: A[5] }}
+experiment X {{
+  let net = N()
+  let r = simulate net for 300 ms step 0.05 ms {{
+    stimulate net.a.I = linspace(300 pA, 900 pA, 5)
+    record net.a.spikes
+    record max_t(abs(net.a.w)) as w
+  }}
+  report c = count(r.a)
+  report w = max(r.w) / 1 pA
+}}"
+        );
+        reports(&text)
+    };
+    let (explicit, implicit) = (counts("solve v, w by rk4"), counts("solve v, w by implicit"));
+    close(&implicit["c"], &explicit["c"], 1.0);
+    assert!(explicit["c"][0] >= 7.0 && implicit["w"][0] < 1.2 * explicit["w"][0], "{implicit:?} {explicit:?}");
+}

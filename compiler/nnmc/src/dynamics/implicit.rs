@@ -43,21 +43,27 @@ impl System<'_> {
             total.push(s.graph.binary(Binary::Add, three, *b)?);
         }
         let new = self.moved(s, part, &total, dt / 2.0)?;
-        let steps = part.iter().zip(new).zip(&first);
-        steps.map(|((k, new), rate)| self.upstroke(s, *k, new, *rate, dt)).collect()
+        let Some(fast) = self.runs_away(s, part, dt)? else { return Ok(new) };
+        let along = self.moved(s, part, &first, dt)?;
+        along.iter().zip(new).map(|(along, new)| s.graph.select(fast, *along, new)).collect()
     }
 
-    /// Where a state with a threshold runs away within the step, faster than a linear system can follow (beyond 1 / (g h)
-    /// it would turn back), it goes where its slope says, over the threshold.
-    fn upstroke(&self, s: &mut Session, k: usize, new: NodeId, rate: NodeId, dt: f64) -> Built<NodeId> {
-        let (Some(_), Some(slope)) = (self.equations[k].ceiling, self.jacobian[k][k]) else { return Ok(new) };
-        let slope = self.restored(s, slope)?;
-        let growth = scaled(s, slope, dt)?;
-        let limit = s.graph.constant(0.5);
-        let fast = s.graph.binary(Binary::Gt, growth, limit)?;
-        let change = scaled(s, rate, dt)?;
-        let there = s.graph.binary(Binary::Add, self.equations[k].state, change)?;
-        s.graph.select(fast, there, new)
+    /// Where a state with a threshold runs away within the step, faster than a linear system can follow: beyond 1 / (g h)
+    /// it would turn back, so that the system goes where its slope says, over the threshold.
+    fn runs_away(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Option<NodeId>> {
+        let mut any: Option<NodeId> = None;
+        for k in part.iter().filter(|k| self.equations[**k].ceiling.is_some()) {
+            let Some(slope) = self.jacobian[*k][*k] else { continue };
+            let slope = self.restored(s, slope)?;
+            let growth = scaled(s, slope, dt)?;
+            let limit = s.graph.constant(0.5);
+            let fast = s.graph.binary(Binary::Gt, growth, limit)?;
+            any = Some(match any {
+                Some(any) => s.graph.binary(Binary::Or, any, fast)?,
+                None => fast,
+            });
+        }
+        Ok(any)
     }
 
     /// g h times the derivative of the right sides by the time that stands in them.
