@@ -1,10 +1,12 @@
 //! The course of runs: cut off and gone on with, ended early, saved and loaded.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use nnm_compiler::checkpoint::Keeper;
+use nnm_compiler::engine::Threads;
 use nnm_compiler::events::Event;
 use nnm_compiler::failure::Failure;
 use nnm_compiler::pipeline::{Parsed, Run};
@@ -18,25 +20,33 @@ use crate::support::{bits, differences, numbers, outcomes, root};
 /// Keeps checkpoints in memory and asks the run to stop after so many looks.
 struct Cut {
     files: Files,
-    looks: Cell<usize>,
-    kept: RefCell<BTreeMap<String, Vec<u8>>>,
-    epochs: RefCell<Vec<(usize, u64)>>,
+    looks: AtomicUsize,
+    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    epochs: Mutex<Vec<(usize, u64)>>,
 }
 
 impl Cut {
     fn after(looks: usize, kept: BTreeMap<String, Vec<u8>>) -> Cut {
         let files = Files::new([root().join("models")]);
-        Cut { files, looks: Cell::new(looks), kept: RefCell::new(kept), epochs: RefCell::default() }
+        Cut { files, looks: AtomicUsize::new(looks), kept: Mutex::new(kept), epochs: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
+        self.kept.lock().expect("no thread has panicked")
+    }
+
+    fn epochs(&self) -> MutexGuard<'_, Vec<(usize, u64)>> {
+        self.epochs.lock().expect("no thread has panicked")
     }
 }
 
 impl Keeper for Cut {
     fn load(&self, name: &str) -> Option<Vec<u8>> {
-        self.kept.borrow().get(name).cloned()
+        self.kept().get(name).cloned()
     }
 
     fn store(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
-        self.kept.borrow_mut().insert(name.to_string(), bytes.to_vec());
+        self.kept().insert(name.to_string(), bytes.to_vec());
         Ok(())
     }
 
@@ -56,14 +66,13 @@ impl Host for Cut {
 
     fn progress(&self, event: &Event) {
         if let Event::Epoch { epoch, loss, .. } = event {
-            self.epochs.borrow_mut().push((*epoch, loss.to_bits()));
+            self.epochs().push((*epoch, loss.to_bits()));
         }
     }
 
     fn interrupted(&self) -> bool {
-        let left = self.looks.get();
-        self.looks.set(left.saturating_sub(1));
-        left == 0
+        let fewer = |left: usize| Some(left.saturating_sub(1));
+        self.looks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer) == Ok(0)
     }
 
     fn keeper(&self) -> Option<&dyn Keeper> {
@@ -72,9 +81,13 @@ impl Host for Cut {
 }
 
 fn run_with(host: &Cut, text: &str) -> Run {
-    let checked = Parsed::new("cut.nnm", text, host).check(text, host, &Settings::default());
+    run_as(host, text, &Settings::default())
+}
+
+fn run_as(host: &Cut, text: &str, settings: &Settings) -> Run {
+    let checked = Parsed::new("cut.nnm", text, host).check(text, host, settings);
     let checked = checked.unwrap_or_else(|r| panic!("{:#?}", r.diagnostics));
-    checked.run(host, &Settings::default())
+    checked.run(host, settings)
 }
 
 const TRAINED: &str = r#"
@@ -166,18 +179,18 @@ fn a_run_that_was_cut_off_goes_on_to_the_same_bits() {
     let whole_host = Cut::after(usize::MAX, BTreeMap::new());
     let whole = run_with(&whole_host, TRAINED);
     assert!(whole.failure.is_none(), "{:?} {:?}", whole.failure, whole.diagnostics);
-    let looks = usize::MAX - whole_host.looks.get();
+    let looks = usize::MAX - whole_host.looks.load(Ordering::SeqCst);
     assert!(looks > 40, "only {looks} looks");
     for cut in [0, 1, 3, looks / 4, looks / 3, looks / 2, looks - 60, looks - 3] {
         let host = Cut::after(cut, BTreeMap::new());
         let part = run_with(&host, TRAINED);
         assert!(matches!(part.failure, Some(Failure::Interrupted)), "{cut} of {looks}: {:?}", part.failure);
-        assert!(!host.kept.borrow().is_empty(), "nothing kept at {cut} of {looks}");
-        let again = Cut::after(usize::MAX, host.kept.take());
+        assert!(!host.kept().is_empty(), "nothing kept at {cut} of {looks}");
+        let again = Cut::after(usize::MAX, std::mem::take(&mut *host.kept()));
         let run = run_with(&again, TRAINED);
         assert!(run.failure.is_none(), "{:?} {:?}", run.failure, run.diagnostics);
         assert_eq!(differences(&whole.outcomes, &run.outcomes), Vec::<String>::new(), "cut at {cut} of {looks}");
-        assert_eq!(*whole_host.epochs.borrow(), *again.epochs.borrow(), "cut at {cut} of {looks}");
+        assert_eq!(*whole_host.epochs(), *again.epochs(), "cut at {cut} of {looks}");
     }
 }
 
@@ -194,10 +207,122 @@ fn a_run_cut_off_twice_goes_on_too() {
         }
         cuts += 1;
         assert!(cuts < 200, "no progress");
-        kept = host.kept.take();
+        kept = std::mem::take(&mut *host.kept());
     };
     assert!(cuts > 3, "{cuts}");
     assert_eq!(differences(&whole.outcomes, &last.outcomes), Vec::<String>::new());
+}
+
+const SIMULATED: &str = r#"
+use std.neurons.LIF
+use std.rules.STDP
+use std.sources.Poisson
+use std.synapses.{ExpCurrent, TsodyksMarkram}
+
+architecture Net {
+  population source: Poisson(rate = 30 Hz)[200]
+  population a: LIF[150]
+  population b: LIF[130]
+  connect source -> a as drive: random(p = 20 %) via ExpCurrent(w = 90 pA, delay ~ uniform(0.5 ms, 3 ms))
+  connect a -> b as syn: random(p = 20 %) via ExpCurrent(w = 80 pA, delay = 1.5 ms)
+  connect a -> a as own: fan_in(k = 8) via TsodyksMarkram(w = 40 pA)
+}
+
+experiment Cut {
+  seed 3
+  let net = Net()
+  let run = simulate net for 200 ms step 0.1 ms {
+    learn net.syn by STDP(w_max = 0.2 nA)
+    record net.a.spikes, net.b.spikes
+    record net.b[0 .. 5].v every 1 ms
+    checkpoint every 10 ms
+  }
+  report w = net.syn.w
+  report spikes = count(run.b)
+}
+"#;
+
+#[test]
+fn threads_may_change_where_a_run_was_cut_off() {
+    let settings = |most| Settings { threads: Threads { most, always: true }, ..Settings::default() };
+    let whole = run_with(&Cut::after(usize::MAX, BTreeMap::new()), SIMULATED);
+    assert!(whole.failure.is_none(), "{:?} {:?}", whole.failure, whole.diagnostics);
+    for (before, after, cut) in [(2, 2, 3), (1, 3, 6), (3, 1, 6), (2, 4, 9)] {
+        let host = Cut::after(cut, BTreeMap::new());
+        let part = run_as(&host, SIMULATED, &settings(before));
+        assert!(matches!(part.failure, Some(Failure::Interrupted)), "{cut}: {:?}", part.failure);
+        let again = Cut::after(usize::MAX, std::mem::take(&mut *host.kept()));
+        let run = run_as(&again, SIMULATED, &settings(after));
+        assert!(run.failure.is_none(), "{:?} {:?}", run.failure, run.diagnostics);
+        assert_eq!(differences(&whole.outcomes, &run.outcomes), Vec::<String>::new(), "{before}, then {after} threads");
+    }
+}
+
+/// A loop whose passes run at the same time, and what they say.
+const PASSES: &str = r#"
+use std.neurons.{LIF, Tanh, Linear}
+use std.synapses.ExpCurrent
+use std.objectives.SquaredError
+use std.optimizers.Adam
+use std.rules.Backprop
+
+architecture Cells(J: pA = 20 pA) {
+  population e: LIF[60]
+  connect e -> e: random(p = 10 %) via ExpCurrent(w = J)
+}
+
+architecture Line {
+  input x: real[2]
+  population y: Linear[1]
+  connect x -> y as fc: dense()
+}
+
+experiment Passes {
+  seed 5
+  data d = table(x = [[0, 0], [0, 1], [1, 0], [1, 1]], y = [[0], [0], [0], [1]])
+  let line = Line()
+  train line on d { minimize SquaredError(line.y, y) by Backprop with Adam(); batch 2; epochs 1 }
+  for J in linspace(10 pA, 60 pA, 7) parallel {
+    let net = Cells(J = J)
+    let run = simulate net for 60 ms step 0.1 ms {
+      stimulate net.e.I = 0.3 nA + 0.1 nA * normal(0, 1)
+      record net.e.spikes
+    }
+    train line on d { minimize SquaredError(line.y, y) by Backprop with Adam(rate = J / 1 nA); batch 2; epochs 2 }
+    report fired = sum(count(run.e))
+    report w = line.fc.w[0, 1]
+    expect fired > 0
+  }
+  report left = line.fc.w[0, 1]
+  report spread = max(w) - min(w)
+}
+"#;
+
+#[test]
+fn passes_beside_one_another_give_what_they_give_alone() {
+    let run = |text: &str, workers, cut, kept| {
+        let host = Cut::after(cut, kept);
+        let done = run_as(&host, text, &Settings { workers, ..Settings::default() });
+        let (kept, epochs) = (std::mem::take(&mut *host.kept()), host.epochs().clone());
+        (done, kept, epochs)
+    };
+    let (whole, _, epochs) = run(PASSES, 1, usize::MAX, BTreeMap::new());
+    assert!(whole.failure.is_none(), "{:?} {:?}", whole.failure, whole.diagnostics);
+    assert_eq!(epochs.len(), 1 + 7 * 2);
+    assert_eq!(whole.outcomes[0].expectations.len(), 7);
+    // Networks of before the loop are as they were; in passes one after another they go on.
+    let in_turn = run(&PASSES.replace(" parallel", ""), 1, usize::MAX, BTreeMap::new()).0;
+    let [apart, on] = [&whole, &in_turn].map(|run| report(&run.outcomes, "spread"));
+    assert!(apart > 0.0 && on > 0.0 && apart != on, "{apart} {on}");
+    for workers in [2, 3, 16] {
+        let (beside, _, said) = run(PASSES, workers, usize::MAX, BTreeMap::new());
+        assert_eq!(differences(&whole.outcomes, &beside.outcomes), Vec::<String>::new(), "{workers} at the same time");
+        assert_eq!(epochs, said);
+    }
+    let (part, kept, _) = run(PASSES, 3, 20, BTreeMap::new());
+    assert!(matches!(part.failure, Some(Failure::Interrupted)), "{:?}", part.failure);
+    let (again, _, _) = run(PASSES, 2, usize::MAX, kept);
+    assert_eq!(differences(&whole.outcomes, &again.outcomes), Vec::<String>::new());
 }
 
 #[test]
@@ -212,7 +337,7 @@ fn what_was_reached_is_in_an_interrupted_outcome() {
 fn a_checkpoint_of_another_model_or_with_a_flipped_bit_is_refused() {
     let host = Cut::after(5, BTreeMap::new());
     run_with(&host, TRAINED);
-    let kept = host.kept.take();
+    let kept = std::mem::take(&mut *host.kept());
     let other = TRAINED.replace("rate = 5e-3", "rate = 6e-3");
     let run = run_with(&Cut::after(usize::MAX, kept.clone()), &other);
     assert!(matches!(&run.failure, Some(Failure::Data(why)) if why.contains("another model")), "{:?}", run.failure);

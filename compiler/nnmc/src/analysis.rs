@@ -88,10 +88,10 @@ pub fn correlogram(a: &[f64], b: &[f64], bin: f64, m: usize, same: bool) -> Vec<
     let mut counts = vec![0.0; 2 * m + 1];
     let mut first = 0;
     for (k, t) in a.iter().enumerate() {
-        while first < b.len() && b[first] < t - reach {
+        while first < b.len() && b[first] < t - reach - 1e-9 {
             first += 1;
         }
-        for (l, u) in b.iter().enumerate().skip(first).take_while(|(_, u)| **u < t + reach) {
+        for (l, u) in b.iter().enumerate().skip(first).take_while(|(_, u)| **u < t + reach - 1e-9) {
             if same && k == l {
                 continue;
             }

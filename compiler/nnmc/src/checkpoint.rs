@@ -13,7 +13,7 @@ use crate::session::Session;
 const MAGIC: &[u8; 8] = b"NNMCKPT1";
 
 /// Where a run keeps checkpoints. What is stored replaces what was there, as a whole or not at all.
-pub trait Keeper {
+pub trait Keeper: Sync {
     fn load(&self, name: &str) -> Option<Vec<u8>>;
     fn store(&self, name: &str, bytes: &[u8]) -> Result<(), String>;
     /// Whether enough time has gone by since the last checkpoint to make another without being asked.

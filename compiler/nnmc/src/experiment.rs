@@ -13,6 +13,7 @@ use crate::network::NetId;
 use crate::samples::Training;
 use crate::session::{Mode, ScopeId, Session};
 use crate::simulate::Simulation;
+use crate::sweep::Sweep;
 use crate::value::{Num, Repr, Value};
 
 /// What an experiment gave.
@@ -54,6 +55,15 @@ struct Course<'s> {
     span: Span,
 }
 
+impl Outcome {
+    /// Adds weights; what has been called so before is replaced.
+    pub fn put_weights(&mut self, weights: Vec<(String, nnm_runtime::array::Array)>) {
+        let mut all: IndexMap<String, nnm_runtime::array::Array> = self.weights.drain(..).collect();
+        all.extend(weights);
+        self.weights = all.into_iter().collect();
+    }
+}
+
 impl Session<'_> {
     /// The experiments of the user's file, in order.
     pub fn experiments(&self, module: crate::hir::ModuleId) -> Vec<ItemId> {
@@ -74,14 +84,14 @@ impl Session<'_> {
         let result = self.run_stmts(scope, stmts, &mut outcome);
         outcome.seed = self.seed;
         self.settings.precision = precision;
-        outcome.weights = self.weights_since(first_net);
+        outcome.put_weights(self.weights_since(first_net));
         outcome.components = std::mem::take(&mut self.made_of);
         outcome.gradients = std::mem::take(&mut self.gradients);
         self.host.progress(&Event::ExperimentEnded { name: outcome.name.clone() });
         (outcome, result.err())
     }
 
-    fn weights_since(&self, first: usize) -> Vec<(String, nnm_runtime::array::Array)> {
+    pub fn weights_since(&self, first: usize) -> Vec<(String, nnm_runtime::array::Array)> {
         let mut out: IndexMap<String, nnm_runtime::array::Array> = IndexMap::new();
         for net in self.nets[first..].iter().filter(|n| n.with.is_none() && !is_unnamed_copy(&n.path)) {
             for (name, array) in &net.store {
@@ -93,7 +103,7 @@ impl Session<'_> {
         out.into_iter().collect()
     }
 
-    fn run_stmts(&mut self, scope: ScopeId, stmts: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
+    pub fn run_stmts(&mut self, scope: ScopeId, stmts: &[Stmt], outcome: &mut Outcome) -> Result<(), Failure> {
         for stmt in stmts {
             if self.settings.check_gradients && self.mode == Mode::Run && tells_results(stmt) {
                 continue;
@@ -131,7 +141,10 @@ impl Session<'_> {
                 }
             }
             StmtKind::List { word, items, clauses } => self.run_list(scope, word, items, clauses, outcome),
-            StmtKind::For { name, list, block } => self.run_sweep(scope, name, *list, block, outcome)?,
+            StmtKind::For { name, list, clauses, block } => {
+                let parallel = clauses.iter().any(|c| c.word.text == "parallel");
+                self.run_sweep(scope, &Sweep { name, list: *list, block, parallel }, outcome)?;
+            }
             StmtKind::Set { target, value } => self.run_set(scope, *target, *value, stmt.span),
             StmtKind::Error => {}
             _ => {
@@ -380,136 +393,13 @@ impl Session<'_> {
         }
     }
 
-    /// `for x in LIST { … }`: passes, whose reports become tables by x.
-    fn run_sweep(
-        &mut self,
-        scope: ScopeId,
-        name: &Name,
-        list: ast::ExprId,
-        block: &[Stmt],
-        outcome: &mut Outcome,
-    ) -> Result<(), Failure> {
-        let errors = self.error_count();
-        let mut keys = self.loop_values(scope, list);
-        if keys.is_empty() && self.error_count() == errors {
-            let span = self.expr_span(scope, list);
-            let message = "this sweep goes through nothing: its list is empty";
-            self.report(Diagnostic::error("E0325", span, message).help("a range `a .. b` has no numbers where b is a"));
-        }
-        let numbers = keys.iter().all(|k| matches!(k, Value::Num(_)));
-        if self.mode == Mode::Check && numbers {
-            keys.truncate(1);
-        }
-        let seed = self.seed;
-        let mut tables: IndexMap<String, Vec<Value>> = IndexMap::new();
-        for key in &keys {
-            let inner = self.inner(scope);
-            self.bind(inner, name.text.clone(), key.clone());
-            self.seed = seed;
-            let mut pass = Outcome::default();
-            self.run_stmts(inner, block, &mut pass)?;
-            for (report, value) in pass.reports {
-                tables.entry(report).or_default().push(value);
-            }
-            let label = self.label(key);
-            outcome.runs.extend(pass.runs.into_iter().map(|(n, v)| (format!("{label}/{n}"), v)));
-            outcome.expectations.extend(pass.expectations);
-            outcome.figures.extend(pass.figures.into_iter().map(|(n, f)| (format!("{n} {label}"), f)));
-            outcome.saved.extend(pass.saved);
-        }
-        self.seed = seed;
-        for (report, values) in tables {
-            let value = sweep_value(&name.text, &keys, values);
-            outcome.reports.push((report.clone(), value.clone()));
-            self.bind(scope, report, value);
-        }
-        Ok(())
-    }
-
-    /// `set net.loop.w = EXPR`: weights and states written.
-    fn run_set(&mut self, scope: ScopeId, target: ast::ExprId, value: Init, span: Span) {
-        let (_, expr) = self.bare_expr(scope, target);
-        let ExprKind::Field { base, name } = expr.kind else {
-            self.error("E0547", span, "`set` writes a weight or a state: `set net.loop.w = …`");
-            return;
-        };
-        let place = match self.eval(scope, base) {
-            Value::Projection(p) => {
-                let id = self.owner_net(&p.owner);
-                Some((id, format!("{}.{}", self.net(id).projections[p.index].name, name.text)))
-            }
-            Value::Population(p) => {
-                let id = self.owner_net(&p.owner);
-                if self.net(id).populations[p.index].params.iter().any(|(n, _)| *n == name.text) {
-                    self.set_param(scope, (id, p.index), &name.text, value, span);
-                    return;
-                }
-                Some((id, format!("{}.{}", self.net(id).populations[p.index].name, name.text)))
-            }
-            Value::Network(id) => Some((id, name.text.clone())),
-            _ => None,
-        };
-        let Some((id, path)) = place else { return };
-        let Some(old) = self.stored_weight(id, &path) else {
-            self.error("E0547", span, format!("`{path}` is no weight, state or parameter"));
-            return;
-        };
-        let unit = match self.eval(scope, target) {
-            Value::Num(num) => num.unit,
-            _ => return,
-        };
-        let num = match value {
-            Init::Value(e) => self.operand(scope, e).map(|o| o.num),
-            Init::Draw(e) => self.draw_values(self.closure(scope, e), scope, old.shape(), &format!("set.{path}")),
-        };
-        let Some(num) = num else { return };
-        let declared = crate::eval::types::Declared { unit, ..crate::eval::types::Declared::real() };
-        let Some(num) = self.hold_number(num, &declared, span, span) else { return };
-        if let Some(array) = self.spread(&num, old.shape(), span) {
-            self.net_mut(id).store.insert(path, array);
-        }
-    }
-
-    /// `set net.E.tau = EXPR`: one number, or one for each cell, from the next simulation on.
-    fn set_param(
-        &mut self,
-        scope: ScopeId,
-        (id, index): (crate::network::NetId, usize),
-        name: &str,
-        value: Init,
-        span: Span,
-    ) {
-        let population = self.net(id).populations[index].clone();
-        let Some((_, old)) = population.params.iter().find(|(n, _)| n == name).cloned() else { return };
-        let num = match value {
-            Init::Value(e) => self.operand(scope, e).map(|o| o.num),
-            Init::Draw(e) => {
-                let path = format!("set.{}.{name}", population.name);
-                self.draw_values(self.closure(scope, e), scope, &population.shape, &path)
-            }
-        };
-        let Some(num) = num else { return };
-        let declared = crate::eval::types::Declared { unit: old.unit.clone(), ..crate::eval::types::Declared::real() };
-        let Some(num) = self.hold_number(num, &declared, population.span, span) else { return };
-        let Some(array) = num.as_const() else { return };
-        let own = old.as_const().map(|a| a.shape().to_vec());
-        if array.ndim() > 0 && array.shape() != population.shape.as_slice() && own.as_deref() != Some(array.shape()) {
-            let (found, wanted) = (self.shape_text(array.shape()), self.shape_text(&population.shape));
-            let message = format!("`{name}` takes one number or the shape {wanted}, found {found}");
-            self.report(Diagnostic::error("E0313", span, message).label(population.span, "of this population"));
-            return;
-        }
-        if let Some(param) = self.net_mut(id).populations[index].params.iter_mut().find(|(n, _)| n == name) {
-            param.1 = num;
-        }
-    }
-
     /// The value that `--set NAME=VALUE` gives.
     pub fn setting(&mut self, name: &str) -> Option<Value> {
         let text = self.settings.set.iter().find(|(n, _)| n == name).map(|(_, t)| t.clone())?;
         self.settings.used.insert(name.to_string());
-        let file = self.modules.sources.add(format!("--set {name}"), format!("fn value() = {text}\n"));
-        let module = self.modules.add_setting(file);
+        let modules = std::sync::Arc::make_mut(&mut self.modules);
+        let file = modules.sources.add(format!("--set {name}"), format!("fn value() = {text}\n"));
+        let module = modules.add_setting(file);
         let scope = self.scope(module, None);
         let body = self.modules.get(module).file.items.iter().find_map(|i| match &i.kind {
             ast::ItemKind::Fn { body: ast::Body::Value(e), .. } => Some(*e),
@@ -519,24 +409,6 @@ impl Session<'_> {
             Some(e) => Some(self.eval(scope, e)),
             None => Some(self.error("E0002", Span::new(file, 0, 0), format!("`--set {name}={text}` is no value"))),
         }
-    }
-}
-
-/// A report of a sweep: its values by the passes' keys.
-fn sweep_value(axis: &str, keys: &[Value], values: Vec<Value>) -> Value {
-    let mut record = IndexMap::new();
-    record.insert("sweep axis".to_string(), Value::Text(axis.into()));
-    record.insert("sweep keys".to_string(), Value::List(keys.to_vec().into()));
-    record.insert("sweep values".to_string(), Value::List(values.into()));
-    Value::Record(record.into())
-}
-
-/// The passes of a sweep, as numbers where all are.
-pub fn sweep_parts(value: &Value) -> Option<(Vec<Value>, Vec<Value>)> {
-    let Value::Record(record) = value else { return None };
-    match (record.get("sweep keys"), record.get("sweep values")) {
-        (Some(Value::List(keys)), Some(Value::List(values))) => Some((keys.to_vec(), values.to_vec())),
-        _ => None,
     }
 }
 

@@ -81,7 +81,7 @@ impl Parsed {
         let mut diagnostics = std::mem::take(&mut session.diagnostics);
         diagnostics.sort_by_key(|d| (d.span.file, d.span.start, d.severity));
         if diagnostics.iter().any(|d| d.severity == Severity::Error) {
-            return Err(Box::new(Rejected { diagnostics, sources: session.modules.sources }));
+            return Err(Box::new(Rejected { diagnostics, sources: session.modules.sources.clone() }));
         }
         let unused = session.settings.unused();
         Ok(Checked {
@@ -89,7 +89,7 @@ impl Parsed {
             name,
             text: text.to_string(),
             warnings: diagnostics,
-            sources: session.modules.sources,
+            sources: session.modules.sources.clone(),
             solvers: dedup(session.solvers),
             memory: dedup(session.memory_tables),
             rules: dedup(session.rules),
@@ -134,7 +134,7 @@ impl Checked {
             outcomes,
             failure,
             diagnostics: session.diagnostics,
-            sources: session.modules.sources,
+            sources: session.modules.sources.clone(),
             dumps: session.dumps,
             unused,
         }

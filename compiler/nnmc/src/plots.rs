@@ -7,9 +7,9 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use crate::eval::{Call, spikes_of};
-use crate::experiment::sweep_parts;
 use crate::session::{Mode, ScopeId, Session};
 use crate::suggest;
+use crate::sweep::sweep_parts;
 use crate::unit::{Unit, from_si};
 use crate::value::{Num, Value};
 

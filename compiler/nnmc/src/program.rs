@@ -1,7 +1,7 @@
 //! The program being built: its storage by path, and what the surroundings give to the networks in it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_graph::ir::{NodeId, Place, Stmt, Var, VarElem, VarId};
@@ -123,7 +123,7 @@ pub struct Program {
     /// Statements for the step, in order.
     pub body: Vec<Stmt>,
     /// Connections that act in a simulation by more than a plain product.
-    pub paths: IndexMap<(FrameId, usize), Rc<Path>>,
+    pub paths: IndexMap<(FrameId, usize), Arc<Path>>,
     /// Values of one part of a step that others read.
     pub kept: Vec<Kept>,
     /// What populations were in the last steps: by population and name.
@@ -144,7 +144,7 @@ pub struct Program {
     pub sums: BTreeSet<VarId>,
     /// Numbers and indices that fill vars before the first step.
     pub tables: Vec<(VarId, Vec<f64>)>,
-    pub indices: Vec<(VarId, std::rc::Rc<Vec<u32>>)>,
+    pub indices: Vec<(VarId, std::sync::Arc<Vec<u32>>)>,
 }
 
 /// What carries errors back over a connection.

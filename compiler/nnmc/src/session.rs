@@ -1,6 +1,7 @@
 //! All that is known while a model is checked or run: modules, findings, scopes, networks, and the program being built.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_graph::ir::Graph;
@@ -17,7 +18,7 @@ use crate::value::Value;
 pub struct ScopeId(pub u32);
 
 /// Names and what they stand for; a name that is not here is looked for in the parent, then in the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Scope {
     pub module: ModuleId,
     pub parent: Option<ScopeId>,
@@ -57,7 +58,7 @@ pub enum Mode {
 }
 
 pub struct Session<'a> {
-    pub modules: Modules,
+    pub modules: Arc<Modules>,
     pub mode: Mode,
     pub seed: u64,
     pub scopes: Vec<Scope>,
@@ -109,8 +110,18 @@ pub struct Session<'a> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// What a fork of a session leaves besides its results.
+#[derive(Default)]
+pub struct Findings {
+    diagnostics: Vec<Diagnostic>,
+    used: BTreeSet<String>,
+    gradients: Vec<crate::samples::GradientRow>,
+    made_of: Vec<crate::components::Components>,
+    dumps: Vec<(String, String)>,
+}
+
 /// What the library asks of its surroundings: data files. The only way to anything outside.
-pub trait Host {
+pub trait Host: Sync {
     /// The text of a module beside the user's file.
     fn module(&self, path: &str) -> Option<String>;
     fn files(&self) -> &nnm_runtime::data::Files;
@@ -130,8 +141,10 @@ pub trait Host {
 
 impl<'a> Session<'a> {
     pub fn new(modules: Modules, mode: Mode, host: &'a dyn Host) -> Session<'a> {
+        let mut modules = modules;
+        let found = std::mem::take(&mut modules.diagnostics);
         let mut session = Session {
-            modules,
+            modules: Arc::new(modules),
             mode,
             seed: 0,
             scopes: vec![],
@@ -163,10 +176,45 @@ impl<'a> Session<'a> {
             seen: BTreeSet::new(),
             diagnostics: vec![],
         };
-        for diagnostic in std::mem::take(&mut session.modules.diagnostics) {
+        for diagnostic in found {
             session.report(diagnostic);
         }
         session
+    }
+
+    /// A session that goes on from here by itself, beside this one.
+    pub fn fork<'h>(&self, host: &'h dyn Host) -> Session<'h> {
+        let kept = Session::new(Modules::default(), self.mode, host);
+        Session {
+            modules: self.modules.clone(),
+            seed: self.seed,
+            scopes: self.scopes.clone(),
+            nets: self.nets.clone(),
+            frames: self.frames.clone(),
+            settings: self.settings.clone(),
+            seen: self.seen.clone(),
+            ..kept
+        }
+    }
+
+    /// What a fork has found, when it is at its end.
+    pub fn into_findings(self) -> Findings {
+        Findings {
+            diagnostics: self.diagnostics,
+            used: self.settings.used,
+            gradients: self.gradients,
+            made_of: self.made_of,
+            dumps: self.dumps,
+        }
+    }
+
+    /// Takes over what a fork has found.
+    pub fn join(&mut self, fork: Findings) {
+        fork.diagnostics.into_iter().for_each(|d| self.report(d));
+        self.settings.used.extend(fork.used);
+        self.gradients.extend(fork.gradients);
+        self.made_of.extend(fork.made_of);
+        self.dumps.extend(fork.dumps);
     }
 
     /// Keeps a finding; the same code at the same place is said once.

@@ -23,6 +23,8 @@ pub struct Settings {
     pub memory: Option<u64>,
     /// Threads within one simulation.
     pub threads: Threads,
+    /// Passes of a `for … parallel` that run at the same time.
+    pub workers: usize,
 }
 
 impl Default for Settings {
@@ -39,6 +41,7 @@ impl Default for Settings {
             emit_kernels: false,
             memory: None,
             threads: Threads::default(),
+            workers: 1,
         }
     }
 }

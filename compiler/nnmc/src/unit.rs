@@ -1,6 +1,6 @@
 //! Units: a dimension (exponents of the seven SI bases), and how a number of it is shown to the user.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_syntax::units;
 
@@ -14,7 +14,7 @@ pub const FREQUENCY: Dim = [0, 0, -2, 0, 0, 0, 0];
 /// The unit in which a quantity is shown: its name as the user wrote it and its size in SI.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     pub factor: f64,
     pub offset: f64,
 }
@@ -136,7 +136,7 @@ impl Unit {
     }
 
     /// The name of a unit that has one of its own (`Mohm`, `nS`, `ms`), not one made of others.
-    pub fn own_name(&self) -> Option<Rc<str>> {
+    pub fn own_name(&self) -> Option<Arc<str>> {
         let Unit::Known { dim, .. } = self else { return None };
         let name = Unit::of(*dim).shown().name;
         (!name.is_empty() && name.chars().all(char::is_alphabetic)).then_some(name)

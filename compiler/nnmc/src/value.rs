@@ -1,6 +1,6 @@
 //! What an expression of the language gives: numbers with units (known now or computed by a kernel), kinds, networks, data.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ndarray::{ArrayD, IxDyn};
@@ -16,14 +16,14 @@ use crate::unit::Unit;
 #[derive(Clone, Debug)]
 pub enum Value {
     Num(Num),
-    Text(Rc<str>),
-    List(Rc<Vec<Value>>),
+    Text(Arc<str>),
+    List(Arc<Vec<Value>>),
     /// `a .. b`, either end may be open
     Range(Option<Num>, Option<Num>),
     /// A declared neuron, synapse, rule, optimizer, architecture, environment or objective with arguments
-    Kind(Rc<Kind>),
+    Kind(Arc<Kind>),
     /// A function of the library or of the user, perhaps with arguments bound
-    Function(Rc<Function>),
+    Function(Arc<Function>),
     /// A network of an experiment
     Network(NetId),
     /// A network, or a part of one, inside the program being built
@@ -33,13 +33,13 @@ pub enum Value {
     /// One connection of a network: `net.x_h`
     Projection(ProjectionRef),
     /// Several at once: `net.{a, b}`, an array of parts
-    Many(Rc<Vec<Value>>),
-    Data(Rc<Dataset>),
+    Many(Arc<Vec<Value>>),
+    Data(Arc<Dataset>),
     /// What a library function gives under names: `pca(x).components`
-    Record(Rc<IndexMap<String, Value>>),
-    Spikes(Rc<Spikes>),
+    Record(Arc<IndexMap<String, Value>>),
+    Spikes(Arc<Spikes>),
     /// The trained quantities of a network by name, as plain numbers in their scales: `net.params`
-    Params(Rc<Params>),
+    Params(Arc<Params>),
     /// Names of a place: `pre`, `post`
     Names(crate::session::ScopeId),
     /// Already reported, or not known while checking.
@@ -54,7 +54,7 @@ pub struct Num {
     /// A label of so many classes.
     pub class: Option<usize>,
     /// The leading axis is time, at these instants (in seconds).
-    pub times: Option<Rc<Vec<f64>>>,
+    pub times: Option<Arc<Vec<f64>>>,
     /// Differs from step to step of a presentation; must be reduced over time before it leaves the time loop.
     pub stepwise: bool,
     /// Recorded in 32 bits: files keep it so.
@@ -79,7 +79,7 @@ pub struct Kind {
     /// Positional arguments in order, before they have names.
     pub span: Span,
     /// How the user wrote it, for tables and look-ups.
-    pub text: Rc<str>,
+    pub text: Arc<str>,
 }
 
 /// An argument: a value, an expression to be evaluated where it is used, or a distribution.
@@ -133,7 +133,7 @@ pub struct Dataset {
     pub name: String,
     pub fields: IndexMap<String, Num>,
     /// Named parts (`train`, `test`).
-    pub parts: IndexMap<String, Rc<Dataset>>,
+    pub parts: IndexMap<String, Arc<Dataset>>,
     pub rows: usize,
 }
 

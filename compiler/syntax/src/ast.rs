@@ -268,10 +268,11 @@ pub enum StmtKind {
     Bound {
         value: ExprId,
     },
-    /// `for k in LIST { … }`
+    /// `for k in LIST parallel { … }`
     For {
         name: Name,
         list: ExprId,
+        clauses: Vec<Clause>,
         block: Vec<Stmt>,
     },
     Error,
@@ -290,7 +291,8 @@ impl StmtKind {
             | StmtKind::Member { clauses, .. }
             | StmtKind::Connect { clauses, .. }
             | StmtKind::Hold { clauses, .. }
-            | StmtKind::SpikeWhen { clauses, .. } => clauses,
+            | StmtKind::SpikeWhen { clauses, .. }
+            | StmtKind::For { clauses, .. } => clauses,
             _ => &[],
         }
     }

@@ -222,7 +222,9 @@ impl Printer<'_> {
             StmtKind::Constrain { target, what, value } => {
                 format!("constrain {} to {} {}", self.expr(*target), what.text, self.expr(*value))
             }
-            StmtKind::For { name, list, .. } => format!("for {} in {}", name.text, self.expr(*list)),
+            StmtKind::For { name, list, clauses, .. } => {
+                format!("for {} in {}{}", name.text, self.expr(*list), self.clauses(clauses))
+            }
             _ => String::new(),
         }
     }

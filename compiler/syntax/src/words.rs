@@ -168,7 +168,7 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
         CLAUSE,
         &["by", "with", "over", "via", "at", "scale", "surrogate", "through", "minimizing", "from", "after"],
     ),
-    (Class::Flag, CLAUSE, &["shared", "plastic"]),
+    (Class::Flag, CLAUSE, &["shared", "plastic", "parallel"]),
     (Class::Direction, CONTINUES, &["upward", "downward"]),
     (Class::Side, CONTINUES, &["axonal", "dendritic"]),
     (Class::Count, PLAIN, &["steps", "episodes"]),

@@ -55,7 +55,24 @@ impl Session<'_> {
                 s.check_places(block, &states, "neuron", false);
             }
             s.check_names(scope, d);
+            s.check_solves(d);
         });
+    }
+
+    /// What `solve` names has an equation.
+    pub(super) fn check_solves(&mut self, dynamics: &Dynamics) {
+        for name in dynamics.solves.iter().flat_map(|(names, _)| names) {
+            let equations = || dynamics.equations.iter().map(|e| e.name.text.as_str());
+            if !equations().any(|n| n == name.text) {
+                let d = Diagnostic::error(
+                    "E0439",
+                    name.span,
+                    format!("`{0}` has no equation `{0}\' = …` to solve", name.text),
+                );
+                let near = crate::suggest::nearest(&name.text, equations());
+                self.report(crate::suggest::did_you_mean(d, name.span, near));
+            }
+        }
     }
 
     pub(super) fn check_lone_synapse(&mut self, item: ItemId) {
@@ -80,6 +97,7 @@ impl Session<'_> {
                 s.check_places(&on.block, &states, "synapse", true);
             }
             s.check_names(scope, d);
+            s.check_solves(d);
         });
         for on in d.ons.iter().filter(|o| o.period.is_none()) {
             if !matches!(on.event.text.as_str(), "pre" | "post") {

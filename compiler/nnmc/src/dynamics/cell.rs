@@ -373,7 +373,7 @@ impl Session<'_> {
     ) -> Option<Option<Num>> {
         let mut spikes: Option<Num> = None;
         for when in &neuron.dynamics.whens {
-            let flag = self.condition(before, walk.scope, when)?;
+            let flag = self.condition(before, walk, when)?;
             let flag = self.to_shape(flag, &population.shape, when.span);
             let flag = if when.spike { self.unless_reading_held(walk, held_before, neuron, when, flag) } else { flag };
             let flag = self.with_surrogate(walk, when, flag, population)?;
@@ -390,12 +390,13 @@ impl Session<'_> {
     }
 
     /// Whether (how often) a condition holds in this step.
-    fn condition(&mut self, before: ScopeId, after: ScopeId, when: &When) -> Option<Num> {
+    fn condition(&mut self, before: ScopeId, walk: &Walk, when: &When) -> Option<Num> {
+        let after = walk.scope;
         let (_, expr) = self.bare_expr(after, when.cond);
         if let ExprKind::Compare { first, rest } = &expr.kind
             && let [(op @ (CmpOp::CrossesUp | CmpOp::CrossesDown), level)] = rest.as_slice()
         {
-            return self.crossing(before, after, *first, *level, *op, expr.span);
+            return self.crossing(before, walk, [*first, *level], *op, expr.span);
         }
         Some(self.operand(after, when.cond)?.num)
     }
@@ -403,12 +404,12 @@ impl Session<'_> {
     fn crossing(
         &mut self,
         before: ScopeId,
-        after: ScopeId,
-        x: ExprId,
-        level: ExprId,
+        walk: &Walk,
+        [x, level]: [ExprId; 2],
         op: CmpOp,
         span: Span,
     ) -> Option<Num> {
+        let after = walk.scope;
         let (was, is) = if op == CmpOp::CrossesUp { (Binary::Lt, Binary::Ge) } else { (Binary::Gt, Binary::Le) };
         let (x0, l0) = (self.operand(before, x)?, self.operand(before, level)?);
         let (x1, l1) = (self.operand(after, x)?, self.operand(after, level)?);
@@ -416,8 +417,28 @@ impl Session<'_> {
             return None;
         }
         let was = self.binary(was, &x0.num, &l0.num, Unit::REAL, span);
+        let was = if self.has_events(walk) { self.before_events(was) } else { was };
         let is = self.binary(is, &x1.num, &l1.num, Unit::REAL, span);
         Some(self.binary(Binary::And, &was, &is, Unit::REAL, span))
+    }
+
+    /// Whether events of this step may have changed the population's states.
+    fn has_events(&self, walk: &Walk) -> bool {
+        let own = |frame: FrameId, index: usize| (frame, index) == (walk.frame, walk.index);
+        self.program.as_ref().is_some_and(|p| {
+            p.jumps.keys().any(|(frame, index, _)| own(*frame, *index))
+                || p.events.keys().any(|(frame, index, _)| own(*frame, *index))
+        })
+    }
+
+    /// A value of the states as it was at the end of the step before.
+    fn before_events(&mut self, num: Num) -> Num {
+        let crate::value::Repr::Node(node) = num.repr else { return num };
+        if self.reads_ports(node) {
+            return num;
+        }
+        let var = self.kept_value(node, &num.unit);
+        Num::node(num.unit, self.read_whole(var))
     }
 
     /// `spike when` is not tested while a state that it reads is held.
@@ -565,6 +586,13 @@ impl Session<'_> {
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         let seconds = Unit::parse("s").unwrap_or(Unit::REAL);
         let steps = self.binary(Binary::Div, &time.num, &Num::scalar(seconds, dt), Unit::REAL, time.span);
+        if let Some(array) = steps.as_const()
+            && array.iter().any(|x| x.is_nan() || *x < 0.0)
+        {
+            let message = format!("a state is held for a time from 0 on, this is {}", crate::table::summary(&time.num));
+            self.error("E0562", time.span, message);
+            return None;
+        }
         if let Some(known) = steps.as_f64()
             && walk.whole
             && (known - known.round()).abs() > 1e-6

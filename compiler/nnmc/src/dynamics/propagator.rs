@@ -47,8 +47,51 @@ pub fn propagator(a: &[Vec<Array>], dt: f64) -> Propagator {
     Propagator { state: pack(state), input: pack(input) }
 }
 
-/// exp(M) by scaling and squaring of the Taylor series: 20 terms of a matrix of norm below 1/2 leave less than 1e-25.
+/// exp(M), of the balanced matrix: units in which one state moves another by a million must not cost digits.
 pub fn exponential(m: &DMatrix<f64>) -> DMatrix<f64> {
+    let scales = balance(m);
+    let scaled = |m: &DMatrix<f64>, sign: i32| {
+        DMatrix::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] * power_of_two(sign * (scales[j] - scales[i])))
+    };
+    scaled(&squared(&scaled(m, 1)), -1)
+}
+
+fn power_of_two(exponent: i32) -> f64 {
+    2.0f64.powi(exponent.clamp(-1000, 1000))
+}
+
+/// Off the diagonal, rows and columns below this need no scaling.
+const SMALL: f64 = 0.25;
+
+/// Exponents e of a scaling 2^-e M 2^e that makes rows and columns of M alike off the diagonal (Osborne 1960); where one of
+/// the two is empty, the other is made small.
+fn balance(m: &DMatrix<f64>) -> Vec<i32> {
+    let n = m.nrows();
+    let mut scales = vec![0i32; n];
+    for _ in 0..100 {
+        let before = scales.clone();
+        for i in 0..n {
+            let others = || (0..n).filter(|j| *j != i);
+            let column: f64 = others().map(|j| m[(j, i)].abs() * power_of_two(scales[i] - scales[j])).sum();
+            let row: f64 = others().map(|j| m[(i, j)].abs() * power_of_two(scales[j] - scales[i])).sum();
+            let wanted = match (column > 0.0, row > 0.0) {
+                (false, false) => 0.0,
+                (true, false) => -(column / SMALL).log2().max(0.0),
+                (false, true) => (row / SMALL).log2().max(0.0),
+                (true, true) if row + column <= SMALL => 0.0,
+                (true, true) => 0.5 * (row / column).log2(),
+            };
+            scales[i] += if wanted.abs() < 1.0 { 0 } else { wanted.round() as i32 };
+        }
+        if scales == before {
+            break;
+        }
+    }
+    scales
+}
+
+/// exp(M) by scaling and squaring of the Taylor series: 20 terms of a matrix of norm below 1/2 leave less than 1e-25.
+fn squared(m: &DMatrix<f64>) -> DMatrix<f64> {
     let n = m.nrows();
     let norm = (0..n).map(|i| m.row(i).iter().map(|x| x.abs()).sum::<f64>()).fold(0.0, f64::max);
     let mut squarings = 0;
@@ -90,6 +133,39 @@ mod tests {
         let (tau, dt) = (0.005, 0.001);
         let e = f64::exp(-dt / tau);
         check(&[&[-1.0 / tau, 1.0 / tau], &[0.0, -1.0 / tau]], dt, &[&[e, dt / tau * e], &[0.0, e]]);
+    }
+
+    #[test]
+    fn units_cost_no_digits() {
+        // A current that decays and moves a leaky voltage, in units further and further apart.
+        let (tau, synapse, dt) = (0.02, 0.005, 1e-4);
+        let (slow, fast) = (f64::exp(-dt / tau), f64::exp(-dt / synapse));
+        for gain in [1.0, 1e6, 1e11, 1e18, 1e-18] {
+            let rate = gain / tau;
+            let moved = rate * (slow - fast) / (1.0 / synapse - 1.0 / tau);
+            let a: Vec<Vec<Array>> =
+                vec![vec![scalar(-1.0 / tau), scalar(rate)], vec![scalar(0.0), scalar(-1.0 / synapse)]];
+            let p = propagator(&a, dt);
+            let got = |x: &Array| x.iter().next().copied().unwrap_or(f64::NAN);
+            for (x, want) in [(&p.state[0][0], slow), (&p.state[1][1], fast), (&p.state[0][1], moved)] {
+                assert!((got(x) / want - 1.0).abs() < 1e-14, "{gain}: {} instead of {want}", got(x));
+            }
+            let rest = got(&p.state[0][0]) + got(&p.input[0][0]) / tau;
+            assert!((rest - 1.0).abs() < 3e-16, "{gain}: {rest:e}");
+        }
+    }
+
+    #[test]
+    fn a_loop_between_units_costs_no_digits() {
+        let (w, dt) = (40.0, 0.01);
+        let (s, c) = f64::sin_cos(w * dt);
+        let a = [[0.0, w * 1e9], [-w * 1e-9, 0.0]];
+        let a: Vec<Vec<Array>> = a.iter().map(|r| r.iter().map(|x| scalar(*x)).collect()).collect();
+        let p = propagator(&a, dt);
+        let got = |i: usize, j: usize| p.state[i][j].iter().next().copied().unwrap_or(f64::NAN);
+        for (x, want) in [(got(0, 0), c), (got(0, 1), s * 1e9), (got(1, 0), -s * 1e-9)] {
+            assert!((x / want - 1.0).abs() < 1e-14, "{x} instead of {want}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use nnm_graph::ir::{Binary, NodeId, Op, Unary};
 use nnm_runtime::array::Array;
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::propagator::propagator;
@@ -92,6 +93,11 @@ impl Session<'_> {
         let mut choices = vec![];
         for part in system.parts() {
             let (method, reason) = system.choose(self, &part);
+            if let Some(k) = part.iter().find(|k| equations[**k].method.is_some())
+                && let Some(why) = system.refused(self, &part, method)
+            {
+                self.report(Diagnostic::error("E0437", equations[*k].span, why.0).help(why.1));
+            }
             choices.push(Choice { states: part.iter().map(|k| equations[*k].name.clone()).collect(), method, reason });
             let new = system.step(self, &part, method, Length { whole: dt, part: None })?;
             for (k, node) in part.iter().zip(new) {
@@ -131,6 +137,8 @@ pub(super) struct System<'e> {
     pub(super) jacobian: Vec<Vec<Option<NodeId>>>,
     /// From stand-ins back to the nodes from elsewhere.
     pub(super) back: BTreeMap<NodeId, NodeId>,
+    /// Which right sides read the time.
+    timed: Vec<bool>,
 }
 
 impl<'e> System<'e> {
@@ -143,16 +151,16 @@ impl<'e> System<'e> {
             back.insert(stopped, *node);
         }
         let states: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
-        let mut rates = vec![];
-        let mut jacobian = vec![];
+        let (mut rates, mut jacobian, mut timed) = (vec![], vec![], vec![]);
         for e in equations {
             let rate = nnm_graph::substitute(&mut s.graph, e.rate, &|_, n| stand_in.get(&n).copied())?;
             let shape = s.graph.shape(rate).to_vec();
             let one = s.graph.filled(1.0, &shape);
             jacobian.push(nnm_graph::grad(&mut s.graph, &[(rate, one)], &states)?);
             rates.push(rate);
+            timed.push(reads_time(s, rate, &back)?);
         }
-        Ok(System { equations, rates, jacobian, back })
+        Ok(System { equations, rates, jacobian, back, timed })
     }
 
     /// Connected parts of the system, each in order.
@@ -178,10 +186,7 @@ impl<'e> System<'e> {
         if let Some(method) = part.iter().find_map(|k| self.equations[*k].method) {
             return (method, "asked for by `solve`");
         }
-        let noisy = part.iter().any(|k| depends(s, self.rates[*k], &|op| matches!(op, Op::Draw { .. })));
-        let entries = || part.iter().flat_map(|i| part.iter().filter_map(move |j| self.jacobian[*i][*j]));
-        let constant =
-            entries().all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })));
+        let (noisy, constant) = (self.is_noisy(s, part), self.is_constant(s, part));
         let shape = |k: &usize| s.graph.shape(self.equations[*k].state);
         let mixed = part.iter().any(|k| self.equations[*k].mixed || shape(k) != shape(&part[0]));
         if mixed && !noisy {
@@ -192,6 +197,9 @@ impl<'e> System<'e> {
         }
         if noisy {
             return (Method::EulerMaruyama, "it has white noise");
+        }
+        if constant && part.iter().any(|k| self.timed[*k]) {
+            return (Method::Rk4, "it reads the time, which does not stand still within a step");
         }
         if constant {
             return (Method::Exact, "it is linear with constant coefficients");
@@ -207,6 +215,38 @@ impl<'e> System<'e> {
             return (Method::ExponentialEuler, "each equation is linear in its own variable");
         }
         (Method::Rk4, "an equation is not linear in its own variable")
+    }
+
+    /// Why a method that was asked for cannot solve a part, and what to do.
+    fn refused(&self, s: &Session, part: &[usize], method: Method) -> Option<(String, String)> {
+        let name = method.name();
+        let noisy = self.is_noisy(s, part);
+        if noisy && !matches!(method, Method::Euler | Method::EulerMaruyama | Method::Exact) {
+            let why =
+                format!("`{name}` has no meaning for white noise: its steps are smaller than what `xi` stands for");
+            return Some((
+                why,
+                "`euler_maruyama` takes the noise at the step's start (Itô); leave `solve` out for it".into(),
+            ));
+        }
+        if method == Method::Exact && !self.is_constant(s, part) {
+            let why = "`exact` solves linear equations with constant coefficients, this is none".to_string();
+            return Some((
+                why,
+                "leave `solve` out, and the compiler chooses; or take `rk4`, `rk45`, `implicit`".into(),
+            ));
+        }
+        None
+    }
+
+    fn is_noisy(&self, s: &Session, part: &[usize]) -> bool {
+        part.iter().any(|k| depends(s, self.rates[*k], &|op| matches!(op, Op::Draw { .. })))
+    }
+
+    /// Whether the Jacobian is a matrix of numbers.
+    fn is_constant(&self, s: &Session, part: &[usize]) -> bool {
+        let mut entries = part.iter().flat_map(|i| part.iter().filter_map(move |j| self.jacobian[*i][*j]));
+        entries.all(|n| !depends(s, n, &|op| matches!(op, Op::Read { .. } | Op::Count(_) | Op::Draw { .. })))
     }
 
     pub(super) fn step(&self, s: &mut Session, part: &[usize], method: Method, dt: Length) -> Built<Vec<NodeId>> {
@@ -476,6 +516,20 @@ impl<'e> System<'e> {
 
 fn depends(s: &Session, node: NodeId, such: &dyn Fn(&Op) -> bool) -> bool {
     nnm_graph::depends_on(&s.graph, node, &|_, n| such(&n.op))
+}
+
+/// Whether a right side reads the time by itself, not through what comes from elsewhere.
+fn reads_time(s: &mut Session, rate: NodeId, back: &BTreeMap<NodeId, NodeId>) -> Built<bool> {
+    if !depends(s, rate, &|op| matches!(op, Op::Count(_))) {
+        return Ok(false);
+    }
+    let mut zeros = BTreeMap::new();
+    for stopped in back.keys() {
+        let shape = s.graph.shape(*stopped).to_vec();
+        zeros.insert(*stopped, s.graph.filled(0.0, &shape));
+    }
+    let own = nnm_graph::substitute(&mut s.graph, rate, &|_, n| zeros.get(&n).copied())?;
+    Ok(depends(s, own, &|op| matches!(op, Op::Count(_))))
 }
 
 pub(super) fn scaled(s: &mut Session, node: NodeId, by: f64) -> Built<NodeId> {

@@ -38,7 +38,7 @@ impl Session<'_> {
                     let closure = Closure::new(from, self.module_of(from), *value);
                     self.bind_lazy(at, name.text.clone(), Lazy::Expr(closure, ty.clone()));
                 }
-                StmtKind::For { name, list, block } => at = self.run_loop(name, *list, block, at),
+                StmtKind::For { name, list, block, .. } => at = self.run_loop(name, *list, block, at),
                 _ => {}
             }
         }

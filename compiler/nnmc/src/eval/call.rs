@@ -1,8 +1,7 @@
 //! Calls: of the library's functions, of declared ones, and of kinds, whose arguments are kept for where they are used.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
@@ -44,7 +43,7 @@ pub struct Call {
 
 /// Which arguments a function has looked for; one that it never asks for is none of its own.
 #[derive(Clone, Debug, Default)]
-pub struct Asked(Rc<RefCell<Sought>>);
+pub struct Asked(Arc<Mutex<Sought>>);
 
 #[derive(Debug, Default)]
 struct Sought {
@@ -55,6 +54,12 @@ struct Sought {
     all: bool,
 }
 
+impl Asked {
+    fn sought(&self) -> MutexGuard<'_, Sought> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Call {
     /// The k-th argument without a name, as written.
     pub fn positional(&self, k: usize) -> Option<ExprId> {
@@ -62,7 +67,7 @@ impl Call {
             Some(_) => k.checked_sub(1)?,
             None => k,
         };
-        let mut sought = self.asked.0.borrow_mut();
+        let mut sought = self.asked.sought();
         sought.places = sought.places.max(k + 1);
         let plain = self.args.iter().filter(|a| a.name.is_none()).nth(k)?;
         match plain.value {
@@ -71,7 +76,7 @@ impl Call {
     }
 
     pub fn named(&self, name: &str) -> Option<ExprId> {
-        self.asked.0.borrow_mut().names.insert(name.to_string());
+        self.asked.sought().names.insert(name.to_string());
         self.args.iter().find(|a| a.name.as_ref().is_some_and(|n| n.text == name)).map(|a| match a.value {
             Init::Value(id) | Init::Draw(id) => id,
         })
@@ -92,7 +97,7 @@ impl Call {
     }
 
     pub fn named_args(&self) -> impl Iterator<Item = (&str, Span, ExprId)> {
-        self.asked.0.borrow_mut().all = true;
+        self.asked.sought().all = true;
         self.args.iter().filter_map(|a| match (&a.name, a.value) {
             (Some(name), Init::Value(id) | Init::Draw(id)) => Some((name.text.as_str(), name.span, id)),
             _ => None,
@@ -187,7 +192,7 @@ impl Session<'_> {
         if !matches!(value, Value::Num(num) if known(num)) {
             return;
         }
-        let sought = call.asked.0.borrow();
+        let sought = call.asked.sought();
         let spare = call.args.iter().filter(|a| a.name.is_none()).count();
         if sought.places < spare && sought.places > 0 {
             let message = format!(

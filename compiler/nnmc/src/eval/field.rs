@@ -320,21 +320,9 @@ impl Session<'_> {
         projection: &crate::network::Projection,
         span: Span,
     ) -> Value {
-        let Some([pre, post]) = p.select else { return Value::Num(num) };
+        let Some(select) = p.select else { return Value::Num(num) };
         let Some(shape) = self.shape(&num) else { return Value::Num(num) };
-        let chosen: Vec<f64> = match &projection.edges {
-            Some(edges) if shape.len() == 1 => {
-                let inside = |(s, t): (u32, &u32)| {
-                    (pre.0..pre.1).contains(&(s as usize)) && (post.0..post.1).contains(&(*t as usize))
-                };
-                let ends = edges.sender().into_iter().zip(edges.target.iter());
-                ends.enumerate().filter(|(_, ends)| inside(*ends)).map(|(e, _)| e as f64).collect()
-            }
-            _ => {
-                let senders = shape.get(1).copied().unwrap_or(1);
-                (post.0..post.1).flat_map(|t| (pre.0..pre.1).map(move |s| (t * senders + s) as f64)).collect()
-            }
-        };
+        let chosen: Vec<f64> = projection.synapses(select, &shape).into_iter().map(|k| k as f64).collect();
         let one = chosen.len() == 1;
         let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));
         let unit = num.unit.clone();

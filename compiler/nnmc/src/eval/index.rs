@@ -146,8 +146,11 @@ impl Session<'_> {
                 axis += 1;
                 continue;
             }
+            let rank = self.shape(&out).map_or(0, |s| s.len());
             out = self.pick(scope, &out, axis, length, *id, span)?;
             out.times = if axis > 0 { times } else { None };
+            // A list of places has axes of its own in the place of the one that it indexes.
+            axis = (axis + 1 + self.shape(&out).map_or(rank, |s| s.len())).saturating_sub(rank);
         }
         Some(out)
     }

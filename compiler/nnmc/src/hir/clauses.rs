@@ -12,6 +12,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("settle", &["minimizing", "for", "at", "by"]),
     ("population", &["at"]),
     ("connect", &["via", "plastic"]),
+    ("for", &["parallel"]),
     ("simulate", &["for", "step"]),
     ("train", &["on", "for"]),
     ("given", &["for", "step", "over"]),
@@ -27,18 +28,21 @@ const TABLE: &[(&str, &[&str])] = &[
     ("checkpoint", &["every"]),
 ];
 
-/// Reports clauses of statements, and of those within, that have no meaning there.
-pub fn check(stmts: &[Stmt], text: &str, out: &mut Vec<Diagnostic>) {
+/// Reports clauses of statements, and of those within, that have no meaning in a declaration of this kind; `text` is the
+/// whole file's.
+pub fn check((home, text): (&str, &str), stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
     for stmt in stmts {
         if let Some((word, _)) = super::build::statement_word(stmt) {
-            check_clauses(&word, stmt.kind.clauses(), text, out);
+            check_clauses((home, text), &word, stmt.kind.clauses(), out);
         }
-        check(stmt.kind.block(), text, out);
+        check((home, text), stmt.kind.block(), out);
     }
 }
 
-fn check_clauses(word: &str, clauses: &[Clause], text: &str, out: &mut Vec<Diagnostic>) {
+fn check_clauses((home, text): (&str, &str), word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
     let taken = TABLE.iter().find(|(statement, _)| *statement == word).map_or(&[][..], |(_, taken)| taken);
+    // Only the passes of an experiment's loop are independent of one another.
+    let taken = if word == "for" && home != "experiment" { &[] } else { taken };
     for (number, clause) in clauses.iter().enumerate() {
         let name = clause.word.text.as_str();
         if !taken.contains(&name) {

@@ -18,7 +18,7 @@ pub trait Reader {
     fn read(&self, path: &str) -> Option<String>;
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Module {
     pub path: String,
     pub file: ast::File,
@@ -28,7 +28,7 @@ pub struct Module {
     pub seen: IndexMap<String, ItemId>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Modules {
     pub sources: SourceMap,
     pub modules: Vec<Module>,

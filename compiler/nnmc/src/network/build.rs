@@ -1,6 +1,6 @@
 //! From an architecture and its arguments to a network of known size.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_syntax::ast::{ExprId, ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
@@ -183,7 +183,7 @@ impl Session<'_> {
     }
 
     /// `LIF(tau = 10 ms)[100]`: the kind and the shape.
-    pub fn kind_and_shape(&mut self, scope: ScopeId, expr: ExprId) -> Option<(Rc<Kind>, Vec<usize>)> {
+    pub fn kind_and_shape(&mut self, scope: ScopeId, expr: ExprId) -> Option<(Arc<Kind>, Vec<usize>)> {
         let (id, bare) = self.bare_expr(scope, expr);
         let (kind, indices) = match &bare.kind {
             ExprKind::Index { base, indices } => (*base, indices.clone()),

@@ -26,7 +26,7 @@ pub use params::Entry;
 pub use pattern::Pattern;
 pub use synapse::SynapseView;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_runtime::array::Array;
@@ -68,7 +68,7 @@ pub struct Network {
     /// What the last training or evaluation gave to the inputs.
     pub given: Vec<Given>,
     /// In place of the stored weights, by their path inside the network: `net.with(params)`, of one program.
-    pub with: Option<Rc<Params>>,
+    pub with: Option<Arc<Params>>,
     /// How its latents settled in the last training.
     pub settles: Vec<crate::samples::Settling>,
     pub span: Span,
@@ -104,7 +104,7 @@ pub struct Quantity {
 pub struct Population {
     pub name: String,
     pub item: ItemId,
-    pub kind: Rc<Kind>,
+    pub kind: Arc<Kind>,
     pub shape: Vec<usize>,
     pub ports: Vec<Port>,
     pub params: Vec<(String, Num)>,
@@ -166,8 +166,27 @@ pub struct Projection {
     pub trained: bool,
     pub plastic: bool,
     /// Edges of a sparse pattern, or of any pattern once events travel over it.
-    pub edges: Option<Rc<Edges>>,
+    pub edges: Option<Arc<Edges>>,
     pub span: Span,
+}
+
+impl Projection {
+    /// The places, among weights of this shape, of the synapses between some senders and some targets.
+    pub fn synapses(&self, [pre, post]: [(usize, usize); 2], shape: &[usize]) -> Vec<usize> {
+        match &self.edges {
+            Some(edges) if shape.len() == 1 => {
+                let inside = |(s, t): (u32, &u32)| {
+                    (pre.0..pre.1).contains(&(s as usize)) && (post.0..post.1).contains(&(*t as usize))
+                };
+                let ends = edges.sender().into_iter().zip(edges.target.iter());
+                ends.enumerate().filter(|(_, ends)| inside(*ends)).map(|(e, _)| e).collect()
+            }
+            _ => {
+                let senders = shape.get(1).copied().unwrap_or(1);
+                (post.0..post.1).flat_map(|t| (pre.0..pre.1).map(move |s| t * senders + s)).collect()
+            }
+        }
+    }
 }
 
 /// The edges of a projection, sorted by sender, then target.
@@ -175,7 +194,7 @@ pub struct Projection {
 pub struct Edges {
     pub senders: usize,
     pub targets: usize,
-    pub target: Rc<Vec<u32>>,
+    pub target: Arc<Vec<u32>>,
     /// Row starts by sender.
     pub rows: Vec<u32>,
 }

@@ -1,6 +1,6 @@
 //! The trained quantities of a network by name: `net.params`, networks with other weights, and what a call on tensors is.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_graph::ir::{Binary, NodeId, Op};
 use nnm_syntax::diag::Diagnostic;
@@ -134,8 +134,8 @@ impl Session<'_> {
                     net.store.insert(entry.local, array.clone());
                 }
                 _ => {
-                    let with = net.with.get_or_insert_with(|| Rc::new(Params::new()));
-                    Rc::make_mut(with).insert(entry.local, num);
+                    let with = net.with.get_or_insert_with(|| Arc::new(Params::new()));
+                    Arc::make_mut(with).insert(entry.local, num);
                 }
             }
         }

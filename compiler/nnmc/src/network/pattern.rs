@@ -53,7 +53,7 @@ pub enum Pattern {
     Where(Closure),
     Probability(Closure, bool),
     /// Each cell with its parent, both ways; -1 has none. Repeated along a population of several trees.
-    Tree(std::rc::Rc<Vec<i64>>),
+    Tree(std::sync::Arc<Vec<i64>>),
     /// Pairs from a table of a file.
     From(String, Span),
     Conv {

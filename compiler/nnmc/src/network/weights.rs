@@ -1,6 +1,6 @@
 //! Weights of connections: their unit, shape and first values; the edges of sparse patterns; delays.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_runtime::array::Array;
 use nnm_runtime::topology::{self, Csr, Options};
@@ -127,7 +127,7 @@ impl Session<'_> {
     }
 
     /// The edges of a connection, made once: sorted by sender, then target.
-    pub fn make_edges(&mut self, id: NetId, k: usize, senders: usize) -> Option<Rc<Edges>> {
+    pub fn make_edges(&mut self, id: NetId, k: usize, senders: usize) -> Option<Arc<Edges>> {
         let p = self.net(id).projections[k].clone();
         if let Some(edges) = &p.edges {
             return Some(edges.clone());
@@ -181,7 +181,7 @@ impl Session<'_> {
                 return None;
             }
         };
-        let edges = Rc::new(edges_of(rows, senders, target.size(), first_target as u32));
+        let edges = Arc::new(edges_of(rows, senders, target.size(), first_target as u32));
         self.net_mut(id).projections[k].edges = Some(edges.clone());
         Some(edges)
     }

@@ -65,7 +65,7 @@ impl Tensors<'_> {
 }
 
 impl Session<'_> {
-    pub fn rule_of(&mut self, value: &Value, span: Span) -> Option<(std::rc::Rc<Kind>, Rule)> {
+    pub fn rule_of(&mut self, value: &Value, span: Span) -> Option<(std::sync::Arc<Kind>, Rule)> {
         let Value::Kind(kind) = value else {
             if !matches!(value, Value::Missing) {
                 self.error("E0513", span, format!("`by` takes a rule, found {}", value.describe()));

@@ -7,7 +7,7 @@
 //! formula that is a sum of products of the three becomes one gradient of the convolution for each term, and only what
 //! is no such sum is formed for every pair.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_graph::ir::{Binary, Conv, Graph, NodeId, Op, Reduce, Unary};
 use nnm_graph::{Built, ShapeError};
@@ -26,7 +26,7 @@ pub enum Meeting {
     /// Every sender meets every target.
     Full { senders: usize, targets: usize },
     /// One weight for each pair listed. While a model is checked the pairs are not drawn, only their number is known.
-    Pairs { edges: Rc<Edges>, weights: usize },
+    Pairs { edges: Arc<Edges>, weights: usize },
     /// One weight for all pairs at the same place of a window.
     Windows(Box<Windows>),
 }

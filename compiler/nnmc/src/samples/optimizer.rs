@@ -25,7 +25,7 @@ pub struct Optimizing<'o> {
 }
 
 impl Session<'_> {
-    pub fn optimizer_of(&mut self, value: &Value, span: Span) -> Option<(std::rc::Rc<Kind>, Optimizer)> {
+    pub fn optimizer_of(&mut self, value: &Value, span: Span) -> Option<(std::sync::Arc<Kind>, Optimizer)> {
         match value {
             Value::Kind(kind) => match &self.modules.item(kind.item).kind {
                 ItemKind::Optimizer(o) if o.change.is_some() => Some((kind.clone(), o.clone())),

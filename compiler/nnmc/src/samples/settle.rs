@@ -1,7 +1,7 @@
 //! Quantities of each sample that settle on an energy before the weights move: a rule's activities, a model's latents.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, Stmt, Unary, VarId};
 use nnm_graph::{substitute, substitute_all};
@@ -64,7 +64,7 @@ pub enum Mover<'m> {
 pub struct Settling {
     latents: Vec<Closure>,
     energy: Closure,
-    optimizer: (Rc<Kind>, Optimizer),
+    optimizer: (Arc<Kind>, Optimizer),
     steps: Closure,
     span: Span,
 }

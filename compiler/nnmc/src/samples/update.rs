@@ -26,7 +26,7 @@ impl Session<'_> {
         self.update_of(call, net, Some(rule)).unwrap_or(Value::Missing)
     }
 
-    fn net_and_rule(&mut self, call: &Call) -> Option<(NetId, (std::rc::Rc<Kind>, Rule))> {
+    fn net_and_rule(&mut self, call: &Call) -> Option<(NetId, (std::sync::Arc<Kind>, Rule))> {
         let net = match self.arg(call, 0, "net")? {
             Value::Network(id) => id,
             Value::Missing => return None,
@@ -58,7 +58,7 @@ impl Session<'_> {
     }
 
     /// The direction of a rule, or of the gradient itself, over a whole data set at once.
-    fn update_of(&mut self, call: &Call, net: NetId, rule: Option<(std::rc::Rc<Kind>, Rule)>) -> Option<Value> {
+    fn update_of(&mut self, call: &Call, net: NetId, rule: Option<(std::sync::Arc<Kind>, Rule)>) -> Option<Value> {
         let objective = call.positional(2)?;
         let Some(on) = call.clause("on") else {
             self.error("E0525", call.span, format!("`{}` needs data: `… objective on DATA`", call.name));
@@ -80,7 +80,7 @@ impl Session<'_> {
         &mut self,
         call: &Call,
         net: NetId,
-        rule: Option<(std::rc::Rc<Kind>, Rule)>,
+        rule: Option<(std::sync::Arc<Kind>, Rule)>,
         objective: ExprId,
         mut p: Presentation,
     ) -> Option<Value> {

@@ -3,7 +3,7 @@
 //! A step observes, acts, advances the world's equations, and then earns the reward of the new state and sees whether it is
 //! the end. After its end an episode stands still: its state is held, its rewards are 0.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Unary, Var, VarElem, VarId};
@@ -27,7 +27,7 @@ use crate::value::{Kind, Num, Value};
 /// `World(step = 20 ms, max_steps = 500)`.
 #[derive(Clone, Debug)]
 pub struct Setting {
-    pub kind: Rc<Kind>,
+    pub kind: Arc<Kind>,
     pub steps: i64,
     pub dt: Option<f64>,
     pub span: Span,

@@ -9,7 +9,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::abreast::is_listed;
-use super::{Build, Log, Lumped, STEP, Simulation, Window, add, read_slot, rem};
+use super::{Build, Log, Lumped, STEP, Simulation, View, Window, add, read_slot, rem};
 use crate::dynamics::{Equation, EventArrival};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
@@ -19,6 +19,15 @@ use crate::program::{NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
+
+/// What a stimulus goes to.
+struct Aim {
+    frame: FrameId,
+    population: usize,
+    port: usize,
+    /// Of the leading axis; all of them without.
+    cells: Option<(usize, usize)>,
+}
 
 /// How long, in how many steps of which length.
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +179,7 @@ impl Session<'_> {
         window: &Window,
         span: Span,
     ) -> Option<()> {
-        let (frame, population, port) = self.port_named(b.frame, scope, target)?;
+        let Aim { frame, population, port, cells: chosen } = self.port_named(b.frame, scope, target)?;
         let id = self.frame(frame).net;
         let declared = self.net(id).populations[population].ports[port].clone();
         let inner = self.inner(scope);
@@ -186,26 +195,64 @@ impl Session<'_> {
         }
         let held = crate::eval::types::Declared { unit: declared.unit.clone(), ..crate::eval::types::Declared::real() };
         let num = self.hold_number(x.num, &held, declared.span, x.span)?;
-        let found = self.shape(&num).unwrap_or_default();
-        if !found.is_empty() && found != shape {
-            let d = Diagnostic::error(
-                "E0313",
-                x.span,
-                format!(
-                    "`{}` has the shape {}, this has {}",
-                    cells.name,
-                    crate::eval::types::shape_text(&shape),
-                    crate::eval::types::shape_text(&found)
-                ),
-            );
-            self.report(d);
+        if let Some(array) = num.as_const()
+            && let Some(wrong) = array.iter().find(|x| !x.is_finite())
+        {
+            self.error("E0564", x.span, format!("a stimulus is finite, this is {wrong}"));
             return None;
         }
+        let num = match chosen {
+            None => self.stimulus_of(num, &shape, &cells.name, x.span)?,
+            Some(rows) => self.stimulus_of_rows(num, &shape, rows, &cells.name, x.span)?,
+        };
         let num = self.to_shape(num, &shape, span);
         let num = self.windowed_stimulus(scope, num, window, span)?;
         self.mark_foreign(&num);
         self.program.as_mut()?.stimuli.entry((frame, population, port)).or_default().push(num);
         Some(())
+    }
+
+    /// One number, or one for each cell.
+    fn stimulus_of(&mut self, num: Num, shape: &[usize], name: &str, span: Span) -> Option<Num> {
+        let found = self.shape(&num).unwrap_or_default();
+        if found.is_empty() || found == shape {
+            return Some(num);
+        }
+        let (wanted, found) = (crate::eval::types::shape_text(shape), crate::eval::types::shape_text(&found));
+        self.error("E0313", span, format!("`{name}` has the shape {wanted}, this has {found}"));
+        None
+    }
+
+    /// The same for some rows of the cells; the others get nothing. What has a value for each cell of the population is
+    /// as it is there.
+    fn stimulus_of_rows(
+        &mut self,
+        num: Num,
+        shape: &[usize],
+        (from, to): (usize, usize),
+        name: &str,
+        span: Span,
+    ) -> Option<Num> {
+        let rows = [&[to - from], &shape[1..]].concat();
+        let num = match self.shape(&num) {
+            Some(found) if found == shape => self.cells_of(&num, from, to, span),
+            Some(found) if to - from == 1 && found == shape[1..] => num,
+            _ => self.stimulus_of(num, &rows, &format!("{name}[{from} .. {to}]"), span)?,
+        };
+        let num = match self.shape(&num) {
+            Some(found) if found == shape[1..] && !found.is_empty() => {
+                self.apply(span, num.unit.clone(), &[&num], |g, n| g.reshape(n[0], &rows))
+            }
+            _ => self.to_shape(num, &rows, span),
+        };
+        let unit = num.unit.clone();
+        Some(self.apply(span, unit, &[&num], |g, n| {
+            let before = g.filled(0.0, &[&[from], &shape[1..]].concat());
+            let after = g.filled(0.0, &[&[shape[0] - to], &shape[1..]].concat());
+            let parts = [(from, before), (to - from, n[0]), (shape[0] - to, after)];
+            let parts: Vec<NodeId> = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(_, node)| node).collect();
+            g.concat(0, &parts)
+        }))
     }
 
     /// `X over time step 1 ms`: a row of X for each period, from the window's begin (or 0) on, then 0.
@@ -232,9 +279,13 @@ impl Session<'_> {
         let path = format!("{}.stimulus {}", self.net(b.net).path, b.tables.len());
         let (var, table) = self.work(&path, x.num.unit.clone(), array.shape());
         b.tables.push((var, array.iter().copied().collect()));
-        let since = Int::Sub(Box::new(Int::Loop(STEP)), Box::new(Int::Const(steps[1] as i64)));
-        let row = self.graph.count(Int::Div(Box::new(since), Box::new(Int::Const(steps[0].max(1.0) as i64))));
+        let (row_steps, first) = (steps[0].max(1.0) as i64, steps[1] as i64);
+        // Whole rows are added and taken off again, for only what is not negative may be divided.
+        let ahead = (first.max(0) + row_steps - 1) / row_steps;
+        let since = add(Int::Loop(STEP), ahead * row_steps - first);
+        let row = self.graph.count(Int::Div(Box::new(since), Box::new(Int::Const(row_steps))));
         let row = Num::node(Unit::REAL, row);
+        let row = self.binary(Binary::Sub, &row, &Num::real(ahead as f64), Unit::REAL, x.span);
         let last = Num::real(rows.saturating_sub(1) as f64);
         let place = self.binary(Binary::Min, &row, &last, Unit::REAL, x.span);
         let place = self.binary(Binary::Max, &place, &Num::real(0.0), Unit::REAL, x.span);
@@ -273,12 +324,16 @@ impl Session<'_> {
         Some(self.select(&Num::node(Unit::REAL, inside), &num, &zero, span))
     }
 
-    /// The port that `net.E.I` names.
-    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<(FrameId, usize, usize)> {
+    /// The port that `net.E.I` or `net.E[0 .. 5].I` names.
+    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<Aim> {
         let (_, expr) = self.bare_expr(scope, target);
         let span = expr.span;
         if let ast::ExprKind::Field { base, name } = &expr.kind
-            && let Value::Population(PopulationRef { owner, index, .. }) = self.eval(scope, *base)
+            && let Some((owner, index, cells)) = match self.eval(scope, *base) {
+                Value::Population(PopulationRef { owner, index, cells }) => Some((owner, index, cells)),
+                Value::Missing => return None,
+                _ => None,
+            }
         {
             let of = match owner {
                 Owner::Frame(f) => f,
@@ -288,7 +343,7 @@ impl Session<'_> {
             let running = of == frame || self.program.as_ref().is_some_and(|p| p.runs.contains(&of));
             if let Some(port) = population.ports.iter().position(|p| p.name == name.text) {
                 if running {
-                    return Some((of, index, port));
+                    return Some(Aim { frame: of, population: index, port, cells });
                 }
                 let message =
                     format!("`{}` is in a part that does not run: nothing in the network uses it", population.name);
@@ -489,10 +544,10 @@ impl Session<'_> {
         }
     }
 
-    /// A log for a population's spikes, of which those stamped within the window are kept.
-    pub fn log_spikes(&mut self, b: &mut Build, population: usize, key: Vec<String>, window: (i64, i64)) {
+    /// A view of a population's spikes, and a log for them.
+    pub fn log_spikes(&mut self, b: &mut Build, population: usize, view: View) {
         if let Some(log) = b.logs.iter_mut().find(|l| l.population == population) {
-            log.window = (log.window.0.min(window.0), log.window.1.max(window.1));
+            log.views.push(view);
             return;
         }
         self.need_list(b, population, 0);
@@ -508,7 +563,7 @@ impl Session<'_> {
             let log = self.work(&format!("{name}.log@fraction"), Unit::REAL, &[capacity]).0;
             (values, log)
         });
-        b.logs.push(Log { net: b.net, population, key, cell, step, count, fractions, capacity, window });
+        b.logs.push(Log { net: b.net, population, views: vec![view], cell, step, count, fractions, capacity });
     }
 
     /// The whole program: the loop over steps with all its parts in the order in which a step acts.

@@ -3,7 +3,7 @@
 //! Names of an end are bound lazily, and come from the population's own names of this step, so that `pre` and `post` know
 //! states, parameters, ports, lets and outputs alike. `pre` is what the sender was a delay ago, read from a ring.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, NodeId, Op, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::{Int, LoopId};
@@ -72,7 +72,7 @@ pub struct Ring {
 const PLACES: LoopId = LoopId(1);
 
 impl Session<'_> {
-    pub fn path_of(&self, site: Site) -> Option<Rc<Path>> {
+    pub fn path_of(&self, site: Site) -> Option<Arc<Path>> {
         self.program.as_ref().and_then(|p| p.paths.get(&(site.frame, site.projection))).cloned()
     }
 
@@ -260,7 +260,7 @@ impl Session<'_> {
     }
 
     /// Whether a value reads what this step's events brought.
-    fn reads_ports(&self, node: NodeId) -> bool {
+    pub fn reads_ports(&self, node: NodeId) -> bool {
         let Some(program) = &self.program else { return false };
         nnm_graph::free_vars(&self.graph, node).iter().any(|v| program.sums.contains(v))
     }
@@ -653,7 +653,7 @@ impl Path {
     }
 
     /// The cell of its population at one end of each edge.
-    pub fn edge_cells(&self, post: bool) -> Rc<Vec<u32>> {
+    pub fn edge_cells(&self, post: bool) -> Arc<Vec<u32>> {
         let Some(edges) = &self.edges else { return vec![0].into() };
         if post {
             return edges.target.clone();

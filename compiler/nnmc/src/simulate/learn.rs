@@ -1,6 +1,6 @@
 //! Plasticity while a simulation runs: traces, changes at spikes, changes per time, over the edges of a connection.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Binary, Place, Stmt, VarId};
@@ -28,7 +28,7 @@ use crate::value::{Argument, Kind, Num, Repr, Value, vector};
 pub struct Learn {
     pub net: NetId,
     pub projection: usize,
-    pub kind: Rc<Kind>,
+    pub kind: Arc<Kind>,
     pub rule: Rule,
     pub span: Span,
 }
@@ -37,7 +37,7 @@ pub struct Learn {
 pub struct Work<'l> {
     pub learn: &'l Learn,
     pub p: Projection,
-    pub path: Rc<Path>,
+    pub path: Arc<Path>,
     /// The weight's storage.
     pub w: VarId,
     pub w_unit: Unit,
@@ -106,6 +106,13 @@ impl Session<'_> {
         let mut out = vec![];
         for part in parts {
             match part {
+                Value::Projection(p) if p.select.is_some() => {
+                    let message = "`learn` takes whole connections: all synapses of one follow the same rule";
+                    let help =
+                        "declare these synapses as a connection of their own: `connect a[0 .. 5] -> b as NAME: …`";
+                    self.report(Diagnostic::error("E0514", span, message).help(help));
+                    return None;
+                }
                 Value::Projection(p) if self.nets_below(b.net).contains(&self.owner_net(&p.owner)) => {
                     out.push((self.owner_net(&p.owner), p.index));
                 }
@@ -644,6 +651,7 @@ impl Session<'_> {
         let ExprKind::Compare { rest, .. } = &expr.kind else { return Some(w) };
         let Some((_, range)) = rest.first() else { return Some(w) };
         let Value::Range(from, to) = self.eval(scope, *range) else { return Some(w) };
+        self.check_bound([&from, &to], expr.span, work.learn.span)?;
         let mut out = w;
         for (end, op) in [(from, Binary::Max), (to, Binary::Min)] {
             let Some(end) = end else { continue };
@@ -658,6 +666,18 @@ impl Session<'_> {
             out = self.binary(op, &out, &end, unit, expr.span);
         }
         Some(out)
+    }
+
+    /// The ends of a bound are in order, where both are known.
+    pub fn check_bound(&mut self, ends: [&Option<Num>; 2], at: Span, used: Span) -> Option<()> {
+        let [Some(low), Some(high)] = ends.map(|end| end.as_ref().and_then(Num::as_f64)) else { return Some(()) };
+        if low <= high {
+            return Some(());
+        }
+        let [low, high] = ends.map(|end| end.as_ref().map(crate::table::summary).unwrap_or_default());
+        let d = Diagnostic::error("E0563", at, format!("this bound is empty: it goes from {low} to {high}"));
+        self.report(d.label(used, "by this rule, with these arguments"));
+        None
     }
 
     /// `w' = …`, `next w = …`, equations of the rule's states and its running values, in each step.
@@ -773,6 +793,10 @@ impl Session<'_> {
             return None;
         }
         let steps = if num.unit.is_real() { num.as_f64()? } else { num.as_f64()? / dt };
+        if steps.is_nan() || steps <= 0.0 {
+            self.error("E0562", span, format!("a period is longer than 0, this is {}", crate::table::summary(&num)));
+            return None;
+        }
         let rounded = steps.round().max(1.0);
         if (steps - rounded).abs() > 1e-6 {
             let message = format!("this is no whole number of steps of {} ms: it is rounded", dt * 1e3);

@@ -84,7 +84,7 @@ pub struct Build {
     pub unlisted: Vec<usize>,
     /// Numbers that fill vars before the first step: constant tables.
     pub tables: Vec<(VarId, Vec<f64>)>,
-    pub indices: Vec<(VarId, std::rc::Rc<Vec<u32>>)>,
+    pub indices: Vec<(VarId, std::sync::Arc<Vec<u32>>)>,
     /// Equations of synapses' states in front of each population.
     pub lumped: Vec<Vec<Lumped>>,
     pub learned: Vec<usize>,
@@ -138,15 +138,22 @@ pub struct Logged {
 pub struct Log {
     pub net: NetId,
     pub population: usize,
-    /// Under which name the run shows it.
-    pub key: Vec<String>,
+    pub views: Vec<View>,
     pub cell: VarId,
     pub step: VarId,
     pub count: VarId,
     /// Where spikes are placed inside the step: the share of each cell, and those of the spikes that were logged.
     pub fractions: Option<(VarId, VarId)>,
     pub capacity: usize,
-    /// The steps, first and last, whose spikes are kept.
+}
+
+/// The spikes of a log that the run shows under one name.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub key: Vec<String>,
+    /// Of the leading axis.
+    pub cells: Option<(usize, usize)>,
+    /// The steps, first and last, at whose ends they are stamped.
     pub window: (i64, i64),
 }
 

@@ -6,10 +6,11 @@ use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_runtime::array::Array;
 use nnm_syntax::ast::{Clause, ExprKind, ListItem, StmtKind};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::build::Duration;
-use super::{Build, STEP, Simulation};
+use super::{Build, STEP, Simulation, View};
 use crate::failure::Noted;
 use crate::hir::clause;
 use crate::network::FrameId;
@@ -84,6 +85,7 @@ pub type Recorded = IndexMap<String, Value>;
 impl Session<'_> {
     pub fn record_all(&mut self, b: &mut Build, sim: &Simulation, duration: Duration) -> Option<()> {
         let mut good = Some(());
+        let mut names = IndexMap::new();
         for stmt in sim.block {
             let StmtKind::List { word, items, clauses } = &stmt.kind else { continue };
             if word.text != "record" {
@@ -94,7 +96,8 @@ impl Session<'_> {
             let before = b.records.len();
             for item in items {
                 // All of them are looked at, so that each mistake is said.
-                if self.record_item(b, sim.scope, item, when, stmt.span).is_none() {
+                let key = self.record_name(sim.scope, item, stmt.span, &mut names);
+                if key.and_then(|key| self.record_item(b, sim.scope, item, when, key)).is_none() {
                     good = None;
                 }
             }
@@ -103,9 +106,31 @@ impl Session<'_> {
         good
     }
 
+    /// The name under which the run shows an item; no other has it.
+    fn record_name(
+        &mut self,
+        scope: ScopeId,
+        item: &ListItem,
+        span: Span,
+        names: &mut IndexMap<Vec<String>, Span>,
+    ) -> Option<Vec<String>> {
+        let key = match &item.alias {
+            Some(alias) => vec![alias.text.clone()],
+            None => self.record_key(scope, item.expr, span)?,
+        };
+        let at = self.expr_span(scope, item.expr);
+        if let Some(first) = names.insert(key.clone(), at) {
+            let shown = key.iter().filter(|k| *k != "spikes").cloned().collect::<Vec<_>>().join(".");
+            let d = Diagnostic::error("E0561", at, format!("two records have the name `{shown}`"));
+            self.report(d.label(first, "the first").help("give one of them another: `record EXPR as NAME`"));
+            return None;
+        }
+        Some(key)
+    }
+
     /// `every 1 ms from 100 ms to 200 ms`: of absolute time, `to` not included; the whole simulation without them.
     fn record_when(&mut self, b: &Build, scope: ScopeId, clauses: &[Clause], d: Duration) -> Option<When> {
-        let every = self.record_steps(scope, clauses, "every", d)?.unwrap_or(1).max(1);
+        let every = self.period_steps(scope, clauses, d)?.unwrap_or(1);
         let (start, end) = (b.start, b.start + d.steps);
         let (from, to) = (self.record_steps(scope, clauses, "from", d)?, self.record_steps(scope, clauses, "to", d)?);
         if let (Some(a), Some(b), Some(e)) = (from, to, clause(clauses, "to"))
@@ -113,6 +138,22 @@ impl Session<'_> {
         {
             let span = self.expr_span(scope, e);
             self.error("E0566", span, "this window ends before it begins, so nothing is recorded");
+            return None;
+        }
+        if let Some(e) = clause(clauses, "from")
+            .filter(|_| from > Some(end))
+            .or(clause(clauses, "to").filter(|_| to <= Some(start) && to.is_some()))
+        {
+            let span = self.expr_span(scope, e);
+            let time = |steps: i64| {
+                if d.timed {
+                    crate::table::quantity(steps as f64 * d.dt, &Unit::parse("ms").unwrap_or(Unit::REAL))
+                } else {
+                    format!("step {steps}")
+                }
+            };
+            let message = format!("nothing is recorded: this simulation goes from {} to {}", time(start), time(end));
+            self.error("E0566", span, message);
             return None;
         }
         let first = from.unwrap_or(start).max(start);
@@ -131,6 +172,18 @@ impl Session<'_> {
                 None
             }
         }
+    }
+
+    /// `every T`: at least a step.
+    pub fn period_steps(&mut self, scope: ScopeId, clauses: &[Clause], d: Duration) -> Option<Option<i64>> {
+        let Some(e) = clause(clauses, "every") else { return Some(None) };
+        let num = self.known(scope, e, "`every`")?;
+        if num.as_f64().is_some_and(|x| x.is_nan() || x <= 0.0) {
+            let span = self.expr_span(scope, e);
+            self.error("E0562", span, format!("a period is longer than 0, this is {}", crate::table::summary(&num)));
+            return None;
+        }
+        Some(self.record_steps(scope, clauses, "every", d)?.map(|steps| steps.max(1)))
     }
 
     pub fn record_steps(&mut self, scope: ScopeId, clauses: &[Clause], word: &str, d: Duration) -> Option<Option<i64>> {
@@ -153,23 +206,26 @@ impl Session<'_> {
         Some(Some(rounded as i64))
     }
 
-    fn record_item(&mut self, b: &mut Build, scope: ScopeId, item: &ListItem, when: When, span: Span) -> Option<()> {
+    fn record_item(
+        &mut self,
+        b: &mut Build,
+        scope: ScopeId,
+        item: &ListItem,
+        when: When,
+        key: Vec<String>,
+    ) -> Option<()> {
         let (_, expr) = self.bare_expr(scope, item.expr);
         if let ExprKind::Field { base, name } = &expr.kind
             && name.text == "spikes"
             && let Value::Population(p) = self.eval(scope, *base)
         {
             let frame = self.need_spikes(b, &p, name.span)?;
-            let key = self.record_key(scope, item.expr, span)?;
+            let view = View { key, cells: p.cells, window: (when.first, when.last) };
             return self.with_unit(b, frame, |s, unit| {
-                s.log_spikes(unit, p.index, key, (when.first, when.last));
+                s.log_spikes(unit, p.index, view);
                 Some(())
             });
         }
-        let key = match &item.alias {
-            Some(alias) => vec![alias.text.clone()],
-            None => self.record_key(scope, item.expr, span)?,
-        };
         let inner = self.inner(scope);
         self.bind_time(inner);
         if let Some((kept, value)) = self.summarized(b, inner, &expr.kind)? {

@@ -1,6 +1,7 @@
 //! Running a simulation: filling the memory, steps in pieces, draining logs, writing states back.
 
-use std::rc::Rc;
+use std::ops::Range;
+use std::sync::Arc;
 
 use nnm_graph::ir::Program as GraphProgram;
 use nnm_runtime::abi::status;
@@ -8,12 +9,12 @@ use nnm_syntax::diag::Diagnostic;
 
 use super::build::Duration;
 use super::record::{Kept, Record, summary_value};
-use super::{Build, Logged, Recorded, SLOTS, Simulation};
+use super::{Build, Logged, Recorded, SLOTS, Simulation, View};
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
 use crate::failure::Failure;
-use crate::network::NetId;
+use crate::network::{NetId, Population};
 use crate::program::{Leaf, Role};
 use crate::session::{Mode, Session};
 use crate::value::{Num, Spikes, Value};
@@ -71,7 +72,7 @@ impl Session<'_> {
             self.report(d.help("or `checkpoint every 1000 steps`"));
             return None;
         }
-        self.record_steps(sim.scope, clauses, "every", d).flatten().map(|n| n.max(1))
+        self.period_steps(sim.scope, clauses, d).flatten()
     }
 
     fn graph_program(&mut self, sim: &Simulation, body: Vec<nnm_graph::ir::Stmt>) -> GraphProgram {
@@ -451,11 +452,14 @@ impl Session<'_> {
         }
         for log in &b.logs {
             let p = &self.net(log.net).populations[log.population];
-            // As long as it will be, so that what is made of it has its lengths.
-            let (first, last) = (log.window.0.max(b.start), (log.window.1 + 1).min(b.start + d.steps));
-            let (from, to) = (first as f64 * b.dt, last as f64 * b.dt);
-            let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n: p.size(), from, to };
-            Self::put(&mut out, &log.key, Value::Spikes(spikes.into()));
+            for view in &log.views {
+                // As long as it will be, so that what is made of it has its lengths.
+                let (first, last) = (view.window.0.max(b.start), (view.window.1 + 1).min(b.start + d.steps));
+                let (from, to) = (first as f64 * b.dt, last as f64 * b.dt);
+                let n = view.range(p).len();
+                let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n, from, to };
+                Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
+            }
         }
         Value::Record(out.into())
     }
@@ -468,11 +472,15 @@ impl Session<'_> {
         }
         for (log, logged) in b.logs.iter().zip(logs) {
             let p = &self.net(log.net).populations[log.population];
-            let (first, last) = log.window;
-            let (cells, times) = logged.inside(log.window, b.dt);
-            let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
-            let spikes = Spikes { name: p.name.clone(), cells, times, n: p.size(), from, to };
-            Self::put(&mut out, &log.key, Value::Spikes(spikes.into()));
+            for view in &log.views {
+                let (first, last) = view.window;
+                let range = view.range(p);
+                let n = range.len();
+                let (cells, times) = logged.inside(view.window, range, b.dt);
+                let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
+                let spikes = Spikes { name: p.name.clone(), cells, times, n, from, to };
+                Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
+            }
         }
         Value::Record(out.into())
     }
@@ -485,15 +493,25 @@ impl Session<'_> {
     }
 }
 
+impl View {
+    /// The numbers of its cells.
+    fn range(&self, population: &Population) -> Range<usize> {
+        let row: usize = population.shape.iter().skip(1).product();
+        self.cells.map_or(0..population.size(), |(from, to)| from * row..to * row)
+    }
+}
+
 impl Logged {
-    /// Cells and times in seconds of the spikes stamped within a window, in order of time.
-    fn inside(&self, (first, last): (i64, i64), dt: f64) -> (Vec<u32>, Vec<f64>) {
+    /// Cells, counted from the range's first, and times in seconds of the spikes stamped within a window, in order of time.
+    fn inside(&self, (first, last): (i64, i64), range: Range<usize>, dt: f64) -> (Vec<u32>, Vec<f64>) {
         let time = |k: usize| match self.fractions.get(k) {
             Some(share) => (f64::from(self.steps[k]) - 1.0 + share) * dt,
             None => f64::from(self.steps[k]) * dt,
         };
-        let kept = (0..self.cells.len()).filter(|k| (first..=last).contains(&i64::from(self.steps[*k])));
-        let mut spikes: Vec<(u32, f64)> = kept.map(|k| (self.cells[k], time(k))).collect();
+        let kept = (0..self.cells.len()).filter(|k| {
+            (first..=last).contains(&i64::from(self.steps[*k])) && range.contains(&(self.cells[*k] as usize))
+        });
+        let mut spikes: Vec<(u32, f64)> = kept.map(|k| (self.cells[k] - range.start as u32, time(k))).collect();
         if !self.fractions.is_empty() {
             spikes.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         }
@@ -518,7 +536,7 @@ fn recorded_number(engine: &Engine, record: &Record, dt: f64) -> Num {
     let array = engine.read_times(record.var, when.samples() as usize);
     let at = |k: i64| (when.first + k * when.every).min(when.last) as f64 * dt;
     let times: Vec<f64> = (0..when.samples()).map(at).collect();
-    Num { times: Some(Rc::new(times)), ..Num::array(record.unit.clone(), array) }
+    Num { times: Some(Arc::new(times)), ..Num::array(record.unit.clone(), array) }
 }
 
 fn checkpoint_of(at: i64, engine: &Engine, logs: &[Logged]) -> Checkpoint {

@@ -1,7 +1,7 @@
 //! Synapses at work: their states where they live, what arrivals do to them, and how they change in time.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, NodeId, Place, Rows, VarElem, VarId};
 use nnm_syntax::ast::{AssignOp, Init, StmtKind};
@@ -55,7 +55,7 @@ impl Session<'_> {
             b.placements.push((p.name.clone(), format!("state {name} {}: {reason}", home.name())));
         }
         let frame = b.frame;
-        self.program.as_mut()?.paths.insert((frame, k), Rc::new(path));
+        self.program.as_mut()?.paths.insert((frame, k), Arc::new(path));
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! Over what connections act in a simulation: routes of events by delay, lists of spikes, weights by edge.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Rows, Stmt, Var, VarElem, VarId};
@@ -28,11 +28,11 @@ const MOST_SPIKES: usize = 16;
 pub struct Path {
     pub projection: usize,
     /// `None` where every sender meets every target and nothing differs but the weight.
-    pub edges: Option<Rc<Edges>>,
+    pub edges: Option<Arc<Edges>>,
     pub routes: Vec<Route>,
     pub weight: Weight,
     /// The declared synapse; none for the default one.
-    pub synapse: Option<(ItemId, Rc<Synapse>)>,
+    pub synapse: Option<(ItemId, Arc<Synapse>)>,
     pub params: IndexMap<String, Num>,
     /// The synapse's states: storage, unit, and where they live.
     pub vars: IndexMap<String, (VarId, Unit, Home)>,
@@ -54,7 +54,7 @@ pub struct Route {
     /// Between the synapse and the target's soma, in steps.
     pub dendritic: i64,
     /// The edges, where they are not all.
-    pub chosen: Option<Rc<Vec<u32>>>,
+    pub chosen: Option<Arc<Vec<u32>>>,
     /// By sender, for deliveries of its spikes.
     pub rows: Option<Rows>,
 }
@@ -107,7 +107,7 @@ impl Session<'_> {
             let p = self.net(b.net).projections[k].clone();
             let Some((source, _)) = p.source else { continue };
             let spiking = self.net(b.net).populations[source].spiking;
-            let synapse = p.synapse.and_then(|item| self.synapse_item(item).map(|s| (item, Rc::new(s))));
+            let synapse = p.synapse.and_then(|item| self.synapse_item(item).map(|s| (item, Arc::new(s))));
             if !spiking && synapse.as_ref().is_some_and(|(_, s)| s.dynamics.ons.iter().any(|o| o.event.text == "pre")) {
                 let message = format!("the synapse of `{}` waits for spikes, but its sender has none", p.name);
                 self.error("E0429", p.span, message);
@@ -121,7 +121,7 @@ impl Session<'_> {
             if spiking || ((pairs || learns) && p.pattern.has_weight()) {
                 let path = self.make_path(b, k, &p, synapse, spiking)?;
                 let frame = b.frame;
-                self.program.as_mut()?.paths.insert((frame, k), Rc::new(path));
+                self.program.as_mut()?.paths.insert((frame, k), Arc::new(path));
                 b.paths.push(k);
                 self.declare_states(b, k)?;
             }
@@ -134,7 +134,7 @@ impl Session<'_> {
         b: &mut Build,
         k: usize,
         p: &Projection,
-        synapse: Option<(ItemId, Rc<Synapse>)>,
+        synapse: Option<(ItemId, Arc<Synapse>)>,
         spiking: bool,
     ) -> Option<Path> {
         let id = b.net;
@@ -313,7 +313,7 @@ impl Session<'_> {
         for (axonal, dendritic) in distinct {
             let chosen = several.then(|| {
                 let here = |e: &u32| (of(0, *e as usize), of(1, *e as usize)) == (axonal, dendritic);
-                Rc::new((0..count as u32).filter(here).collect::<Vec<u32>>())
+                Arc::new((0..count as u32).filter(here).collect::<Vec<u32>>())
             });
             let mut route = Route { axonal, dendritic, chosen, rows: None };
             if let (Some(edges), true) = (edges, spiking) {
@@ -349,7 +349,7 @@ impl Session<'_> {
         let name = |what: &str| {
             if route.chosen.is_some() { format!("{base}.{what}@{number}") } else { format!("{base}.{what}") }
         };
-        let targets: Rc<Vec<u32>> = match &route.chosen {
+        let targets: Arc<Vec<u32>> = match &route.chosen {
             Some(chosen) => chosen.iter().map(|e| edges.target[*e as usize]).collect::<Vec<u32>>().into(),
             None => edges.target.clone(),
         };

@@ -45,7 +45,7 @@ fn eprint(text: &str) {
 /// Runs the command on a thread with a large stack: deep models recurse deeply. A panic is an exit of its own.
 pub fn guarded(work: impl FnOnce() -> Exit + Send) -> Exit {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = std::thread::Builder::new().stack_size(nnm_compiler::parallel::STACK).spawn_scoped(scope, work);
         match thread {
             Ok(handle) => handle.join().unwrap_or(Exit::Bug),
             Err(error) => {
@@ -55,6 +55,3 @@ pub fn guarded(work: impl FnOnce() -> Exit + Send) -> Exit {
         }
     })
 }
-
-/// Only what is used of it is taken.
-pub const STACK: usize = 256 << 20;

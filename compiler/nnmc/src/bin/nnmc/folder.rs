@@ -1,8 +1,9 @@
 //! The run folder: manifest, results, metrics, recordings, weights, figures and the report.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use nnm_compiler::experiment::{Outcome, sweep_parts};
+use nnm_compiler::experiment::Outcome;
+use nnm_compiler::sweep::sweep_parts;
 use nnm_compiler::unit::from_si;
 use nnm_compiler::value::{Num, Value};
 use nnm_figures::Theme;
@@ -190,6 +191,22 @@ fn write_figures(folder: &RunFolder, outcome: &Outcome) -> Result<Vec<(String, S
         written.push((title, file, svg));
     }
     Ok(written)
+}
+
+/// What every run writes.
+const ALWAYS: [&str; 4] = ["results.json", "report.html", "metrics.csv", "weights.safetensors"];
+
+/// Removes what an earlier run, by its manifest, left in a folder that is used again.
+pub fn clear(folder: &RunFolder) {
+    let text = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap_or_default();
+    let Ok(manifest) = serde_json::from_str::<Json>(&text) else { return };
+    let listed = ["recorded", "figures"].iter().filter_map(|list| manifest[*list].as_array()).flatten();
+    let named = |entry: &Json| ["file", "times", "text"].map(|key| entry[key].as_str().map(str::to_string));
+    let files = listed.flat_map(named).flatten().chain(ALWAYS.map(String::from));
+    let inside = |file: &String| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+    for file in files.filter(inside) {
+        let _ = std::fs::remove_file(folder.path().join(file));
+    }
 }
 
 /// The folder of a run: given by `--out`, or the next one of its name.

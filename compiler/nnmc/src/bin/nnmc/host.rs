@@ -1,9 +1,8 @@
 //! What the library may see of the outside: data folders, modules beside the model, progress, and the wish to stop.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use nnm_compiler::checkpoint::Keeper;
 use nnm_compiler::events::Event;
@@ -54,8 +53,8 @@ pub struct CommandHost {
     files: Files,
     /// Where modules are looked for.
     folders: Vec<PathBuf>,
-    meter: RefCell<Meter>,
-    seen: RefCell<Seen>,
+    meter: Mutex<Meter>,
+    seen: Mutex<Seen>,
     keeper: Option<FolderKeeper>,
 }
 
@@ -74,8 +73,8 @@ impl CommandHost {
         CommandHost {
             files: Files::new(roots),
             folders,
-            meter: RefCell::new(meter),
-            seen: RefCell::default(),
+            meter: Mutex::new(meter),
+            seen: Mutex::default(),
             keeper: None,
         }
     }
@@ -95,7 +94,7 @@ impl CommandHost {
 
     /// Takes what has been said so far.
     pub fn take_seen(&self) -> Seen {
-        self.seen.take()
+        std::mem::take(&mut *held(&self.seen))
     }
 }
 
@@ -113,8 +112,8 @@ impl Host for CommandHost {
     }
 
     fn progress(&self, event: &Event) {
-        self.meter.borrow_mut().show(event);
-        let mut seen = self.seen.borrow_mut();
+        held(&self.meter).show(event);
+        let mut seen = held(&self.seen);
         match event {
             Event::ExperimentStarted { .. } => *seen = Seen::default(),
             Event::Epoch { what, epoch, loss, .. } => seen.epochs.push((what.clone(), *epoch, *loss)),
@@ -131,6 +130,10 @@ impl Host for CommandHost {
     fn keeper(&self) -> Option<&dyn Keeper> {
         self.keeper.as_ref().map(|k| k as &dyn Keeper)
     }
+}
+
+fn held<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the machine says is available.

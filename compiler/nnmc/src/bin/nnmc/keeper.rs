@@ -1,7 +1,7 @@
 //! Checkpoints in a run folder: made when asked for and now and then, gone when the run has come to its end.
 
-use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nnm_compiler::checkpoint::Keeper;
@@ -13,12 +13,12 @@ const INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct FolderKeeper {
     folder: RunFolder,
-    last: Cell<Instant>,
+    last: Mutex<Instant>,
 }
 
 impl FolderKeeper {
     pub fn new(folder: RunFolder) -> FolderKeeper {
-        FolderKeeper { folder, last: Cell::new(Instant::now()) }
+        FolderKeeper { folder, last: Mutex::new(Instant::now()) }
     }
 
     fn place(&self) -> PathBuf {
@@ -38,11 +38,11 @@ impl Keeper for FolderKeeper {
 
     fn store(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         self.folder.write(&format!("checkpoints/{name}.nnmck"), bytes).map_err(|e| e.to_string())?;
-        self.last.set(Instant::now());
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         Ok(())
     }
 
     fn due(&self) -> bool {
-        self.last.get().elapsed() > INTERVAL
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > INTERVAL
     }
 }

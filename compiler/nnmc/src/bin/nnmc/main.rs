@@ -14,7 +14,6 @@ mod model;
 mod new;
 mod options;
 mod page;
-mod parallel;
 mod progress;
 mod provenance;
 mod recorded;

@@ -1,6 +1,6 @@
 //! What runs recorded, as files: arrays in the user's units, spikes as cell and time.
 
-use nnm_compiler::experiment::sweep_parts;
+use nnm_compiler::sweep::sweep_parts;
 use nnm_compiler::table::plain;
 use nnm_compiler::unit::{Shown, from_si};
 use nnm_compiler::value::{Num, Spikes, Value};

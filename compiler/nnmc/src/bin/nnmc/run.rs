@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime};
 use nnm_compiler::engine::Threads;
 use nnm_compiler::experiment::{Expectation, Outcome};
 use nnm_compiler::failure::Failure;
+use nnm_compiler::parallel;
 use nnm_compiler::pipeline::{Checked, Run};
 use nnm_compiler::settings::Settings;
 use nnm_compiler::unit::from_si;
@@ -24,7 +25,7 @@ use crate::model::Model;
 use crate::options::ModelArgs;
 use crate::progress::Meter;
 use crate::shell::{self, Shell, Style};
-use crate::{parallel, provenance, render, resume, tables};
+use crate::{provenance, render, resume, tables};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
@@ -36,9 +37,16 @@ pub struct RunArgs {
     /// Go on with a run that was cut off, in its folder
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
-    /// Threads: for experiments beside one another, and within one where there are more than experiments
-    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub threads: u32,
+    /// Threads: for experiments beside one another, and within one where there are more than experiments; without it
+    /// one, and as many as the machine has for the passes of a `for … parallel`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+}
+
+impl RunArgs {
+    pub fn threads(&self) -> u32 {
+        self.threads.unwrap_or(1)
+    }
 }
 
 /// What all experiments of a command share.
@@ -83,7 +91,7 @@ pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
     let mut all: Vec<Done> = vec![];
     let mut stop = None;
     let stopped = || ended.load(Ordering::Relaxed) || host::interrupted();
-    parallel::in_order(args.threads as usize, names.len(), stopped, work, |_, done| match done {
+    parallel::in_order(args.threads() as usize, names.len(), stopped, work, |_, done| match done {
         Some(Ok(done)) => {
             say(shell, &done);
             all.push(done);
@@ -135,24 +143,28 @@ fn ends_all(exit: Exit) -> bool {
     !matches!(exit, Exit::Good | Exit::Numeric)
 }
 
-/// The threads that each of the experiments has for itself.
-fn within(threads: u32, experiments: usize) -> Threads {
-    let beside = experiments.clamp(1, threads.max(1) as usize) as u32;
+/// The threads that each of the experiments has for itself: within a simulation, and for passes of a loop.
+fn within(given: Option<u32>, experiments: usize) -> (Threads, usize) {
+    let threads = given.unwrap_or(1);
+    let beside = experiments.clamp(1, threads as usize) as u32;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    Threads { most: (threads / beside).min(cores).max(1), always: false }
+    let own = (threads / beside).max(1);
+    let workers = if given.is_some() { own } else { cores };
+    (Threads { most: own.min(cores), always: false }, workers as usize)
 }
 
 pub fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     let (shell, options) = (job.shell, &job.args.model.options);
     let folder = folder::place(job.args.out.as_ref(), &job.model.stem(), name, job.names.len() == 1)?;
-    let threads = within(job.args.threads, job.names.len());
-    let settings = Settings { experiment: Some(name.to_string()), threads, ..options.settings() };
+    let (threads, workers) = within(job.args.threads, job.names.len());
+    let settings = Settings { experiment: Some(name.to_string()), threads, workers, ..options.settings() };
     let meter =
-        if job.args.threads > 1 && job.names.len() > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
+        if job.args.threads() > 1 && job.names.len() > 1 { Meter::beside_others(shell) } else { Meter::new(shell) };
     let host = CommandHost::new(&job.model.path, &options.data, meter).keeping(folder.clone());
     let (started, clock) = (SystemTime::now(), Instant::now());
     // A run that is killed is known by what it was asked to do.
     let mut begun = begun(job, name, started);
+    folder::clear(&folder);
     begun["status"] = json!("running");
     folder.write_manifest(&begun)?;
     let run = job.checked.run(&host, &settings);

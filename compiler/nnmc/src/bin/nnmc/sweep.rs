@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nnm_compiler::parallel;
 use nnm_runtime::results::RunFolder;
 
 use crate::exit::{Exit, Stop};
@@ -12,7 +13,7 @@ use crate::progress::Meter;
 use crate::run::{Done, Job, RunArgs, chosen, run_experiment};
 use crate::shell::{Shell, Style};
 use crate::swept::{Pass, Swept};
-use crate::{folder, parallel, recorded};
+use crate::{folder, recorded};
 
 /// More passes than that are taken for a slip.
 const MOST_PASSES: usize = 100_000;
@@ -106,7 +107,7 @@ pub fn sweep(shell: &Shell, args: &SweepArgs) -> Result<Exit, Stop> {
             model: ModelArgs { file: Some(path.clone()), options: options(args, &passes[k]), experiment: None },
             out: Some(place.path().join("passes").join(folder_name(k, &passes[k]))),
             resume: None,
-            threads: 1,
+            threads: Some(1),
         };
         let quiet = Shell { quiet: true, ..*shell };
         run_experiment(&Job { shell: &quiet, args: &run, model: &model, checked: &checked, names: &names }, &names[0])

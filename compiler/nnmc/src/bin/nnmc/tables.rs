@@ -1,6 +1,6 @@
 //! Reports as tables of text: one value a line, sweeps with a line for each pass.
 
-use nnm_compiler::experiment::sweep_parts;
+use nnm_compiler::sweep::sweep_parts;
 use nnm_compiler::table;
 use nnm_compiler::unit::from_si;
 use nnm_compiler::value::{Num, Value};

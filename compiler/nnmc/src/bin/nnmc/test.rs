@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use nnm_compiler::failure::Failure;
+use nnm_compiler::parallel;
 use nnm_compiler::pipeline::{Checked, Run};
 use nnm_compiler::settings::Settings;
 use nnm_syntax::diag::{Diagnostic, Severity};
@@ -13,7 +14,6 @@ use crate::exit::{Exit, Stop};
 use crate::host::{self, CommandHost};
 use crate::model::{self, Model};
 use crate::options::RunOptions;
-use crate::parallel;
 use crate::progress::Meter;
 use crate::render;
 use crate::shell::{Shell, Style};

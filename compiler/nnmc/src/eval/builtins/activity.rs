@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 
-use super::spikes::{Train, by_cell, chosen_cell, hertz, known_options, not_recorded, train};
+use super::spikes::{Train, chosen_cell, hertz, known_options, not_recorded, train};
+use super::stretch::Stretch;
 use super::time::positive_seconds;
 use super::{Builtin, done};
 use crate::analysis;
@@ -91,9 +92,9 @@ fn record(parts: Vec<(&str, Num)>) -> Value {
 }
 
 /// Recorded spikes of the call's first argument with its window; reports where there are none.
-fn spikes(s: &mut Session, call: &Call) -> Option<(std::rc::Rc<Spikes>, f64, f64)> {
+fn spikes(s: &mut Session, call: &Call) -> Option<(std::sync::Arc<Spikes>, Stretch)> {
     match train(s, call)? {
-        Train::Known(spikes, from, to) => Some((spikes, from, to)),
+        Train::Known(spikes, stretch) => Some((spikes, stretch)),
         Train::Other(_) => {
             not_recorded(s, call);
             None
@@ -103,37 +104,37 @@ fn spikes(s: &mut Session, call: &Call) -> Option<(std::rc::Rc<Spikes>, f64, f64
 
 /// One number of each cell that has one.
 fn of_cells(s: &mut Session, call: &Call, f: fn(&Spikes, &[f64]) -> Option<f64>) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     if s.mode == Mode::Check {
         return Value::Num(Num::unknown(Unit::REAL));
     }
-    let out = by_cell(&spikes, from, to).iter().filter_map(|cell| f(&spikes, cell)).collect();
+    let out = stretch.by_cell(&spikes).iter().filter_map(|cell| f(&spikes, cell)).collect();
     Value::Num(Num::array(Unit::REAL, vector(out)))
 }
 
 fn isi(s: &mut Session, call: &Call) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(cell) = chosen_cell(s, call, &spikes) else { return Value::Missing };
     if s.mode == Mode::Check {
         return Value::Num(Num::unknown(milliseconds()));
     }
-    let cells = by_cell(&spikes, from, to);
+    let cells = stretch.by_cell(&spikes);
     let chosen = cells.iter().enumerate().filter(|(k, _)| cell.is_none_or(|c| c as usize == *k));
     let out = chosen.flat_map(|(_, times)| analysis::intervals(times)).collect();
     Value::Num(Num::array(milliseconds(), vector(out)))
 }
 
 fn first_spike(s: &mut Session, call: &Call) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     if s.mode == Mode::Check {
         return Value::Num(s.unknown_shape(milliseconds(), &[spikes.n]));
     }
-    let out = by_cell(&spikes, from, to).iter().map(|t| t.first().copied().unwrap_or(f64::INFINITY)).collect();
+    let out = stretch.by_cell(&spikes).iter().map(|t| t.first().copied().unwrap_or(f64::INFINITY)).collect();
     Value::Num(Num::array(milliseconds(), vector(out)))
 }
 
 fn bursts(s: &mut Session, call: &Call) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(gap) = positive_seconds(s, call, "gap", 0.01) else { return Value::Missing };
     let Some(least) = s.optional_int(call, "least", 2) else { return Value::Missing };
     if s.mode == Mode::Check {
@@ -147,7 +148,7 @@ fn bursts(s: &mut Session, call: &Call) -> Value {
         ]);
     }
     let (mut count, mut share, mut sizes, mut lengths) = (vec![], vec![], vec![], vec![]);
-    for times in by_cell(&spikes, from, to) {
+    for times in stretch.by_cell(&spikes) {
         let found = analysis::bursts(&times, gap, least.unwrap_or(3) as usize);
         let inside: usize = found.iter().map(|(a, b)| b - a + 1).sum();
         count.push(found.len() as f64);
@@ -165,12 +166,12 @@ fn bursts(s: &mut Session, call: &Call) -> Value {
 }
 
 fn vector_strength(s: &mut Session, call: &Call) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(id) = call.named("f").or_else(|| call.positional(1)) else {
         return s.error("E0222", call.span, "`vector_strength` needs a frequency `f`");
     };
     let Some(f) = s.known_quantity(call.scope, id, "a frequency", &hertz()) else { return Value::Missing };
-    let inside: Vec<f64> = spikes.times.iter().copied().filter(|t| *t >= from && *t < to).collect();
+    let inside = stretch.times(&spikes);
     let turn = 2.0 * std::f64::consts::PI * f;
     let (c, q) = inside
         .iter()
@@ -179,21 +180,18 @@ fn vector_strength(s: &mut Session, call: &Call) -> Value {
 }
 
 fn spike_correlation(s: &mut Session, call: &Call) -> Value {
-    let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(bin) = positive_seconds(s, call, "bin", 0.01) else { return Value::Missing };
-    let bins = ((to - from) / bin + 1e-9).floor() as usize;
+    let bins = (stretch.length() / bin + 1e-6).floor() as usize;
     let mut rows = vec![vec![0.0; bins]; spikes.n];
-    for (cell, time) in spikes.cells.iter().zip(&spikes.times).filter(|(_, t)| **t >= from) {
-        let place = ((time - from) / bin + 1e-9).floor() as usize;
-        if let Some(c) = rows.get_mut(*cell as usize).and_then(|r| r.get_mut(place)) {
-            *c += 1.0;
-        }
+    for (row, times) in rows.iter_mut().zip(stretch.by_cell(&spikes)) {
+        times.iter().filter_map(|t| stretch.bin(*t, bin, bins)).for_each(|place| row[place] += 1.0);
     }
     Value::Num(Num::real(analysis::mean_pair_correlation(&rows)))
 }
 
 fn correlogram(s: &mut Session, call: &Call) -> Value {
-    let Some((a, from, to)) = spikes(s, call) else { return Value::Missing };
+    let Some((a, stretch)) = spikes(s, call) else { return Value::Missing };
     let b = match s.arg(call, 1, "other").as_ref().map(super::spikes_of) {
         Some(Some(b)) => b,
         None if call.positional(1).is_none() => a.clone(),
@@ -204,9 +202,8 @@ fn correlogram(s: &mut Session, call: &Call) -> Value {
         return Value::Missing;
     };
     let m = (width / bin).round() as usize;
-    let inside = |x: &Spikes| x.times.iter().copied().filter(|t| *t >= from && *t < to).collect::<Vec<f64>>();
-    let (x, y) = (inside(&a), inside(&b));
-    let same = std::rc::Rc::ptr_eq(&a, &b);
+    let (x, y) = (stretch.times(&a), stretch.times(&b));
+    let same = std::sync::Arc::ptr_eq(&a, &b);
     let scale = 1.0 / (bin * x.len().max(1) as f64 * b.n as f64);
     let rate = analysis::correlogram(&x, &y, bin, m, same).into_iter().map(|c| c * scale).collect();
     let lag = (0..=2 * m).map(|k| (k as f64 - m as f64) * bin).collect();
@@ -309,9 +306,9 @@ fn spectrum(s: &mut Session, call: &Call) -> Value {
     let Some(length) = positive_seconds(s, call, "window", 1.0) else { return Value::Missing };
     let is_spikes = s.arg(call, 0, "x").is_some_and(|v| super::spikes_of(&v).is_some());
     let (values, unit, dt) = if is_spikes {
-        let Some((spikes, from, to)) = spikes(s, call) else { return Value::Missing };
+        let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
         let Some(bin) = positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
-        (super::spikes::population_rate(&spikes, from, to, bin), hertz(), bin)
+        (stretch.rate(&spikes, bin), hertz(), bin)
     } else {
         let Some((x, known)) = windowed(s, call) else { return Value::Missing };
         if !known {

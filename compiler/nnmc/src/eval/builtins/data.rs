@@ -1,6 +1,6 @@
 //! Data sets: read from files, written out, or drawn; rows chosen and fields changed.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use ndarray::Axis;
@@ -87,7 +87,7 @@ fn csv(s: &mut Session, call: &Call) -> Value {
     let scope = s.inner(call.scope);
     let columns: IndexMap<String, Value> =
         table.columns.into_iter().map(|(n, a)| (n, Value::Num(labelled(a)))).collect();
-    s.bind(scope, "the table", Value::Record(Rc::new(columns)));
+    s.bind(scope, "the table", Value::Record(Arc::new(columns)));
     let named: Vec<_> = call.named_args().map(|(n, _, id)| (n.to_string(), id)).collect();
     let mut fields = IndexMap::new();
     for (name, id) in named {
@@ -106,7 +106,7 @@ fn csv(s: &mut Session, call: &Call) -> Value {
     dataset(&file, fields, rows)
 }
 
-fn the_table(s: &mut Session, call: &Call) -> Option<Rc<IndexMap<String, Value>>> {
+fn the_table(s: &mut Session, call: &Call) -> Option<Arc<IndexMap<String, Value>>> {
     match s.local(call.scope, "the table", call.span) {
         Some(Value::Record(columns)) => Some(columns),
         _ => None,
@@ -349,7 +349,7 @@ impl Session<'_> {
     }
 }
 
-pub fn receiver(call: &Call) -> Option<Rc<Dataset>> {
+pub fn receiver(call: &Call) -> Option<Arc<Dataset>> {
     match &call.receiver {
         Some(Value::Data(data)) => Some(data.clone()),
         _ => None,
@@ -453,7 +453,7 @@ fn sample_rows(s: &mut Session, call: &Call) -> Value {
 }
 
 pub fn concat(s: &mut Session, call: &Call) -> Value {
-    let mut parts: Vec<Rc<Dataset>> = vec![];
+    let mut parts: Vec<Arc<Dataset>> = vec![];
     for k in 0..call.count() {
         match s.arg(call, k, "data") {
             Some(Value::Data(data)) => parts.push(data),

@@ -11,6 +11,7 @@ mod math;
 mod random;
 mod reduce;
 mod spikes;
+mod stretch;
 mod tensors;
 mod time;
 

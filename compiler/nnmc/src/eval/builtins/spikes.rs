@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use nnm_graph::ir::Binary;
 
+use super::stretch::Stretch;
 use super::time::seconds;
 use super::{Builtin, done};
 use crate::analysis;
@@ -47,7 +48,7 @@ pub fn hertz() -> Unit {
 }
 
 /// The spikes that the first argument means: recorded ones, or those of a recorded population.
-pub fn spikes_of(value: &Value) -> Option<std::rc::Rc<Spikes>> {
+pub fn spikes_of(value: &Value) -> Option<std::sync::Arc<Spikes>> {
     match value {
         Value::Spikes(spikes) => Some(spikes.clone()),
         Value::Record(record) => match record.get("spikes") {
@@ -59,7 +60,7 @@ pub fn spikes_of(value: &Value) -> Option<std::rc::Rc<Spikes>> {
 }
 
 pub enum Train {
-    Known(std::rc::Rc<Spikes>, f64, f64),
+    Known(std::sync::Arc<Spikes>, Stretch),
     Other(Value),
 }
 
@@ -83,13 +84,23 @@ pub fn train(s: &mut Session, call: &Call) -> Option<Train> {
     }
     match spikes_of(&value) {
         Some(spikes) => {
-            let from = seconds(s, call, "from")?.unwrap_or(spikes.from);
-            let to = seconds(s, call, "to")?.unwrap_or(spikes.to);
-            if to <= from && s.mode == Mode::Run {
-                s.error("E0566", call.span, format!("the window of `{}` ends before it begins", call.name));
+            let (from, to) = (seconds(s, call, "from")?, seconds(s, call, "to")?);
+            let closed = to.is_none_or(|to| to > spikes.to);
+            let stretch = Stretch { from: from.unwrap_or(spikes.from), to: to.unwrap_or(spikes.to), closed };
+            if stretch.to <= stretch.from && s.mode == Mode::Run {
+                let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
+                let message = match (from, to) {
+                    (Some(_), Some(_)) => format!("the window of `{}` ends before it begins", call.name),
+                    _ => format!(
+                        "the recording goes from {} to {}: nothing of it is in this window",
+                        shown(spikes.from),
+                        shown(spikes.to)
+                    ),
+                };
+                s.error("E0566", call.span, message);
                 return None;
             }
-            Some(Train::Known(spikes, from, to))
+            Some(Train::Known(spikes, stretch))
         }
         None => Some(Train::Other(value)),
     }
@@ -106,11 +117,11 @@ pub fn not_recorded(s: &mut Session, call: &Call) -> Value {
 fn mean_rate(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, from, to)) => {
+        Some(Train::Known(spikes, stretch)) => {
             if s.mode == Mode::Check {
                 return Value::Num(s.unknown_shape(hertz(), &[spikes.n]));
             }
-            let rates = counts(&spikes, from, to).into_iter().map(|c| c / (to - from)).collect();
+            let rates = stretch.counts(&spikes).into_iter().map(|c| c / stretch.length()).collect();
             Value::Num(Num::array(hertz(), vector(rates)))
         }
         Some(Train::Other(Value::Population(p))) if s.program.as_ref().is_some_and(|p| p.stepped) => {
@@ -130,52 +141,20 @@ fn mean_rate(s: &mut Session, call: &Call) -> Value {
     }
 }
 
-/// Whether a spike of a record is in [from, to); the last window has the end of the record in it, where the spikes of its
-/// last step are.
-fn is_within(spikes: &Spikes, time: f64, from: f64, to: f64) -> bool {
-    const SLACK: f64 = 1e-12;
-    time >= from - SLACK && (time < to - SLACK || to >= spikes.to - SLACK)
-}
-
-/// Spikes of each cell in a window.
-fn counts(spikes: &Spikes, from: f64, to: f64) -> Vec<f64> {
-    let mut counts = vec![0.0; spikes.n];
-    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if is_within(spikes, *time, from, to)
-            && let Some(c) = counts.get_mut(*cell as usize)
-        {
-            *c += 1.0;
-        }
-    }
-    counts
-}
-
 fn count(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, from, to)) => Value::Num(Num::array(Unit::REAL, vector(counts(&spikes, from, to)))),
+        Some(Train::Known(spikes, stretch)) => Value::Num(Num::array(Unit::REAL, vector(stretch.counts(&spikes)))),
         Some(Train::Other(_)) => not_recorded(s, call),
     }
-}
-
-pub fn by_cell(spikes: &Spikes, from: f64, to: f64) -> Vec<Vec<f64>> {
-    let mut cells = vec![vec![]; spikes.n];
-    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        if is_within(spikes, *time, from, to)
-            && let Some(c) = cells.get_mut(*cell as usize)
-        {
-            c.push(*time);
-        }
-    }
-    cells
 }
 
 fn cv_isi(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(..)) if s.mode == Mode::Check => Value::Num(Num::unknown(Unit::REAL)),
-        Some(Train::Known(spikes, from, to)) => {
-            let out = by_cell(&spikes, from, to).iter().filter_map(|times| analysis::cv(times)).collect();
+        Some(Train::Known(spikes, stretch)) => {
+            let out = stretch.by_cell(&spikes).iter().filter_map(|times| analysis::cv(times)).collect();
             Value::Num(Num::array(Unit::REAL, vector(out)))
         }
         Some(Train::Other(_)) => not_recorded(s, call),
@@ -186,16 +165,12 @@ fn fano(s: &mut Session, call: &Call) -> Value {
     let Some(width) = super::time::positive_seconds(s, call, "window", 0.1) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, from, to)) => {
-            let windows = ((to - from) / width).floor() as usize;
+        Some(Train::Known(spikes, stretch)) => {
+            let windows = (stretch.length() / width + 1e-6).floor() as usize;
             let mut out = vec![];
-            for times in by_cell(&spikes, from, to) {
+            for times in stretch.by_cell(&spikes) {
                 let mut counts = vec![0.0; windows];
-                for t in times {
-                    if let Some(c) = counts.get_mut(((t - from) / width) as usize) {
-                        *c += 1.0;
-                    }
-                }
+                times.iter().filter_map(|t| stretch.bin(*t, width, windows)).for_each(|place| counts[place] += 1.0);
                 let (mean, var) = analysis::moments(&counts);
                 if mean > 0.0 {
                     out.push(var / mean);
@@ -207,28 +182,13 @@ fn fano(s: &mut Session, call: &Call) -> Value {
     }
 }
 
-/// Spikes per time and cell in bins.
-pub fn population_rate(spikes: &Spikes, from: f64, to: f64, bin: f64) -> Vec<f64> {
-    let bins = ((to - from) / bin).round().max(1.0) as usize;
-    let mut rate = vec![0.0; bins];
-    for t in &spikes.times {
-        let k = ((t - from) / bin + 1e-9).floor();
-        if k >= 0.0
-            && let Some(r) = rate.get_mut(k as usize)
-        {
-            *r += 1.0 / (bin * spikes.n as f64);
-        }
-    }
-    rate
-}
-
 fn psth(s: &mut Session, call: &Call) -> Value {
     let Some(bin) = super::time::positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, from, to)) => {
-            let rate = population_rate(&spikes, from, to, bin);
-            let times: Vec<f64> = (0..rate.len()).map(|k| from + k as f64 * bin).collect();
+        Some(Train::Known(spikes, stretch)) => {
+            let rate = stretch.rate(&spikes, bin);
+            let times: Vec<f64> = (0..rate.len()).map(|k| stretch.from + k as f64 * bin).collect();
             let num = Num::array(hertz(), vector(rate));
             Value::Num(Num { times: Some(times.into()), ..num })
         }
@@ -249,15 +209,14 @@ pub fn chosen_cell(s: &mut Session, call: &Call, spikes: &Spikes) -> Option<Opti
 fn spike_times(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
-        Some(Train::Known(spikes, from, to)) => {
+        Some(Train::Known(spikes, stretch)) => {
             let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
             let Some(cell) = chosen_cell(s, call, &spikes) else { return Value::Missing };
             if s.mode == Mode::Check {
                 return Value::Num(Num::unknown(unit));
             }
-            let inside = |t: &f64| *t >= from - 1e-12 && *t < to + 1e-12;
             let all = spikes.times.iter().zip(&spikes.cells);
-            let chosen = all.filter(|(t, c)| inside(t) && cell.is_none_or(|k| k == i64::from(**c)));
+            let chosen = all.filter(|(t, c)| stretch.has(**t) && cell.is_none_or(|k| k == i64::from(**c)));
             Value::Num(Num::array(unit, vector(chosen.map(|(t, _)| *t).collect())))
         }
         Some(Train::Other(_)) => not_recorded(s, call),

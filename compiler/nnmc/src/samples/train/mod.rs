@@ -25,7 +25,7 @@ pub use check::{GradientRow, Verdict};
 pub struct Training<'s> {
     pub scope: ScopeId,
     pub net: NetId,
-    pub data: Option<std::rc::Rc<Dataset>>,
+    pub data: Option<std::sync::Arc<Dataset>>,
     /// `train net in World(…)`
     pub world: Option<ExprId>,
     pub clauses: &'s [ast::Clause],

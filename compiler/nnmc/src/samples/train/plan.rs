@@ -18,10 +18,10 @@ pub(super) struct Aim {
     pub(super) objective: Option<ExprId>,
     pub(super) maximize: bool,
     pub(super) over: Option<Vec<ExprId>>,
-    pub(super) rule: (std::rc::Rc<Kind>, Rule),
+    pub(super) rule: (std::sync::Arc<Kind>, Rule),
     /// As they are written: the rule and the optimizer.
     pub(super) written: Vec<ExprId>,
-    pub(super) optimizer: Option<(std::rc::Rc<Kind>, Optimizer)>,
+    pub(super) optimizer: Option<(std::sync::Arc<Kind>, Optimizer)>,
     pub(super) during: Option<(i64, i64)>,
     pub(super) span: Span,
 }

@@ -188,6 +188,7 @@ impl Session<'_> {
         let ast::ExprKind::Compare { rest, .. } = &expr.kind else { return Some(new) };
         let Some((_, range)) = rest.first() else { return Some(new) };
         let Value::Range(low, high) = self.eval(scope, *range) else { return Some(new) };
+        self.check_bound([&low, &high], expr.span, credit.span)?;
         let mut out = new;
         for (end, op) in [(low, Binary::Max), (high, Binary::Min)] {
             let Some(end) = end else { continue };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-use crate::crash::STACK;
+/// For each thread, of which only what is used is taken: deep models recurse deeply.
+pub const STACK: usize = 256 << 20;
 
 /// Does pieces 0 to `count`, and gives each result to `each` in this order as soon as it is its turn. A piece that
 /// panics, or that no thread could be started for, gives `None`. `stopped` is asked before each piece is begun.

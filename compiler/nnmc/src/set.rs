@@ -1,0 +1,156 @@
+//! `set net.E[0 .. 5].v = EXPR`: weights, states and parameters written between runs, all of their elements or some.
+
+use nnm_runtime::array::Array;
+use nnm_syntax::ast::{ExprId, ExprKind, Init};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::eval::types::Declared;
+use crate::network::NetId;
+use crate::session::{ScopeId, Session};
+use crate::value::{Num, PopulationRef, Value, shaped};
+
+/// What is given to a quantity, and where it says so.
+#[derive(Clone, Copy)]
+struct Given {
+    scope: ScopeId,
+    value: Init,
+    span: Span,
+}
+
+/// The elements of an array that are written: their places in row-major order, and the shape of what goes there.
+struct Chosen {
+    places: Vec<usize>,
+    shape: Vec<usize>,
+}
+
+impl Chosen {
+    fn all(shape: &[usize]) -> Chosen {
+        Chosen { places: (0..shape.iter().product()).collect(), shape: shape.to_vec() }
+    }
+
+    /// The rows of some cells, in an array that begins with the axis along which they were chosen.
+    fn rows(cells: Option<(usize, usize)>, shape: &[usize]) -> Chosen {
+        let (Some((from, to)), [_, inner @ ..]) = (cells, shape) else { return Chosen::all(shape) };
+        let row: usize = inner.iter().product();
+        Chosen { places: (from * row..to * row).collect(), shape: [&[to - from], inner].concat() }
+    }
+
+    /// The array with these elements replaced.
+    fn put(&self, old: &Array, new: &Array) -> Array {
+        let mut values: Vec<f64> = old.iter().copied().collect();
+        self.places.iter().zip(new).for_each(|(place, value)| values[*place] = *value);
+        shaped(old.shape(), values)
+    }
+}
+
+impl Session<'_> {
+    /// `set net.syn[0, 1 .. 5].w = EXPR`
+    pub fn run_set(&mut self, scope: ScopeId, target: ExprId, value: Init, span: Span) {
+        let (_, expr) = self.bare_expr(scope, target);
+        let ExprKind::Field { base, name } = expr.kind else {
+            self.error("E0547", span, "`set` writes a weight or a state: `set net.loop.w = …`");
+            return;
+        };
+        let given = Given { scope, value, span };
+        let (net, owner, of) = match self.eval(scope, base) {
+            Value::Projection(p) => {
+                let net = self.owner_net(&p.owner);
+                let projection = self.net(net).projections[p.index].clone();
+                let chosen = |shape: &[usize]| match p.select {
+                    Some(select) => {
+                        let places = projection.synapses(select, shape);
+                        Chosen { shape: vec![places.len()], places }
+                    }
+                    None => Chosen::all(shape),
+                };
+                return self.set_stored(net, &format!("{}.{}", projection.name, name.text), target, given, chosen);
+            }
+            Value::Population(PopulationRef { owner, index, cells }) => {
+                let net = self.owner_net(&owner);
+                let population = &self.net(net).populations[index];
+                if population.params.iter().any(|(n, _)| *n == name.text) {
+                    return self.set_param((net, index), &name.text, cells, given);
+                }
+                (net, format!("{}.", population.name), cells)
+            }
+            Value::Network(net) => (net, String::new(), None),
+            _ => return,
+        };
+        self.set_stored(net, &format!("{owner}{}", name.text), target, given, |shape| Chosen::rows(of, shape));
+    }
+
+    /// Writes elements of what a network stores under a path.
+    fn set_stored(
+        &mut self,
+        net: NetId,
+        path: &str,
+        target: ExprId,
+        given: Given,
+        chosen: impl FnOnce(&[usize]) -> Chosen,
+    ) {
+        let Some(old) = self.stored_weight(net, path) else {
+            self.error("E0547", given.span, format!("`{path}` is no weight, state or parameter"));
+            return;
+        };
+        let Value::Num(Num { unit, .. }) = self.eval(given.scope, target) else { return };
+        let chosen = chosen(old.shape());
+        let declared = Declared { unit, ..Declared::real() };
+        let Some(num) = self.given_number(given, &declared, given.span, &chosen.shape, path) else { return };
+        if let Some(new) = self.spread(&num, &chosen.shape, given.span) {
+            self.net_mut(net).store.insert(path.to_string(), chosen.put(&old, &new));
+        }
+    }
+
+    /// `set net.E.tau = EXPR`: one number, or one for each cell, from the next simulation on.
+    fn set_param(&mut self, (net, index): (NetId, usize), name: &str, cells: Option<(usize, usize)>, given: Given) {
+        let population = self.net(net).populations[index].clone();
+        let Some((_, old)) = population.params.iter().find(|(n, _)| n == name).cloned() else { return };
+        let chosen = Chosen::rows(cells, &population.shape);
+        let declared = Declared { unit: old.unit.clone(), ..Declared::real() };
+        let path = format!("{}.{name}", population.name);
+        let Some(num) = self.given_number(given, &declared, population.span, &chosen.shape, &path) else { return };
+        let (Some(array), Some(before)) = (num.as_const(), old.as_const()) else { return };
+        let fits =
+            array.ndim() == 0 || array.shape() == chosen.shape || (cells.is_none() && array.shape() == before.shape());
+        if !fits {
+            let (found, wanted) = (self.shape_text(array.shape()), self.shape_text(&chosen.shape));
+            let message = format!("`{name}` takes one number or the shape {wanted}, found {found}");
+            let d = Diagnostic::error("E0313", given.span, message);
+            self.report(d.label(population.span, "of this population"));
+            return;
+        }
+        let num = match cells {
+            None => num,
+            Some(_) => {
+                let (Some(before), Some(new)) =
+                    (self.spread(&old, &population.shape, given.span), self.spread(&num, &chosen.shape, given.span))
+                else {
+                    return;
+                };
+                Num::array(num.unit.clone(), chosen.put(&before, &new))
+            }
+        };
+        if let Some(param) = self.net_mut(net).populations[index].params.iter_mut().find(|(n, _)| n == name) {
+            param.1 = num;
+        }
+    }
+
+    /// The number that is given, or one drawn for each element, in the unit of what it is given to.
+    fn given_number(
+        &mut self,
+        given: Given,
+        declared: &Declared,
+        declared_at: Span,
+        shape: &[usize],
+        path: &str,
+    ) -> Option<Num> {
+        let num = match given.value {
+            Init::Value(e) => self.operand(given.scope, e)?.num,
+            Init::Draw(e) => {
+                self.draw_values(self.closure(given.scope, e), given.scope, shape, &format!("set.{path}"))?
+            }
+        };
+        self.hold_number(num, declared, declared_at, given.span)
+    }
+}
