@@ -19,7 +19,7 @@ pub fn item(
     let (name, params, kind) = match &item.kind {
         AstItem::Fn { name, params, result, body } => {
             let (lets, value) = build.lets_and_value(body);
-            clauses::check("fn", &lets, build.text, build.out);
+            clauses::check(("fn", text), &lets, build.out);
             (name, params, ItemKind::Function(Function { result: result.clone(), lets, value }))
         }
         AstItem::Decl { local, word, name, params, body } => {
@@ -90,7 +90,7 @@ impl Build<'_> {
             self.out.push(Diagnostic::error("E0211", span, message));
             return None;
         };
-        clauses::check(&word.text, stmts, self.text, self.out);
+        clauses::check((&word.text, self.text), stmts, self.out);
         Some(match word.text.as_str() {
             "neuron" => self.with("neuron", |b| ItemKind::Neuron(b.neuron(stmts))),
             "synapse" => self.with("synapse", |b| ItemKind::Synapse(Synapse { dynamics: b.dynamics(stmts) })),

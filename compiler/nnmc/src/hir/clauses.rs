@@ -28,17 +28,18 @@ const TABLE: &[(&str, &[&str])] = &[
     ("checkpoint", &["every"]),
 ];
 
-/// Reports clauses of statements, and of those within, that have no meaning in a declaration of this kind.
-pub fn check(home: &str, stmts: &[Stmt], text: &str, out: &mut Vec<Diagnostic>) {
+/// Reports clauses of statements, and of those within, that have no meaning in a declaration of this kind; `text` is the
+/// whole file's.
+pub fn check((home, text): (&str, &str), stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
     for stmt in stmts {
         if let Some((word, _)) = super::build::statement_word(stmt) {
-            check_clauses(home, &word, stmt.kind.clauses(), text, out);
+            check_clauses((home, text), &word, stmt.kind.clauses(), out);
         }
-        check(home, stmt.kind.block(), text, out);
+        check((home, text), stmt.kind.block(), out);
     }
 }
 
-fn check_clauses(home: &str, word: &str, clauses: &[Clause], text: &str, out: &mut Vec<Diagnostic>) {
+fn check_clauses((home, text): (&str, &str), word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
     let taken = TABLE.iter().find(|(statement, _)| *statement == word).map_or(&[][..], |(_, taken)| taken);
     // Only the passes of an experiment's loop are independent of one another.
     let taken = if word == "for" && home != "experiment" { &[] } else { taken };
