@@ -1,23 +1,6 @@
 //! Synapses, plasticity and solvers of simulations against closed forms and independent integration.
 
-use std::collections::BTreeMap;
-
-use nnm_compiler::settings::Settings;
-use nnm_compiler::value::Value;
-
-use crate::support::{outcomes, root};
-
-/// All numbers that an experiment reports, by name.
-fn reports(text: &str) -> BTreeMap<String, Vec<f64>> {
-    let path = root().join("tests/stages/inline.nnm");
-    let all = outcomes(&path, text, &Settings::default());
-    let named = all.iter().flat_map(|o| &o.reports);
-    let numbers = named.filter_map(|(name, value)| match value {
-        Value::Num(num) => num.as_const().map(|a| (name.clone(), a.iter().copied().collect())),
-        _ => None,
-    });
-    numbers.collect()
-}
+use crate::support::reports;
 
 fn one(text: &str, name: &str) -> f64 {
     reports(text)[name][0]

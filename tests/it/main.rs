@@ -13,6 +13,7 @@ mod models;
 mod published;
 mod robust;
 mod science;
+mod simulation;
 mod stages;
 mod support;
 mod ui;

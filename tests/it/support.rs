@@ -1,5 +1,6 @@
 //! What all tests share: a host that reads from a folder, checking, running, and numbers as bits.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nnm_compiler::events::Event;
@@ -182,4 +183,16 @@ impl Chance {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n.max(1)
     }
+}
+
+/// All numbers that an experiment reports, by name.
+pub fn reports(text: &str) -> BTreeMap<String, Vec<f64>> {
+    let path = root().join("tests/stages/inline.nnm");
+    let all = outcomes(&path, text, &Settings::default());
+    let named = all.iter().flat_map(|o| &o.reports);
+    let numbers = named.filter_map(|(name, value)| match value {
+        Value::Num(num) => num.as_const().map(|a| (name.clone(), a.iter().copied().collect())),
+        _ => None,
+    });
+    numbers.collect()
 }

@@ -57,6 +57,10 @@ impl Session<'_> {
             Value::Projection(p) => {
                 let net = self.owner_net(&p.owner);
                 let projection = self.net(net).projections[p.index].clone();
+                if self.has_unknown_edges(&projection.pattern) {
+                    self.look_at_given(&projection.weight, given);
+                    return;
+                }
                 let chosen = |shape: &[usize]| match p.select {
                     Some(select) => {
                         let places = projection.synapses(select, shape);
@@ -78,6 +82,13 @@ impl Session<'_> {
             _ => return,
         };
         self.set_stored(net, &format!("{owner}{}", name.text), target, given, |shape| Chosen::rows(of, shape));
+    }
+
+    /// Looks at what is given to synapses whose number is not known yet.
+    fn look_at_given(&mut self, weight: &Option<crate::network::Quantity>, given: Given) {
+        let Some(weight) = weight else { return };
+        let declared = Declared { unit: weight.unit.clone(), ..Declared::real() };
+        self.given_number(given, &declared, weight.span, &[1], &weight.name);
     }
 
     /// Writes elements of what a network stores under a path.

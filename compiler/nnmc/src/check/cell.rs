@@ -8,6 +8,9 @@ use crate::session::{Lazy, ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Value};
 
+const RULE_ACTS: &str =
+    "what happens at the target's spikes and at intervals is said by a rule: `rule R { on post { … } }`";
+
 impl Session<'_> {
     /// Names that every declaration with a time sees.
     pub(super) fn bind_clock(&mut self, scope: ScopeId) {
@@ -99,12 +102,24 @@ impl Session<'_> {
             s.check_names(scope, d);
             s.check_solves(d);
         });
-        for on in d.ons.iter().filter(|o| o.period.is_none()) {
-            if !matches!(on.event.text.as_str(), "pre" | "post") {
-                let message = format!("a synapse has no event `{}`", on.event.text);
-                let d = Diagnostic::error("E0408", on.event.span, message)
-                    .help("spikes are `on pre { … }` and `on post { … }`");
-                self.report(d);
+        for on in d.ons.iter().filter(|o| o.event.text != "pre") {
+            let (message, help) = match (on.period, on.event.text.as_str()) {
+                (Some(_), _) => ("a synapse acts at spikes, not at intervals".into(), RULE_ACTS),
+                (None, "post") => ("a synapse acts when a spike arrives: `on pre { … }`".into(), RULE_ACTS),
+                (None, event) => {
+                    (format!("a synapse has no event `{event}`"), "a spike that arrives is `on pre { … }`")
+                }
+            };
+            self.report(Diagnostic::error("E0408", on.event.span, message).help(help));
+        }
+        for when in &d.whens {
+            let message = "a synapse acts at spikes: `when` belongs in a `neuron`";
+            self.report(Diagnostic::error("E0408", when.span, message).help(RULE_ACTS));
+        }
+        for stmt in d.ons.iter().flat_map(|on| &on.block) {
+            if let nnm_syntax::ast::StmtKind::Hold { name, .. } = &stmt.kind {
+                let message = "`hold` stops a state of a neuron: synapses have none that stand still";
+                self.error("E0439", name.span, message);
             }
         }
     }

@@ -11,6 +11,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::propagator::propagator;
+use crate::program::Purpose;
 use crate::session::Session;
 use crate::value::scalar;
 
@@ -88,6 +89,7 @@ impl Session<'_> {
         foreign: &[NodeId],
         dt: f64,
     ) -> Built<(Vec<NodeId>, Vec<Choice>)> {
+        self.needs_time(equations);
         let system = System::new(self, equations, foreign)?;
         let mut out: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
         let mut choices = vec![];
@@ -108,6 +110,18 @@ impl Session<'_> {
             }
         }
         Ok((out, choices))
+    }
+}
+
+impl Session<'_> {
+    /// Equations in time need a step that has a length.
+    fn needs_time(&mut self, equations: &[Equation]) {
+        let untimed = self.program.as_ref().is_some_and(|p| p.purpose == Purpose::Simulate && p.dt.is_none());
+        if let (true, Some(first)) = (untimed, equations.first()) {
+            let message = format!("`{}\'` is a change in time, but the simulation's steps have no length", first.name);
+            let d = Diagnostic::error("E0502", first.span, message);
+            self.report(d.help("`simulate net for 1 s step 0.1 ms`"));
+        }
     }
 }
 

@@ -177,6 +177,23 @@ impl Session<'_> {
             Owner::Frame(frame) => (self.frame(frame).net, Some(frame)),
         };
         let projection = self.net(id).projections[p.index].clone();
+        if matches!(name.text.as_str(), "pre" | "post" | "delay" | "w")
+            && self.has_unknown_edges(&projection.pattern)
+            && frame.is_none()
+        {
+            let unit = match name.text.as_str() {
+                "delay" => crate::unit::Unit::parse("ms"),
+                "w" => projection.weight.as_ref().map(|q| q.unit.clone()),
+                _ => None,
+            };
+            return Value::Num(Num::unknown(unit.unwrap_or(crate::unit::Unit::REAL)));
+        }
+        if name.text == "delay" {
+            return match self.delay_of(id, p.index) {
+                Some(num) => self.selected_weights(num, p, &projection, name.span),
+                None => Value::Missing,
+            };
+        }
         if let (Some(edges), "pre" | "post") = (&projection.edges, name.text.as_str()) {
             let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
             let (cells, first) =
@@ -200,7 +217,7 @@ impl Session<'_> {
             if states.contains(&name.text) {
                 return self.synapse_state(id, frame, p, name);
             }
-            let names = ["w", "b", "pre", "post"].map(String::from).into_iter().chain(states);
+            let names = ["w", "b", "delay", "pre", "post"].map(String::from).into_iter().chain(states);
             return self.no_field(name, &names.collect::<Vec<_>>());
         };
         let num = match frame {
@@ -324,7 +341,7 @@ impl Session<'_> {
         span: Span,
     ) -> Value {
         let Some(select) = p.select else { return Value::Num(num) };
-        let Some(shape) = self.shape(&num) else { return Value::Num(num) };
+        let Some(shape) = self.shape(&num).filter(|shape| !shape.is_empty()) else { return Value::Num(num) };
         let chosen: Vec<f64> = projection.synapses(select, &shape).into_iter().map(|k| k as f64).collect();
         let one = chosen.len() == 1;
         let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));

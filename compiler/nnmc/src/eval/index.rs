@@ -124,6 +124,9 @@ impl Session<'_> {
     }
 
     fn index_number(&mut self, scope: ScopeId, num: Num, indices: &[ExprId], span: Span) -> Option<Num> {
+        if let Some(picked) = self.pick_together(scope, &num, indices, span)? {
+            return Some(picked);
+        }
         let mut out = num;
         let mut axis = 0;
         for id in indices {
@@ -156,6 +159,41 @@ impl Session<'_> {
     }
 
     /// One element along an axis, or those at the places of a tensor.
+    /// `x[rows, columns]` with lists at the first axes goes through them together, as numpy does: one element for each
+    /// pair. `None` where there are not two lists.
+    fn pick_together(&mut self, scope: ScopeId, num: &Num, indices: &[ExprId], span: Span) -> Option<Option<Num>> {
+        let Some(shape) = self.shape(num) else { return Some(None) };
+        let ranges = indices.iter().map(|id| matches!(self.bare_expr(scope, *id).1.kind, ExprKind::Range { .. }));
+        if indices.len() < 2 || indices.len() > shape.len() || ranges.into_iter().any(|range| range) {
+            return Some(None);
+        }
+        let mut places = vec![];
+        for id in indices {
+            let at = self.operand(scope, *id)?;
+            places.push((at.num.clone(), at.span));
+        }
+        let lists = places.iter().filter(|(at, _)| self.shape(at).is_some_and(|s| !s.is_empty())).count();
+        if lists < 2 {
+            return Some(None);
+        }
+        let mut flat = Num::real(0.0);
+        for ((at, at_span), length) in places.iter().zip(&shape) {
+            let outside = |x: &&f64| **x < 0.0 || **x >= *length as f64 || x.fract() != 0.0;
+            if let Some(wrong) = at.as_const().and_then(|a| a.iter().find(outside).copied()) {
+                self.error("E0316", *at_span, format!("the index {wrong} is outside of 0 .. {length}"));
+                return None;
+            }
+            flat = self.mul(&flat, &Num::real(*length as f64), span);
+            flat = self.add(&flat, at, span);
+        }
+        let (axes, rest) = shape.split_at(indices.len());
+        let merged = [&[axes.iter().product()], rest].concat();
+        Some(Some(self.apply(span, num.unit.clone(), &[num, &flat], |g, n| {
+            let rows = g.reshape(n[0], &merged)?;
+            g.gather(rows, 0, n[1])
+        })))
+    }
+
     fn pick(&mut self, scope: ScopeId, num: &Num, axis: usize, length: usize, id: ExprId, span: Span) -> Option<Num> {
         let at = self.operand(scope, id)?;
         if !at.num.unit.is_real() {

@@ -210,6 +210,11 @@ impl Session<'_> {
         for index in indices {
             shape.push(self.known_int(scope, index, "a size", 1)? as usize);
         }
+        let cells: f64 = shape.iter().map(|n| *n as f64).product();
+        if cells > f64::from(u32::MAX) {
+            self.error("E0308", bare.span, format!("a population has at most {} cells, not {cells:.1e}", u32::MAX));
+            return None;
+        }
         Some((kind, shape))
     }
 
@@ -584,6 +589,7 @@ impl Session<'_> {
             bias: None,
             plastic: connect.plastic,
             edges: None,
+            columns: vec![],
             span: connect.span,
         };
         self.net_mut(id).projections.push(projection);

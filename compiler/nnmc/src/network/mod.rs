@@ -18,6 +18,7 @@ pub use ends::Drawing;
 pub use frame::{Frame, PopulationFrame};
 pub use params::Entry;
 pub use pattern::Pattern;
+pub use size::bytes_text;
 pub use synapse::SynapseView;
 
 use std::sync::Arc;
@@ -161,6 +162,8 @@ pub struct Projection {
     pub plastic: bool,
     /// Edges of a sparse pattern, or of any pattern once events travel over it.
     pub edges: Option<Arc<Edges>>,
+    /// The columns of the table that the edges come from, in their order.
+    pub columns: Vec<(String, Array)>,
     pub span: Span,
 }
 

@@ -108,6 +108,11 @@ impl Pattern {
             || matches!(self, MaxPool(_) | AvgPool(_) | Upsample(_))
     }
 
+    /// Whether it is a list of pairs: convolutions and pooling are operations of their own.
+    pub fn has_edges(&self) -> bool {
+        !matches!(self, Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_))
+    }
+
     pub fn has_weight(&self) -> bool {
         !matches!(self, Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_))
     }

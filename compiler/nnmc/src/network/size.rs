@@ -109,7 +109,12 @@ impl Session<'_> {
     }
 
     fn too_much(&self, id: NetId, total: f64) -> String {
-        format!("`{}` takes about {} of memory, and there are {}", self.net(id).path, size(total), size(self.memory()))
+        format!(
+            "`{}` takes about {} of memory, and there are {}",
+            self.net(id).path,
+            bytes_text(total),
+            bytes_text(self.memory())
+        )
     }
 
     /// What populations and connections take; the ends of one connection are known better than its sizes say.
@@ -183,7 +188,7 @@ fn table(mut shares: Vec<Share>) -> String {
     shares.sort_by(|a, b| b.bytes.total_cmp(&a.bytes));
     let total: f64 = shares.iter().map(|s| s.bytes).sum();
     let wide = shares.iter().take(LINES).map(|s| s.name.chars().count()).max().unwrap_or(0).max(8);
-    let line = |name: &str, count: &str, bytes: f64| format!("  {name:<wide$}  {count:>20}  {:>9}", size(bytes));
+    let line = |name: &str, count: &str, bytes: f64| format!("  {name:<wide$}  {count:>20}  {:>9}", bytes_text(bytes));
     let mut lines = vec!["what takes how much:".to_string()];
     for s in shares.iter().take(LINES) {
         lines.push(line(&s.name, &format!("{} {}", s.count.round(), s.what), s.bytes));
@@ -196,7 +201,8 @@ fn table(mut shares: Vec<Share>) -> String {
     lines.join("\n")
 }
 
-fn size(bytes: f64) -> String {
+/// A number of bytes, to be read.
+pub fn bytes_text(bytes: f64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB", "PB"];
     let power = ((bytes.max(1.0)).log10() / 3.0).floor().clamp(0.0, 5.0);
     format!("{:.1} {}", bytes / 1000f64.powf(power), units[power as usize])

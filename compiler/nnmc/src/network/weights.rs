@@ -152,15 +152,12 @@ impl Session<'_> {
         use topology::Pattern as Drawn;
         let rows = match &p.pattern {
             Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
-            Pattern::From(file, span) if self.mode == Mode::Check && self.lengths.is_empty() => {
-                self.pairs_from(file, *span, senders, targets)?;
-                Ok(one_edge(senders))
-            }
             Pattern::Where(closure) | Pattern::Probability(closure, _) if self.mode == Mode::Check => {
                 self.look_at_pair(id, &p, *closure)?;
                 Ok(one_edge(senders))
             }
-            _ if self.mode == Mode::Check => Ok(one_edge(senders)),
+            Pattern::From(..) if !self.lengths.is_empty() => Ok(one_edge(senders)),
+            _ if self.has_unknown_edges(&p.pattern) => Ok(one_edge(senders)),
             Pattern::Dense { .. } => drawn(Drawn::All, true, true),
             Pattern::All { autapses } => drawn(Drawn::All, *autapses, true),
             Pattern::Random { p, autapses } => drawn(Drawn::Random { p: *p }, *autapses, true),
@@ -176,7 +173,11 @@ impl Session<'_> {
                 Ok(self.pairs_where(id, &p, *closure, [targets, senders], options(*autapses, true), Some(key))?)
             }
             Pattern::Tree(parents) => Ok(self.pairs_of_tree(parents, p.pattern_span, [senders, targets])?),
-            Pattern::From(file, span) => Ok(self.pairs_from(file, *span, senders, targets)?),
+            Pattern::From(file, span) => {
+                let (rows, columns) = self.pairs_from(file, *span, senders, targets)?;
+                self.net_mut(id).projections[k].columns = columns;
+                Ok(rows)
+            }
             Pattern::Conv { .. } | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Upsample(_) => {
                 return None;
             }
@@ -313,7 +314,21 @@ impl Session<'_> {
         Csr::from_pairs(senders as u32, targets as u32, &pairs).map(|(rows, _)| rows).ok()
     }
 
-    fn pairs_from(&mut self, file: &str, span: Span, senders: usize, targets: usize) -> Option<Csr> {
+    /// Whether nobody has drawn or counted the pairs of a pattern yet.
+    pub fn has_unknown_edges(&self, pattern: &Pattern) -> bool {
+        let known =
+            matches!(pattern, Pattern::OneToOne | Pattern::From(..)) || pattern.is_full() || !pattern.has_edges();
+        self.mode == Mode::Check && !known
+    }
+
+    /// The pairs of a table's first two columns, and its columns in the order of the edges.
+    fn pairs_from(
+        &mut self,
+        file: &str,
+        span: Span,
+        senders: usize,
+        targets: usize,
+    ) -> Option<(Csr, Vec<(String, Array)>)> {
         let table = match crate::files::csv(self.host.files(), file) {
             Ok(table) => table,
             Err(error) => {
@@ -337,7 +352,13 @@ impl Session<'_> {
             pairs.push((*s as u32, *t as u32));
         }
         match Csr::from_pairs(senders as u32, targets as u32, &pairs) {
-            Ok((rows, _)) => Some(rows),
+            Ok((rows, order)) => {
+                let sorted = |column: &Array| {
+                    let values: Vec<f64> = column.iter().copied().collect();
+                    crate::value::vector(order.iter().filter_map(|k| values.get(*k as usize).copied()).collect())
+                };
+                Some((rows, table.columns.iter().map(|(name, column)| (name.clone(), sorted(column))).collect()))
+            }
             Err(error) => {
                 self.error("E0603", span, error.to_string());
                 None
@@ -409,6 +430,7 @@ impl Session<'_> {
             self.error("E0424", at, message);
             return None;
         }
+        let num = if self.has_unknown_edges(&p.pattern) { any_of(num) } else { num };
         // One number for a list of edges is kept as one number.
         let listed = shape.len() == 1 && !p.trained && !p.pattern.is_plain_product();
         match num.as_const() {
@@ -445,7 +467,7 @@ impl Session<'_> {
             Argument::Expr(closure) => {
                 let file = &self.modules.get(closure.expr.module).file;
                 let names = crate::eval::names_in(file, closure.expr.id);
-                let paired = names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j"));
+                let paired = names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j" | "row"));
                 let span = self.expr_span(closure.scope, closure.expr.id);
                 if !paired {
                     return match self.eval(closure.scope, closure.expr.id) {
@@ -468,10 +490,25 @@ impl Session<'_> {
                     }
                 };
                 let scope = self.pair_scope(closure.scope, pre.as_ref(), &post, &pairs);
+                self.bind_row(scope, id, &p.name);
                 let value = self.eval(scope, closure.expr.id);
                 self.number(value, span)
             }
         }
+    }
+
+    /// `row.weight`: a column of the table that a connection's pairs come from.
+    fn bind_row(&mut self, scope: ScopeId, id: NetId, name: &str) {
+        let projection = self.net(id).projections.iter().find(|q| q.name == name);
+        let columns = projection.map_or(vec![], |q| q.columns.clone());
+        if columns.is_empty() {
+            return;
+        }
+        let row = self.scope(self.module_of(scope), None);
+        for (column, values) in columns {
+            self.bind(row, column, Value::Num(Num::array(Unit::REAL, values)));
+        }
+        self.bind(scope, "row", Value::Names(row));
     }
 
     fn weights_from(&mut self, file: &str, span: Span) -> Option<Num> {
@@ -501,26 +538,44 @@ impl Session<'_> {
     /// A connection's delay in whole steps, one number or one an edge; axonal and dendritic.
     pub fn delays(&mut self, id: NetId, k: usize, dt: f64) -> Option<[Array; 2]> {
         let p = self.net(id).projections[k].clone();
-        let Some((_, argument)) = p.args.iter().find(|(n, _)| n == "delay").cloned() else {
-            return Some([scalar(0.0), scalar(0.0)]);
-        };
-        let (closure, drawn) = match &argument {
-            Argument::Expr(c) => (*c, false),
-            Argument::Draw(c) => (*c, true),
-            Argument::Value(_) => return Some([scalar(0.0), scalar(0.0)]),
+        let mut out = [scalar(0.0), scalar(0.0)];
+        for (side, num, span, drawn) in self.given_delays(id, &p)? {
+            out[side] = self.whole_steps(&p, &num, dt, drawn, span)?;
+        }
+        Some(out)
+    }
+
+    /// A connection's delay from its sender's spike to the target: one number, or one for each of its synapses.
+    pub fn delay_of(&mut self, id: NetId, k: usize) -> Option<Num> {
+        let p = self.net(id).projections[k].clone();
+        let mut sum: Option<Num> = None;
+        for (_, num, span, _) in self.given_delays(id, &p)? {
+            sum = Some(match sum {
+                None => num,
+                Some(sum) => self.add(&sum, &num, span),
+            });
+        }
+        Some(sum.unwrap_or(Num::scalar(Unit::parse("ms")?, 0.0)))
+    }
+
+    /// What is given as delay, by side: the axon's (0) and the dendrite's (1); where, and whether it is drawn.
+    fn given_delays(&mut self, id: NetId, p: &Projection) -> Option<Vec<(usize, Num, Span, bool)>> {
+        let argument = p.args.iter().find(|(n, _)| n == "delay").map(|(_, a)| a.clone());
+        let (closure, drawn) = match argument {
+            Some(Argument::Expr(c)) => (c, false),
+            Some(Argument::Draw(c)) => (c, true),
+            Some(Argument::Value(_)) | None => return Some(vec![]),
         };
         let span = self.expr_span(closure.scope, closure.expr.id);
-        let sides = self.delay_sides(closure);
-        let mut out = [scalar(0.0), scalar(0.0)];
-        for (side, expr) in sides {
+        let mut out = vec![];
+        for (side, expr) in self.delay_sides(closure) {
             let argument = if drawn { Argument::Draw(expr) } else { Argument::Expr(expr) };
             let edges = p.edges.clone();
             let shape: Vec<usize> = edges.as_ref().map_or(vec![], |e| vec![e.count()]);
             let senders = edges.as_ref().map_or(0, |e| e.senders);
             let path = format!("{}.{}.delay", self.net(id).path, p.name);
             let sparse = Projection { pattern: Pattern::Total { n: 0, autapses: true, multapses: true }, ..p.clone() };
-            let num = self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?;
-            out[side] = self.whole_steps(&num, dt, drawn, span)?;
+            out.push((side, self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?, span, drawn));
         }
         Some(out)
     }
@@ -542,8 +597,16 @@ impl Session<'_> {
     }
 
     /// Seconds (or a plain number of steps) as whole steps: an error where a given delay is none, rounded where drawn.
-    fn whole_steps(&mut self, num: &Num, dt: f64, drawn: bool, span: Span) -> Option<Array> {
+    fn whole_steps(&mut self, p: &Projection, num: &Num, dt: f64, drawn: bool, span: Span) -> Option<Array> {
+        let num = if self.has_unknown_edges(&p.pattern) { any_of(num.clone()) } else { num.clone() };
         let Repr::Const(array) = &num.repr else { return Some(scalar(0.0)) };
+        let Some(array) = by_edge(p, array) else {
+            let count = p.edges.as_ref().map_or(0, |e| e.count());
+            let found = crate::eval::types::shape_text(array.shape());
+            let message = format!("`{}` has {count} synapses, these are delays of the shape {found}", p.name);
+            self.error("E0313", span, message);
+            return None;
+        };
         let per_step = if num.unit.is_real() { 1.0 } else { dt };
         if !num.unit.is_real() && num.unit.dim() != Some(crate::unit::TIME) {
             self.error("E0425", span, format!("a delay is a time or a number of steps, not {}", num.unit.describe()));
@@ -561,6 +624,12 @@ impl Session<'_> {
             self.error("E0426", span, "a delay cannot be negative");
             return None;
         }
+        if let Some(far) = steps.iter().find(|s| s.is_nan() || **s > LONGEST) {
+            let message =
+                if far.is_finite() { format!("a delay of {far:.0} steps") } else { format!("a delay of {far}") };
+            self.error("E0426", span, format!("{message}: spikes wait for at most {LONGEST} steps"));
+            return None;
+        }
         if !drawn && steps.iter().any(|s| (s - s.round()).abs() > 1e-6) {
             let odd = steps.iter().copied().find(|s| (s - s.round()).abs() > 1e-6).unwrap_or(0.0);
             let step = crate::table::plain(dt * 1e3);
@@ -571,6 +640,32 @@ impl Session<'_> {
             return None;
         }
         Some(steps.mapv(f64::round).into_shared())
+    }
+}
+
+/// One number for all synapses, or one for each in their order; of a table by targets and senders, those of the pairs.
+fn by_edge(p: &Projection, array: &Array) -> Option<Array> {
+    let Some(edges) = p.edges.as_ref().filter(|_| array.len() != 1) else { return Some(array.clone()) };
+    let first = p.target_cells.map_or(0, |(a, _)| a);
+    let targets = p.target_cells.map_or(edges.targets, |(a, b)| b - a);
+    match array.shape() {
+        [n] if *n == edges.count() => Some(array.clone()),
+        [t, s] if (*t, *s) == (targets, edges.senders) => {
+            let ends = edges.sender().into_iter().zip(edges.target.iter());
+            Some(crate::value::vector(ends.map(|(s, t)| array[[*t as usize - first, s as usize]]).collect()))
+        }
+        _ => None,
+    }
+}
+
+/// Steps of the longest delay: what is on its way is kept for so long.
+const LONGEST: f64 = 1e7;
+
+/// One of the numbers, for all: of synapses whose number is not known yet.
+fn any_of(num: Num) -> Num {
+    match num.as_const().filter(|a| a.ndim() == 1).and_then(|a| a.iter().next().copied()) {
+        Some(first) => Num { repr: Repr::Const(scalar(first)), ..num },
+        None => num,
     }
 }
 

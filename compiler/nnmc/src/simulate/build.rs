@@ -20,6 +20,9 @@ use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
 
+/// Spikes are stamped with the number of their step in 32 bits.
+const MOST_STEPS: f64 = 4e9;
+
 /// What a stimulus goes to.
 struct Aim {
     frame: FrameId,
@@ -49,7 +52,19 @@ impl Session<'_> {
         let step = clause(clauses, "step").map(|e| (self.known(scope, e, "a step"), e));
         let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
         match step {
-            None if length.unit.is_real() => Some(Duration { steps: length.as_f64()? as i64, dt: 1.0, timed: false }),
+            None if length.unit.is_real() => {
+                let steps = length.as_f64()?;
+                if !(0.0..MOST_STEPS).contains(&steps) || steps.fract() != 0.0 {
+                    let at = self.expr_span(scope, how_long);
+                    self.error(
+                        "E0503",
+                        at,
+                        format!("a simulation has a whole number of steps from 0 on, this is {steps}"),
+                    );
+                    return None;
+                }
+                Some(Duration { steps: steps as i64, dt: 1.0, timed: false })
+            }
             None => {
                 self.error("E0502", span, "a duration in time needs its step: `for 1 s step 0.1 ms`");
                 None
@@ -67,11 +82,27 @@ impl Session<'_> {
                     return None;
                 }
                 let (total, dt) = (length.as_f64()?, step.as_f64()?);
-                if dt <= 0.0 || total < 0.0 {
-                    self.error("E0503", at, "a step is longer than 0");
+                if dt <= 0.0 || !dt.is_finite() {
+                    self.error(
+                        "E0503",
+                        at,
+                        format!("a step is a time above 0, this is {}", crate::table::summary(&step)),
+                    );
                     return None;
                 }
                 let steps = total / dt;
+                if !(0.0..MOST_STEPS).contains(&steps) {
+                    let at = self.expr_span(scope, how_long);
+                    let message = match total.is_finite() && total >= 0.0 {
+                        true => format!("this is {steps:.1e} steps: a simulation has at most {MOST_STEPS:.1e}"),
+                        false => format!(
+                            "a simulation goes on for a time from 0 on, this is {}",
+                            crate::table::summary(&length)
+                        ),
+                    };
+                    self.error("E0503", at, message);
+                    return None;
+                }
                 if (steps - steps.round()).abs() > 1e-6 * steps.max(1.0) {
                     self.error(
                         "E0504",
@@ -94,6 +125,7 @@ impl Session<'_> {
         let frame = self.frame_of(sim.net);
         let populations = self.net(sim.net).populations.len();
         let start = self.net(sim.net).clock.steps;
+        self.same_step(sim, duration)?;
         let mut b = Build::new(frame, sim.net, populations, duration.dt, start);
         self.start_parts(frame);
         let learns = self.find_learns(&mut b, sim)?;
@@ -116,6 +148,33 @@ impl Session<'_> {
         b.tables.append(&mut program.tables);
         b.indices.append(&mut program.indices);
         Some(b)
+    }
+
+    /// What is on its way, and held states, count in steps: a network keeps its step.
+    fn same_step(&mut self, sim: &Simulation, d: Duration) -> Option<()> {
+        let clock = self.net(sim.net).clock;
+        if clock.steps as f64 + d.steps as f64 >= MOST_STEPS {
+            let message = format!(
+                "`{}` has been simulated for {} steps: with these it has too many",
+                self.net(sim.net).path,
+                clock.steps
+            );
+            self.report(
+                Diagnostic::error("E0503", sim.span, message).at("in this simulation").help("`reset net` begins anew"),
+            );
+            return None;
+        }
+        let shown = |dt: f64| crate::table::quantity(dt, &Unit::parse("ms").unwrap_or(Unit::REAL));
+        if clock.steps > 0 && (clock.step - d.dt).abs() > 1e-9 * d.dt {
+            let name = self.net(sim.net).path.clone();
+            let message =
+                format!("`{name}` has been simulated in steps of {}, this one has {}", shown(clock.step), shown(d.dt));
+            let at = clause(sim.clauses, "step").map_or(sim.span, |e| self.expr_span(sim.scope, e));
+            let d = Diagnostic::error("E0567", at, message);
+            self.report(d.help(format!("`reset {name}` before it begins anew, with any step")));
+            return None;
+        }
+        Some(())
     }
 
     /// `interpolate net.E.spikes`: thresholds are met inside the step.

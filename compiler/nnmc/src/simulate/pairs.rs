@@ -115,8 +115,15 @@ impl Session<'_> {
     }
 
     pub fn mark_foreign(&mut self, num: &Num) {
-        if let (crate::value::Repr::Node(node), Some(program)) = (&num.repr, &mut self.program) {
-            program.foreign.push(*node);
+        let (crate::value::Repr::Node(node), Some(program)) = (&num.repr, &mut self.program) else { return };
+        program.foreign.push(*node);
+        // What is spread over the cells is often read before it is spread.
+        let mut inner = self.graph.node(*node);
+        while let (Op::Broadcast | Op::Reshape, [arg]) = (&inner.op, inner.args.as_slice()) {
+            inner = self.graph.node(*arg);
+            if !matches!(inner.op, Op::Const(_) | Op::Tensor(_)) {
+                program.foreign.push(*arg);
+            }
         }
     }
 

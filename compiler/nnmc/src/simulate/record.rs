@@ -197,6 +197,15 @@ impl Session<'_> {
             return None;
         }
         let steps = if num.unit.is_real() { x } else { x / d.dt };
+        if !(steps.abs() < 1e15) {
+            let span = self.expr_span(scope, e);
+            self.error(
+                "E0562",
+                span,
+                format!("`{word}` is a time that comes, this is {}", crate::table::summary(&num)),
+            );
+            return None;
+        }
         let rounded = steps.round();
         if (steps - rounded).abs() > 1e-6 {
             let span = self.expr_span(scope, e);

@@ -32,6 +32,7 @@ impl Session<'_> {
         let result = match built {
             Some(mut b) if self.error_count() == errors => {
                 b.checkpoints = checkpoints;
+                self.net_mut(sim.net).clock.step = duration.dt;
                 let body = self.simulation_body(&b, duration);
                 let program = self.graph_program(sim, body);
                 self.run_built(sim, duration, b, program)
@@ -203,7 +204,7 @@ impl Session<'_> {
         let moving = self.moving_vars(b);
         let course = self.next_course(&format!("simulate-{}", self.net(sim.net).path));
         let mut at = self.taken_up(&course, first, engine, logs)?;
-        if at >= last {
+        if at >= last && d.steps > 0 {
             engine.set_slot("to", last);
             return Ok(());
         }

@@ -207,6 +207,7 @@ pub fn clear(folder: &RunFolder) {
     for file in files.filter(inside) {
         let _ = std::fs::remove_file(folder.path().join(file));
     }
+    let _ = std::fs::remove_dir_all(folder.path().join("checkpoints"));
 }
 
 /// The folder of a run: given by `--out`, or the next one of its name.

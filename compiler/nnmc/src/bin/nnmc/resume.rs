@@ -35,5 +35,5 @@ pub fn arguments(folder: &Path, given: &RunArgs) -> Result<RunArgs, Stop> {
     options.data.extend(given.options.data.iter().cloned());
     let file = given.file.clone().unwrap_or_else(|| PathBuf::from(path));
     let (experiment, out) = (Some(experiment), Some(folder.to_path_buf()));
-    Ok(RunArgs { file: Some(file), options, experiment, out, resume: None, threads: given.threads })
+    Ok(RunArgs { file: Some(file), options, experiment, out, resume: None, threads: given.threads, goes_on: true })
 }

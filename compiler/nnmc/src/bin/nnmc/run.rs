@@ -46,6 +46,9 @@ pub struct RunArgs {
     /// one, and as many as the machine has for the passes of a `for … parallel`
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub threads: Option<u32>,
+    /// Whether this run was begun before.
+    #[arg(skip)]
+    pub goes_on: bool,
 }
 
 impl RunArgs {
@@ -183,7 +186,9 @@ pub fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
     let (started, clock) = (SystemTime::now(), Instant::now());
     // A run that is killed is known by what it was asked to do.
     let mut begun = begun(job, name, started);
-    folder::clear(&folder);
+    if !job.args.goes_on {
+        folder::clear(&folder);
+    }
     begun["status"] = json!("running");
     folder.write_manifest(&begun)?;
     let run = job.checked.run(&host, &settings);

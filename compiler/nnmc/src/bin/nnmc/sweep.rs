@@ -118,6 +118,7 @@ pub fn sweep(shell: &Shell, args: &SweepArgs) -> Result<Exit, Stop> {
             out: Some(place.path().join("passes").join(folder_name(k, &passes[k]))),
             resume: None,
             threads: Some(1),
+            goes_on: false,
         };
         let quiet = Shell { quiet: true, ..*shell };
         run_experiment(&Job { shell: &quiet, args: &run, model: &model, checked: &checked, names: &names }, &names[0])

@@ -74,7 +74,18 @@ fn linspace(s: &mut Session, call: &Call) -> Value {
 }
 
 fn sizes(s: &mut Session, call: &Call, from: usize) -> Option<Vec<usize>> {
-    (from..call.count()).map(|k| Some(s.known_int(call.scope, call.positional(k)?, "a length", 0)? as usize)).collect()
+    let lengths: Option<Vec<usize>> = (from..call.count())
+        .map(|k| Some(s.known_int(call.scope, call.positional(k)?, "a length", 0)? as usize))
+        .collect();
+    let lengths = lengths?;
+    let bytes = 8.0 * lengths.iter().map(|n| *n as f64).product::<f64>();
+    let room = s.host.memory().map_or(1e15, |bytes| bytes as f64);
+    if bytes > room {
+        let (bytes, room) = (crate::network::bytes_text(bytes), crate::network::bytes_text(room));
+        s.error("E0308", call.span, format!("a tensor of this size takes {bytes} of memory, and there are {room}"));
+        return None;
+    }
+    Some(lengths)
 }
 
 fn filled(s: &mut Session, call: &Call, value: f64) -> Value {

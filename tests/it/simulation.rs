@@ -1,0 +1,203 @@
+//! What a simulation is asked for: some cells and synapses, windows, crossings, recordings, tables of connections.
+
+use std::path::Path;
+
+use nnm_compiler::settings::Settings;
+use nnm_compiler::value::Value;
+
+use crate::support::{outcomes, reports};
+
+fn close(found: &[f64], wanted: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), wanted.len(), "{found:?} instead of {wanted:?}");
+    for (f, w) in found.iter().zip(wanted) {
+        assert!((f - w).abs() <= tolerance, "{found:?} instead of {wanted:?}");
+    }
+}
+
+#[test]
+fn an_index_names_cells_and_synapses() {
+    let found = reports(
+        r#"
+use std.neurons.LIF
+use std.sources.Poisson
+use std.synapses.ExpCurrent
+neuron Sum { input I: pA; state q: pA = 0 pA; param k = 1; next q = q + k * I }
+architecture N {
+  population a: Sum[3]
+  population b: Sum[2, 2]
+  population p: Poisson(rate = 100 Hz)[4]
+  population q: LIF[3]
+  connect p -> q as full: all() via ExpCurrent(w = 0.2 nA)
+  connect p -> q as some: where(i == j) via ExpCurrent(w = 0.2 nA)
+}
+experiment A {
+  let net = N()
+  set net.full[0, 1 .. 3].w = 5 pA
+  set net.some[1 .. 4, 0 .. 3].w = [1 pA, 2 pA]
+  set net.a[2].k = 10
+  set net.b[1].q = [1, 2] * 1 pA
+  let run = simulate net for 10 ms step 1 ms {
+    stimulate net.a[0].I = 5 pA
+    stimulate net.a[1 .. 3].I = [2, 1] * 1 pA from 5 ms
+    stimulate net.b[0].I = [1, 2] * 1 pA from 3 ms to 5 ms
+    record net.p.spikes, net.p[1 .. 3].spikes as some
+  }
+  report a = net.a.q / 1 pA
+  report b = net.b.q / 1 pA
+  report full = net.full.w / 1 pA
+  report some = net.some.w / 1 pA
+  report all = count(run.p)
+  report two = count(run.some)
+}
+"#,
+    );
+    close(&found["a"], &[50.0, 10.0, 50.0], 1e-9);
+    close(&found["b"], &[2.0, 4.0, 1.0, 2.0], 1e-9);
+    let mut full = [200.0; 12];
+    [full[4], full[8]] = [5.0; 2];
+    close(&found["full"], &full, 1e-9);
+    close(&found["some"], &[200.0, 1.0, 2.0], 1e-9);
+    close(&found["two"], &found["all"][1..3], 0.0);
+    assert!(found["all"].iter().sum::<f64>() > 0.0);
+}
+
+#[test]
+fn a_window_is_as_long_as_it_says_and_time_in_an_equation_goes_on_within_a_step() {
+    let found = reports(
+        r#"
+neuron Leak { input I: mV; state v: mV = 0 mV; v' = (I - v) / (10 ms) }
+neuron Swing { state x = 0; x' = cos(2 * pi * 10 Hz * t) * 100 Hz }
+architecture N { population a: Leak[1]; population b: Leak[2]; population s: Swing[1] }
+experiment X {
+  let net = N()
+  let run = simulate net for 50 ms step 0.1 ms {
+    stimulate net.a.I = 10 mV from 5 ms to 8 ms
+    stimulate net.b.I = [10 mV, 5 mV] from 5 ms to 8 ms
+    record net.a.v, net.b.v
+  }
+  report a = run.a.v[49 .. 53, 0] / 1 mV
+  report b = run.b.v[49 .. 53, 1] / 1 mV
+  report late = run.a.v[100, 0] / 1 mV
+  report s = net.s.x
+}
+"#,
+    );
+    let rise = |steps: f64| 10.0 * (1.0 - (-steps * 0.01f64).exp());
+    close(&found["a"], &[0.0, 0.0, rise(1.0), rise(2.0)], 1e-14);
+    close(&found["b"], &[0.0, 0.0, rise(1.0) / 2.0, rise(2.0) / 2.0], 1e-14);
+    close(&found["late"], &[rise(30.0) * (-0.2f64).exp()], 1e-13);
+    let turn = 2.0 * std::f64::consts::PI * 10.0;
+    close(&found["s"], &[100.0 * (turn * 0.05).sin() / turn], 1e-9);
+}
+
+#[test]
+fn a_jump_crosses_a_level_once() {
+    let found = reports(
+        r#"
+use std.sources.SpikeTimes
+neuron Cell {
+  input kick: event mV
+  state v: mV = 0 mV
+  state up = 0
+  state down = 0
+  v' = -v / (10 ms)
+  on kick { v += kick }
+  when v crosses 3 mV upward { up += 1 }
+  when v crosses 3 mV downward { down += 1 }
+  spike when v crosses 20 mV upward { v = 0 mV }
+}
+synapse Kick { weight w: mV; on pre { post.v += w } }
+architecture N {
+  population s: SpikeTimes(times = [10 ms, 30 ms, 31 ms])[1]
+  population port: Cell[1]
+  population jump: Cell[1]
+  population none: Cell[1]
+  connect s -> port.kick: all() via Direct(w = 4 mV)
+  connect s -> jump: all() via Kick(w = 4 mV)
+  connect s -> none.kick: all() via Direct(w = 2.9 mV)
+}
+experiment A {
+  let net = N()
+  simulate net for 30.5 ms step 0.1 ms
+  simulate net for 30 ms step 0.1 ms
+  report up = [net.port.up[0], net.jump.up[0], net.none.up[0]]
+  report down = [net.port.down[0], net.jump.down[0], net.none.down[0]]
+}
+"#,
+    );
+    // The second and third jump come one after another, the cell still above the level or not.
+    close(&found["up"], &[2.0, 2.0, 1.0], 0.0);
+    close(&found["down"], &[2.0, 2.0, 1.0], 0.0);
+}
+
+#[test]
+fn a_recording_holds_its_last_step() {
+    let found = reports(
+        r#"
+use std.sources.SpikeTimes
+architecture N { population s: SpikeTimes(times = [0.1 ms, 5 ms, 9.9 ms, 10 ms, 10.1 ms, 1450 ms, 1500 ms])[1] }
+experiment A {
+  let net = N()
+  let first = simulate net for 10 ms step 0.1 ms { record net.s.spikes; record count(net.s.spikes) as n }
+  let second = simulate net for 90 ms step 0.1 ms { record net.s.spikes }
+  let third = simulate net for 3 s step 0.1 ms { record net.s.spikes }
+  report n = [count(first.s)[0], first.n[0], count(second.s)[0], count(first.s, to = 10 ms)[0]]
+  report rate = mean_rate(first.s) / 1 Hz
+  report fano = fano(third.s, window = 100 ms)
+  report bins = sum(psth(first.s, bin = 5 ms)) * 5 ms
+}
+"#,
+    );
+    close(&found["n"], &[4.0, 4.0, 1.0, 3.0], 0.0);
+    close(&found["rate"], &[400.0], 1e-9);
+    close(&found["fano"], &[14.0 / 15.0], 1e-12);
+    close(&found["bins"], &[4.0], 1e-12);
+}
+
+#[test]
+fn a_table_gives_pairs_weights_and_delays() {
+    let folder = std::env::temp_dir().join(format!("nnm-pairs-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let table = "pre,post,weight,late\n5,6,2,1.5\n3,2,1.5,2\n0,1,0.5,0.1\n";
+    std::fs::write(folder.join("pairs.csv"), table).expect("a file");
+    let text = r#"
+use std.sources.SpikeTimes
+neuron Sum { input k: event real; state n = 0; state at: ms = 0 ms; on k { n += k; at = t } }
+architecture N {
+  population s: SpikeTimes(times = [5 ms])[7]
+  population a: Sum[7]
+  population b: Sum[3]
+  connect s -> a.k as table: from("pairs.csv") via Direct(w = row.weight, delay = row.late * 1 ms)
+  connect s[0 .. 4] -> b.k as full: all() via Direct(w = linspace(0, 11, 12).reshape(3, 4)[j, i], delay = linspace(1, 12, 12).reshape(3, 4) * 1 ms)
+}
+experiment A {
+  let net = N()
+  report w = net.table.w
+  report delay = net.table.delay / 1 ms
+  report ends = [net.table.pre, net.table.post]
+  simulate net for 12 ms step 0.1 ms
+  report n = net.a.n
+  report at = net.a.at / 1 ms
+  report full = net.b.n
+  set net.table.w = [1, 2, 3]
+  report set = net.table.w
+}
+"#;
+    let all = outcomes(&folder.join("model.nnm"), text, &Settings::default());
+    let found = |name: &str| -> Vec<f64> {
+        let value = all.iter().flat_map(|o| &o.reports).find(|(n, _)| n == name).map(|(_, v)| v);
+        match value {
+            Some(Value::Num(num)) => num.as_const().expect("numbers").iter().copied().collect(),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    close(&found("w"), &[0.5, 1.5, 2.0], 1e-12);
+    close(&found("delay"), &[0.1, 2.0, 1.5], 1e-12);
+    close(&found("ends"), &[0.0, 3.0, 5.0, 1.0, 2.0, 6.0], 0.0);
+    close(&found("n"), &[0.0, 0.5, 1.5, 0.0, 0.0, 0.0, 2.0], 1e-12);
+    close(&found("at"), &[0.0, 5.1, 7.0, 0.0, 0.0, 0.0, 6.5], 1e-9);
+    // What takes 7 ms and more comes too late: of the first target all, of the second those of 5 and 6 ms, of the third none.
+    close(&found("full"), &[6.0, 9.0, 0.0], 1e-12);
+    close(&found("set"), &[1.0, 2.0, 3.0], 0.0);
+    std::fs::remove_dir_all(Path::new(&folder)).expect("it is ours");
+}
