@@ -1,6 +1,8 @@
 //! Colour scales for matrices: one for amounts, one for signed values, one for images.
 
+use crate::figure::Scale;
 use crate::png::Colour;
+use crate::scale::drawable;
 
 /// Which scale a matrix is drawn on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl Grading {
             return Grading { map: Map::Signed, low: -reach, high: reach };
         }
         let low = if low > 0.0 && low < 0.35 * high { 0.0 } else { low };
-        let high = if low == high { low + 1.0 } else { high };
+        let (low, high) = if low == 0.0 && high == 0.0 { (0.0, 1.0) } else { drawable((low, high), Scale::Linear) };
         Grading { map: Map::Amount, low, high }
     }
 

@@ -81,6 +81,7 @@ impl Session<'_> {
         let scope = self.scope(declared.module, None);
         self.host.progress(&Event::ExperimentStarted { name: outcome.name.clone() });
         let first_net = self.nets.len();
+        self.hold_reports(stmts, &mut vec![]);
         let result = self.run_stmts(scope, stmts, &mut outcome);
         outcome.seed = self.seed;
         self.settings.precision = precision;
@@ -117,6 +118,24 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Two reports of one name would be one in everything that is written of a run.
+    fn hold_reports(&mut self, stmts: &[Stmt], before: &mut Vec<Name>) {
+        for stmt in stmts {
+            match &stmt.kind {
+                StmtKind::For { block, .. } => self.hold_reports(block, before),
+                StmtKind::Decl { word, name, .. } if word.text == "report" => {
+                    if let Some(first) = before.iter().find(|n| n.text == name.text) {
+                        let d = Diagnostic::error("E0201", name.span, format!("`{}` is reported twice", name.text))
+                            .label(first.span, "the first is here");
+                        self.report(d);
+                    }
+                    before.push(name.clone());
+                }
+                _ => {}
+            }
+        }
     }
 
     fn run_stmt(&mut self, scope: ScopeId, stmt: &Stmt, outcome: &mut Outcome) -> Result<(), Failure> {
@@ -199,11 +218,19 @@ impl Session<'_> {
                 self.bind(scope, name.text.clone(), value);
             }
             "report" => {
+                let taken = self.local(scope, &name.text, name.span);
+                if matches!(taken, Some(Value::Network(_) | Value::Data(_) | Value::Record(_))) {
+                    self.error("E0201", name.span, format!("`{}` is the name of something else already", name.text));
+                    return;
+                }
                 let span = self.expr_span(scope, e);
                 let value = match value {
                     Value::Population(_) => self.number(value, span).map_or(Value::Missing, Value::Num),
                     other => other,
                 };
+                if matches!(value, Value::Missing) && self.mode == Mode::Run {
+                    return;
+                }
                 if let Value::Num(num) = &value
                     && self.mode == Mode::Run
                 {

@@ -95,7 +95,9 @@ impl Session<'_> {
             if call.named(option).is_some() {
                 let text = self.text_arg(call, usize::MAX, option)?;
                 if let Some(axis) = axes_of(kind)[place].as_mut() {
-                    axis.label = text;
+                    // The unit is added: one that the text ends with already is that one.
+                    let unit = format!("({})", axis.unit);
+                    axis.label = text.strip_suffix(&unit).map_or(text.clone(), |t| t.trim_end().to_string());
                 }
             }
         }
@@ -214,6 +216,12 @@ fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let mut unit = Unit::REAL;
     for item in rest {
         let (y, shape, u) = s.plot_numbers(item)?;
+        let rows = shape.first().copied().unwrap_or(y.len());
+        if !x.is_empty() && rows > 0 && rows != x.len() {
+            let message = format!("`line` draws one value for each x: there are {} of x, and {rows} here", x.len());
+            s.error("E0313", item.span, message);
+            return None;
+        }
         unit = u;
         let lines = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
         for k in 0..lines {
@@ -327,7 +335,12 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points });
             continue;
         }
-        let (values, shape, _) = s.plot_numbers(item)?;
+        let (values, shape, unit) = s.plot_numbers(item)?;
+        if !unit.is_real() {
+            let message = format!("`raster` shows spikes: `raster(run.E)`; this is a series in {}", unit.describe());
+            s.error("E0553", item.span, message);
+            return None;
+        }
         let cells = shape.last().copied().unwrap_or(1).max(1);
         let points = values
             .iter()

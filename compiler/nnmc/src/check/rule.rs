@@ -130,7 +130,9 @@ impl Session<'_> {
                 let message = format!("a rule has no event `{}`", on.event.text);
                 let d = Diagnostic::error("E0408", on.event.span, message)
                     .help("spikes are `on pre { … }` and `on post { … }`");
-                self.report(d);
+                let modulators = rule.modulators.iter().map(|m| m.name.text.as_str());
+                let near = crate::suggest::nearest(&on.event.text, events[..2].iter().copied().chain(modulators));
+                self.report(crate::suggest::did_you_mean(d, on.event.span, near));
             }
             let own = d.states.iter().chain(&d.running).map(|x| x.name.text.as_str());
             let names: Vec<&str> = own.chain(["w"]).collect();

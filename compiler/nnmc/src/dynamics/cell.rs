@@ -299,6 +299,12 @@ impl Session<'_> {
                     let nnm_syntax::ast::Init::Value(value) = arg.value else { return None };
                     (name.clone(), self.known_quantity(scope, value, "a tolerance", &Unit::REAL))
                 }
+                (ExprKind::Name(_), [arg]) => {
+                    let at = arg.name.as_ref().map_or(expr.span, |n| n.span);
+                    let d = nnm_syntax::diag::Diagnostic::error("E0437", at, "a method is told its tolerance as `tol`");
+                    self.report(d.help("`solve … by rk45(tol = 1e-6)`").fix(at, "tol"));
+                    return None;
+                }
                 _ => (String::new(), None),
             },
             _ => (String::new(), None),

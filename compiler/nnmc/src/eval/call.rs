@@ -367,13 +367,14 @@ impl Session<'_> {
         let module = self.module_of(scope);
         let mut out = kind.args.clone();
         let mut given: Vec<String> = vec![];
-        let mut place = 0;
+        let (mut place, mut good) = (0, true);
         for arg in args {
             let (Init::Value(id) | Init::Draw(id)) = arg.value;
             let name = match &arg.name {
                 Some(name) => {
                     if !names.contains(&name.text) {
                         self.no_parameter(&item.name.text, &name.text, name.span, &names);
+                        good = false;
                         continue;
                     }
                     name.text.clone()
@@ -401,6 +402,10 @@ impl Session<'_> {
             };
             out.retain(|(n, _)| *n != name);
             out.push((name, argument));
+        }
+        if !good {
+            // Without what was meant to be given, it would be wrong in other places too.
+            return Value::Missing;
         }
         let text = if text.is_empty() || args.is_empty() { kind.text.clone() } else { text.into() };
         Value::Kind(Kind { item: kind.item, args: out, span, text }.into())

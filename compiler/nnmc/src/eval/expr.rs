@@ -51,7 +51,11 @@ impl Session<'_> {
             ExprKind::Fields { base, names } => self.eval_fields(scope, base, &names, span),
             ExprKind::Next(inner) => self.eval_next(scope, inner, span),
             ExprKind::Before(name) => self.name(scope, &format!("before {}", name.text), span),
-            ExprKind::Sided(..) => self.error("E0207", span, "`axonal` and `dendritic` belong in a `delay = …`"),
+            ExprKind::Sided(..) => self.error(
+                "E0207",
+                span,
+                "`axonal` and `dendritic` follow a whole part of a delay: `delay = (i * 0.3 ms) axonal + 1 ms dendritic`",
+            ),
             // Sets in braces are parsed at the ends of a `connect` alone, which takes them apart.
             ExprKind::Braces(_) | ExprKind::Error => Value::Missing,
         }

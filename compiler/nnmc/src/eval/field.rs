@@ -75,6 +75,9 @@ impl Session<'_> {
     }
 
     fn no_member(&mut self, id: crate::network::NetId, name: &Name) -> Value {
+        if self.net(id).broken.contains(&name.text) {
+            return Value::Missing;
+        }
         let names = self.net(id).member_names();
         self.no_field(name, &names)
     }
@@ -213,8 +216,15 @@ impl Session<'_> {
             let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c) + first as f64).collect());
             return Value::Num(Num::array(crate::unit::Unit::REAL, cells));
         }
+        if let (None, "pre" | "post", true) = (&projection.edges, name.text.as_str(), projection.pattern.is_full()) {
+            return self.ends_of_full(&projection, name.text == "pre");
+        }
         let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);
         let Some(q) = quantity else {
+            if name.text == "w" && projection.pattern.has_weight() && self.error_count() > 0 {
+                // Why the weight could not be made has been said.
+                return Value::Missing;
+            }
             if let Some(kept) = self.kept_by_rule(id, &projection, &name.text) {
                 return kept;
             }
@@ -243,6 +253,21 @@ impl Session<'_> {
             Some(array) => self.selected_weights(Num::array(q.unit.clone(), array), p, &projection, name.span),
             None => Value::Num(Num::unknown(q.unit.clone())),
         }
+    }
+
+    /// Where the synapses of a full connection begin or end, laid out as its weights are.
+    fn ends_of_full(&self, projection: &crate::network::Projection, pre: bool) -> Value {
+        let Some(shape) = projection.weight.as_ref().map(|w| w.shape.clone()).filter(|s| s.len() == 2) else {
+            return Value::Num(Num::unknown(crate::unit::Unit::REAL));
+        };
+        let first = match pre {
+            true => projection.source.and_then(|(_, c)| c),
+            false => projection.target_cells,
+        };
+        let first = first.map_or(0, |(a, _)| a);
+        let place = |k: usize| if pre { k % shape[1] } else { k / shape[1] };
+        let cells = (0..shape[0] * shape[1]).map(|k| (place(k) + first) as f64).collect();
+        Value::Num(Num::array(crate::unit::Unit::REAL, crate::value::shaped(&shape, cells)))
     }
 
     fn synapse_states(&self, projection: &crate::network::Projection) -> Vec<String> {

@@ -217,6 +217,12 @@ impl Session<'_> {
             self.error("E0316", at.span, format!("the index {known} is outside of 0 .. {length}"));
             return None;
         }
+        if let Some(places) = at.num.as_const()
+            && let Some(beyond) = places.iter().find(|k| k.is_nan() || **k < 0.0 || **k >= length as f64)
+        {
+            self.error("E0316", at.span, format!("the index {beyond} is outside of 0 .. {length}"));
+            return None;
+        }
         if let Some(class) = at.num.class
             && class > length
         {

@@ -228,6 +228,10 @@ fn sum_unit(op: Binary, a: &Unit, b: &Unit) -> Unit {
 
 /// What would make the two fit, where one can guess.
 fn unit_help(a: &Unit, b: &Unit) -> Option<String> {
+    let root = Unit::parse("s").and_then(|s| s.power(0.5)).unwrap_or(Unit::REAL);
+    if a.times(&root).fits(b) || b.times(&root).fits(a) {
+        return Some("white noise goes with the root of a time constant: `… * xi() / tau^(1/2)`".into());
+    }
     let (da, db) = (a.dim()?, b.dim()?);
     let ratio = a.over(b);
     if da == unit::NONE || db == unit::NONE {

@@ -47,3 +47,20 @@ fn call_children(callee: ExprId, args: &[Arg], clauses: &[Clause]) -> Vec<ExprId
     }));
     out
 }
+
+/// Whether an expression is plain arithmetic of names and numbers, in which nothing is compared or called.
+pub fn only_counts(file: &File, id: ExprId) -> bool {
+    use nnm_syntax::ast::BinaryOp::{Add, Div, Mul, Sub};
+    match &file.expr(id).kind {
+        ExprKind::Binary(Add | Sub | Mul | Div, a, b) => {
+            let plain = |e: ExprId| {
+                let kind = &file.expr(e).kind;
+                matches!(kind, ExprKind::Name(_) | ExprKind::Number { .. } | ExprKind::Quantity { .. })
+                    || only_counts(file, e)
+            };
+            plain(*a) && plain(*b)
+        }
+        ExprKind::Paren(inner) => only_counts(file, *inner),
+        _ => false,
+    }
+}

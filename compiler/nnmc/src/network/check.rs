@@ -117,12 +117,19 @@ impl Session<'_> {
     }
 
     /// Holds a right side to its state's unit, per time for a derivative.
-    pub fn hold_right_side(&mut self, right: &Operand, equation: &Equation, state: &Unit, declared: Span, rate: bool) {
+    pub fn hold_right_side(
+        &mut self,
+        right: &Operand,
+        equation: &Equation,
+        state: &Unit,
+        declared: Span,
+        rate: bool,
+    ) -> bool {
         let name = &equation.name;
         let second = Unit::parse("s").unwrap_or(Unit::REAL);
         let wanted = if rate { state.over(&second) } else { state.clone() };
         if right.num.unit.fits(&wanted) {
-            return;
+            return true;
         }
         let found = right.num.unit.describe();
         let (code, message) = if rate {
@@ -135,10 +142,13 @@ impl Session<'_> {
         let mut d = Diagnostic::error(code, right.span, message)
             .at(format!("this is in {found}"))
             .label(declared, format!("`{}` is in {}", name.text, state.describe()));
-        if rate && right.num.unit.fits(state) {
+        if rate && has_noise(right, &wanted) {
+            d = d.help("noise goes with the root of a time constant: `… * xi() / tau^(1/2)`");
+        } else if rate && right.num.unit.fits(state) {
             d = d.help("divide by a time constant: `… / tau`");
         }
         self.report(d);
+        false
     }
 
     /// Holds a right side to its state's shape.
@@ -260,6 +270,12 @@ impl Session<'_> {
             _ => None,
         }
     }
+}
+
+/// Whether a right side is off by the root of a time, as white noise is that was scaled like a number.
+fn has_noise(right: &Operand, wanted: &Unit) -> bool {
+    let root = Unit::parse("s").and_then(|s| s.power(0.5)).unwrap_or(Unit::REAL);
+    right.num.unit.fits(&wanted.times(&root))
 }
 
 pub fn clause_of(clauses: &[nnm_syntax::ast::Clause], word: &str) -> Option<ExprId> {

@@ -104,6 +104,12 @@ impl Session<'_> {
         };
         let Some(pattern) = pattern else { return };
         let name = self.projection_name(joining, source.0, to, port);
+        if let Some(own) = &connect.name
+            && self.net(id).member_names().contains(&name)
+        {
+            self.error("E0201", own.span, format!("`{name}` is declared twice"));
+            return;
+        }
         let projection = Projection {
             name,
             from,
@@ -220,7 +226,11 @@ impl Session<'_> {
         let names: Vec<String> = self.net(id).populations.iter().map(|p| p.name.clone()).collect();
         let d = Diagnostic::error("E0407", span, format!("a connection ends at a population; `{name}` is none"));
         let near = suggest::nearest(&name, names.iter().map(String::as_str));
-        self.report(suggest::did_you_mean(d, span, near));
+        let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        self.report(match near {
+            None if !names.is_empty() && names.len() <= 24 => d.help(format!("there are {list}")),
+            near => suggest::did_you_mean(d, span, near),
+        });
     }
 
     fn port_of(

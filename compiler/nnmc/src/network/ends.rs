@@ -3,6 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 use nnm_runtime::array::Array;
 use nnm_syntax::ast::{ExprId, ExprKind, Init};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::Population;
@@ -82,7 +83,17 @@ impl Session<'_> {
             if self.shape(num).is_none() {
                 return Some(ArrayD::zeros(IxDyn(shape)).into_shared());
             }
-            self.error("E0307", span, "this is known before the run: it cannot depend on what a run computes");
+            let message = "this is known before the run: it cannot depend on what a run computes";
+            let d = Diagnostic::error("E0307", span, message);
+            let draws = |s: &Self| {
+                let text = s.text(span);
+                crate::eval::distributions().any(|name| text.contains(&format!("{name}(")))
+            };
+            self.report(if draws(self) {
+                d.help("a value is drawn by `~` in place of `=`: `w ~ normal(1, 0.1)`")
+            } else {
+                d
+            });
             return None;
         };
         if array.len() == 1 && !self.lengths.is_empty() {

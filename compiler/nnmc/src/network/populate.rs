@@ -214,7 +214,25 @@ impl Session<'_> {
             self.bind_lengths_of(scope, &num, ty);
         }
         let declared = self.declared_of(scope, param)?;
-        self.hold_number(num, &declared, param.name.span, at.unwrap_or(param.span))
+        let num = self.hold_number(num, &declared, param.name.span, at.unwrap_or(param.span))?;
+        let plain = matches!(&param.ty, Some(ty) if matches!(&ty.kind, nnm_syntax::ast::TypeKind::Named { shape, .. } if shape.is_empty()));
+        match at.filter(|_| plain && declared.shape.is_empty()) {
+            Some(at) => self.one_for_each(num, shape, at),
+            None => Some(num),
+        }
+    }
+
+    /// A parameter that is one number may be given one for each cell.
+    fn one_for_each(&mut self, num: Num, shape: &[usize], at: Span) -> Option<Num> {
+        let Some(found) = self.shape(&num).filter(|found| !found.is_empty() && self.lengths.is_empty()) else {
+            return Some(num);
+        };
+        if nnm_graph::shape::broadcasts_to(&found, shape) || shape.starts_with(&found) {
+            return Some(num);
+        }
+        let (found, wanted) = (self.shape_text(&found), self.shape_text(shape));
+        self.error("E0313", at, format!("expected one value for each of {wanted} cells, found {found}"));
+        None
     }
 
     /// What a declaration holds its value to: its type, else the unit of its default.

@@ -142,6 +142,13 @@ impl Session<'_> {
         let options = |autapses: bool, multapses: bool| Options { same_population: same, autapses, multapses };
         let (m, n) = (senders as u32, targets as u32);
         let drawn = |pattern, autapses, multapses| topology::connect(pattern, m, n, options(autapses, multapses), key);
+        if matches!(p.pattern, Pattern::Symmetric { .. }) && senders != targets && self.lengths.is_empty() {
+            let message = format!(
+                "`symmetric = true` joins cells both ways: it takes as many senders as targets, not {senders} and {targets}"
+            );
+            self.error("E0422", p.pattern_span, message);
+            return None;
+        }
         use topology::Pattern as Drawn;
         let rows = match &p.pattern {
             Pattern::OneToOne => drawn(Drawn::OneToOne, true, true),
@@ -206,6 +213,11 @@ impl Session<'_> {
             self.bind(scope, name, Value::Names(side));
         }
         let found = self.operand(scope, closure.expr.id)?;
+        let condition = matches!(p.pattern, Pattern::Where(_));
+        if condition && crate::eval::only_counts(&self.modules.get(closure.expr.module).file, closure.expr.id) {
+            self.error("E0310", found.span, "a condition is true or false: `where(i != j)`; this is a number");
+            return None;
+        }
         if !found.num.unit.is_real() {
             let what = found.num.unit.describe();
             self.error("E0310", found.span, format!("whether a pair is joined is a plain number, not {what}"));
@@ -226,6 +238,7 @@ impl Session<'_> {
     ) -> Option<Csr> {
         let mut table: Vec<f64> = vec![];
         let mut failed = false;
+        let mut number = None;
         // A few rows of the table of all pairs at a time.
         let rows = ((1 << 20) / targets.max(1)).clamp(1, senders.max(1));
         let fill = |s: u32, out: &mut [f64]| {
@@ -241,10 +254,18 @@ impl Session<'_> {
             match (values, key) {
                 (None, _) => out.fill(0.0),
                 (Some(values), Some(_)) => out.copy_from_slice(values),
-                (Some(values), None) => out.iter_mut().zip(values).for_each(|(o, v)| *o = f64::from(*v != 0.0)),
+                (Some(values), None) => {
+                    number = number.or(values.iter().copied().find(|v| *v != 0.0 && *v != 1.0));
+                    out.iter_mut().zip(values).for_each(|(o, v)| *o = f64::from(*v != 0.0));
+                }
             }
         };
         let made = topology::by_probability(senders as u32, targets as u32, options, key.unwrap_or(0), fill);
+        if let Some(number) = number.filter(|_| !failed) {
+            let message = format!("a condition is true or false: `where(i != j)`; this is a number, such as {number}");
+            self.error("E0310", p.pattern_span, message);
+            return None;
+        }
         match made {
             _ if failed => None,
             Ok(rows) => Some(rows),
@@ -376,6 +397,11 @@ impl Session<'_> {
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
                     None if p.trained => self.glorot(shape, &path),
                     None => {
+                        // A value without a name may have gone to another parameter than was meant.
+                        if let Some(synapse) = p.synapse.and_then(|item| self.synapse_item(item)) {
+                            let k = self.net(id).projections.iter().position(|q| q.name == p.name)?;
+                            self.synapse_params(id, k, &synapse)?;
+                        }
                         let d = Diagnostic::error(
                             "E0423",
                             p.span,
@@ -608,6 +634,13 @@ impl Session<'_> {
             self.error("E0425", span, format!("a delay is a time or a number of steps, not {}", num.unit.describe()));
             return None;
         }
+        let timed =
+            self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && p.dt.is_some());
+        if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) {
+            let d = Diagnostic::error("E0425", span, "this simulation goes in time, and the delay has no unit");
+            self.report(d.help("a delay is a time: `delay = 1 ms`"));
+            return None;
+        }
         let steps = array.mapv(|d| d / per_step);
         if steps.iter().any(|s| *s < -1e-9) {
             self.error("E0426", span, "a delay cannot be negative");
@@ -620,8 +653,12 @@ impl Session<'_> {
             return None;
         }
         if !drawn && steps.iter().any(|s| (s - s.round()).abs() > 1e-6) {
-            let message = format!("this delay is no whole number of steps of {} ms", dt * 1e3);
-            self.error("E0427", span, message);
+            let odd = steps.iter().copied().find(|s| (s - s.round()).abs() > 1e-6).unwrap_or(0.0);
+            let step = crate::table::plain(dt * 1e3);
+            let near = crate::table::plain(odd.round().max(1.0) * dt * 1e3);
+            let message = format!("this delay is no whole number of steps of {step} ms");
+            let d = Diagnostic::error("E0427", span, message);
+            self.report(d.help(format!("`{near} ms` is one, or the simulation takes a smaller `step`")));
             return None;
         }
         Some(steps.mapv(f64::round).into_shared())

@@ -34,7 +34,7 @@ impl Session<'_> {
                 let post = on.event.text == "post";
                 if !post && on.event.text != "pre" {
                     let message = format!("a rule waits for `pre` or `post`, not for `{}`", on.event.text);
-                    self.error("E0439", on.event.span, message);
+                    self.error("E0408", on.event.span, message);
                     return None;
                 }
                 for route in 0..work.path.routes.len() {

@@ -83,6 +83,7 @@ impl Session<'_> {
             let value = self.eval(sim.scope, by);
             let (kind, rule) = self.rule_of(&value, at)?;
             self.check_local(&kind, &rule);
+            self.hold_to_simulation(&kind, &rule, clauses, stmt.span)?;
             for item in items {
                 for (net, projection) in self.learned_parts(b, sim.scope, item.expr)? {
                     match net == b.net {
@@ -94,6 +95,31 @@ impl Session<'_> {
             }
         }
         Some(out)
+    }
+
+    /// Reports what acts in trainings only, and a rule that does nothing while a simulation runs.
+    fn hold_to_simulation(&mut self, kind: &Kind, rule: &Rule, clauses: &[ast::Clause], span: Span) -> Option<()> {
+        let name = &kind.text;
+        let d = &rule.dynamics;
+        let (what, at) = if rule.change.is_some() || rule.matrix_change.is_some() {
+            return Some(());
+        } else if let Some(with) = clauses.iter().find(|c| c.word.text == "with") {
+            ("`with` gives an optimizer, which acts on updates of a training".to_string(), with.word.span)
+        } else if let Some(settle) = rule.settles.first() {
+            (format!("`{name}` settles activities, which is done for the samples of a training"), settle.span)
+        } else if let Some((perturbed, _)) = rule.perturbed.first() {
+            (format!("`{name}` asks for another pass with a perturbation: that is one of a training"), perturbed.span)
+        } else if let Some((.., feedback)) = rule.feedback {
+            (format!("`{name}` says what carries errors back, and a simulation has none"), feedback)
+        } else if !rule.normalize && d.ons.is_empty() && d.equations.is_empty() && d.nexts.is_empty() {
+            (format!("`{name}` changes nothing while a simulation runs"), span)
+        } else {
+            return Some(());
+        };
+        let d = Diagnostic::error("E0632", at, what)
+            .help("in `simulate` act `w' = …`, `next w = …`, `on pre { … }`, `on post { … }` and `every T { … }`");
+        self.report(if at == span { d } else { d.label(span, "used here, in `simulate`") });
+        None
     }
 
     fn learned_parts(&mut self, b: &Build, scope: ScopeId, e: ast::ExprId) -> Option<Vec<(NetId, usize)>> {
@@ -137,7 +163,9 @@ impl Session<'_> {
                 self.report(d);
                 return None;
             }
-            works.push(self.rule_work(b, sim, learn)?);
+            let work = self.rule_work(b, sim, learn)?;
+            self.explain_work(b, &work);
+            works.push(work);
         }
         self.rule_events(b, sim, &works)?;
         for work in &works {
@@ -553,10 +581,28 @@ impl Session<'_> {
             let inner = self.inner(c.scope);
             self.bind_time(inner);
             let x = self.operand(inner, c.expr.id)?;
-            let num = self.signal_at(work, &decl.name.text, &x.num, site, x.span)?;
+            let num = self.held_modulator(&x, work, decl)?;
+            let num = self.signal_at(work, &decl.name.text, &num, site, x.span)?;
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
         }
         Some(())
+    }
+
+    /// Holds a modulator to the unit that it is declared in; `like post` leaves it open.
+    fn held_modulator(&mut self, x: &Operand, work: &Work, decl: &Decl) -> Option<Num> {
+        let Some(ty) = decl.ty.as_ref().filter(|t| matches!(t.kind, ast::TypeKind::Named { .. })) else {
+            return Some(x.num.clone());
+        };
+        let module = self.scope(self.modules.item(work.learn.kind.item).module, None);
+        let unit = self.declared(module, ty)?.unit;
+        if x.num.unit.fits(&unit) {
+            return Some(x.num.clone());
+        }
+        let (found, wanted) = (x.num.unit.describe(), unit.describe());
+        let d = Diagnostic::error("E0312", x.span, format!("expected {wanted}, found {found}"))
+            .label(decl.span, format!("the modulator `{}` is {wanted}", decl.name.text));
+        self.report(d);
+        None
     }
 
     /// A signal for all, or for each target, at a site.
@@ -691,9 +737,9 @@ impl Session<'_> {
         let scope = self.edge_names(sim, work, work.all, &here)?;
         let mut equations = vec![];
         for e in &dynamics.equations {
-            let rate = self.operand(scope, e.value)?.num;
-            let rate = self.to_shape(rate, &shape, e.span);
             let Some(state) = here.get(&e.name.text) else { return self.no_equation(e) };
+            let rate = self.right_side(scope, work, e, &state.unit, true)?;
+            let rate = self.to_shape(rate, &shape, e.span);
             let unit = state.unit.shown().factor;
             let (state, rate) = (self.lift(&state.clone()), self.lift(&rate));
             let method = self.method_of(scope, &dynamics.solves, &e.name.text);
@@ -720,18 +766,16 @@ impl Session<'_> {
             results.push((e.name.text.clone(), Num::node(unit, node)));
         }
         for e in &dynamics.nexts {
-            if let Some((var, post, _)) = work.cells.get(&e.name.text).cloned() {
+            if let Some((var, post, unit)) = work.cells.get(&e.name.text).cloned() {
                 let scope = self.side_names(sim, work, post, self.first_delay(work, post))?;
-                let num = self.operand(scope, e.value)?.num;
+                let num = self.right_side(scope, work, e, &unit, false)?;
                 let shape = self.graph.var(var).shape.clone();
                 let num = self.to_shape(num, &shape, e.span);
                 assigns.push(Assign { to: var, place: Place::Whole, add: false, value: self.lift(&num) });
                 continue;
             }
-            if !here.contains_key(&e.name.text) {
-                return self.no_equation(e);
-            }
-            let num = self.operand(scope, e.value)?.num;
+            let Some(state) = here.get(&e.name.text) else { return self.no_equation(e) };
+            let num = self.right_side(scope, work, e, &state.unit, false)?;
             results.push((e.name.text.clone(), self.to_shape(num, &shape, e.span)));
         }
         for (name, num) in results {
@@ -741,6 +785,22 @@ impl Session<'_> {
         }
         b.rules.push(Stmt::Stage { about: format!("{}: {} in each step", work.p.name, work.learn.kind.text), assigns });
         Some(())
+    }
+
+    /// The right side of an equation, held to the unit of what it changes.
+    fn right_side(
+        &mut self,
+        scope: ScopeId,
+        work: &Work,
+        e: &crate::hir::Equation,
+        unit: &Unit,
+        rate: bool,
+    ) -> Option<Num> {
+        let right = self.operand(scope, e.value)?;
+        let d = &work.learn.rule.dynamics;
+        let own = d.states.iter().chain(&d.running).find(|s| s.name.text == e.name.text);
+        let declared = own.map_or(work.p.span, |s| s.span);
+        self.hold_right_side(&right, e, unit, declared, rate).then_some(right.num)
     }
 
     fn first_delay(&self, work: &Work, post: bool) -> i64 {

@@ -1,9 +1,11 @@
 //! `simulate`: a network's step as one program, run for as many steps as asked, recording on the way.
 
 mod abreast;
+mod blame;
 mod build;
 mod ends;
 mod events;
+mod explain;
 mod learn;
 mod pairs;
 mod placement;

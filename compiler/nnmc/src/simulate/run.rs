@@ -340,38 +340,24 @@ impl Session<'_> {
                 break;
             }
         }
-        let span = self.state_span(sim, &name);
+        let blame = self.blame(sim, &name);
         let when = if d.timed {
             format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3))
         } else {
             format!("step {step}")
         };
         let message = format!("`{name}`, index {index}, is no longer finite at {when}");
-        let mut d =
-            Diagnostic::error("E0701", span.0, message).at("by this equation").label(sim.span, "in this simulation");
+        let mut d = Diagnostic::error("E0701", blame.span, message)
+            .at("by this equation")
+            .label(sim.span, "in this simulation");
+        if !blame.zeros.is_empty() {
+            return Failure::Numeric(Box::new(d.help(blame.zeros.join(", "))));
+        }
         if let (Some(before), Some((_, leaf))) = (before.filter(|x| x.is_finite()), &leaf) {
             d = d.help(format!("its last value was {}", crate::table::quantity(before, &leaf.unit)));
         }
         let d = d.help("a smaller `step`, another `solve … by`, or a look at the parameters");
         Failure::Numeric(Box::new(d))
-    }
-
-    /// Where the state of a path has its equation.
-    fn state_span(&self, sim: &Simulation, path: &str) -> (nnm_syntax::span::Span,) {
-        for id in self.nets_below(sim.net) {
-            let net = self.net(id);
-            let Some(inner) = path.strip_prefix(&format!("{}.", net.path)) else { continue };
-            let Some((population, state)) = inner.split_once('.') else { continue };
-            if let Some(p) = net.populations.iter().find(|p| p.name == population)
-                && let crate::hir::ItemKind::Neuron(n) = &self.modules.item(p.item).kind
-            {
-                let equations = n.dynamics.equations.iter().chain(&n.dynamics.nexts);
-                if let Some(e) = equations.into_iter().find(|e| e.name.text == state) {
-                    return (e.span,);
-                }
-            }
-        }
-        (sim.span,)
     }
 
     fn write_back(&mut self, engine: &Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {

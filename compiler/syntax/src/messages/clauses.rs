@@ -6,7 +6,7 @@ use crate::span::Span;
 use crate::token::{Symbol, Tok};
 use crate::words::{self, Class};
 
-pub const RULES: &[Rule] = &[misspelled, during, direction, positional_after_clause, without_value];
+pub const RULES: &[Rule] = &[name_after_clause, misspelled, during, direction, positional_after_clause, without_value];
 
 fn place(fault: &Fault<'_>) -> Span {
     if fault.at_end() { fault.end_span() } else { fault.found_span() }
@@ -24,6 +24,17 @@ fn misspelled(fault: &Fault<'_>) -> Option<Diagnostic> {
     let meant = nearest(word, candidates)?;
     let message = format!("`{word}` cannot stand here; did you mean `{meant}`?");
     Some(fault.error("E0016", message).fix(fault.found_span(), meant))
+}
+
+/// `record net.g.v every 1 ms as v`
+fn name_after_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let list = fault.class_at(0)? == Class::List && fault.found >= 3;
+    if !list || fault.found_text() != "as" || !fault.expects("CLAUSE") || !fault.is_name_at(fault.found + 1) {
+        return None;
+    }
+    let name = fault.text_at(fault.found + 1);
+    let message = format!("a name comes before the clauses: `{} … as {name} every …`", fault.first_text());
+    Some(fault.error("E0016", message))
 }
 
 /// `during 0 .. 5`

@@ -14,6 +14,7 @@ pub const RULES: &[Rule] = &[
     wrong_unit,
     counted_step,
     clause_after_quantity,
+    misspelled_direction,
     product,
     side_by_side,
 ];
@@ -129,6 +130,23 @@ fn clause_after_quantity(fault: &Fault<'_>) -> Option<Diagnostic> {
     let meant = nearest(word, words::clause_words())?;
     let message = format!("there is no clause `{word}`; did you mean `{meant}`?");
     Some(fault.error("E0016", message).fix(fault.found_span(), meant))
+}
+
+/// `v crosses 3 mV upwards`
+fn misspelled_direction(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let before = fault.tokens.get(..fault.found)?;
+    let crosses = before.iter().any(|token| token.tok == Tok::Word(words::Class::Crosses));
+    if !crosses || !matches!(fault.previous()?.tok, Tok::Quantity | Tok::Number) {
+        return None;
+    }
+    let word = fault.found_text();
+    let meant = match word {
+        "up" | "rising" | "above" => "upward",
+        "down" | "falling" | "below" => "downward",
+        _ => nearest(word, ["upward", "downward"])?,
+    };
+    let message = format!("`crosses` goes `upward` or `downward`, not `{word}`; did you mean `{meant}`?");
+    Some(fault.error("E0021", message).fix(fault.found_span(), meant))
 }
 
 /// `2 x`, `10 mV tau`, `2 (a + b)`

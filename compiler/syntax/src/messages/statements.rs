@@ -27,6 +27,8 @@ pub const RULES: &[Rule] = &[
     forms::clip_and_constrain,
     forms::connect,
     forms::member,
+    forms::misspelled_run,
+    forms::word_before_block,
     forms::run,
     forms::nothing_before_clause,
     forms::act,
@@ -233,6 +235,11 @@ fn bare_expression(fault: &Fault<'_>) -> Option<Diagnostic> {
     let literal = fault.found == 0 && (fault.expects("DECL") && !first.is_word());
     let continued = fault.found == 1 && first.is_name(fault.text) && OPERATORS.iter().any(|s| fault.found_symbol(*s));
     let alone = fault.at_end() && fault.tokens.len() == 1 && first.tok == Tok::Ident;
+    if let Some(meant) = nearest(fault.first_text(), ["normalize"]).filter(|_| alone) {
+        let (span, word) = (fault.span_at(0), fault.first_text());
+        let message = format!("there is no statement `{word}`; did you mean `{meant}`?");
+        return Some(Diagnostic::error("E0004", span, message).fix(span, meant));
+    }
     if !(literal || continued || alone) {
         return None;
     }

@@ -135,7 +135,7 @@ fn rules(shell: &Shell, path: PathBuf) -> Result<Exit, Stop> {
         }
     }
     if checked.rules.is_empty() {
-        shell.note("no experiment trains anything, so no rule is at work");
+        shell.note("no experiment trains anything or lets anything learn, so no rule is at work");
     }
     Ok(Exit::Good)
 }

@@ -142,7 +142,6 @@ fn write_spikes(folder: &RunFolder, name: &str, spikes: &Spikes, index: &mut Vec
 pub fn file_name(name: &str) -> String {
     let clean: String =
         name.chars().map(|c| if c.is_alphanumeric() || "._-[]+".contains(c) { c } else { '_' }).collect();
-    let clean = clean.trim_matches('_');
     let clean: String = clean.chars().take(150).collect();
     if clean.chars().any(char::is_alphanumeric) { clean } else { "unnamed".into() }
 }

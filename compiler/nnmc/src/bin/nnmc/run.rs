@@ -111,7 +111,18 @@ pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
         }
     }
     let worst = all.iter().map(|done| done.exit).max().unwrap_or(Exit::Good);
-    Ok(if host::interrupted() { host::asked_exit() } else { worst })
+    // A request that came when everything had been done already changes nothing.
+    let left = &names[all.len()..];
+    if host::interrupted() && !left.is_empty() {
+        let list: Vec<String> = left.iter().map(|name| format!("`{name}`")).collect();
+        let (name, verb) = (model.name(), if left.len() == 1 { "was" } else { "were" });
+        shell.note(&format!(
+            "{} {verb} not begun, and `--resume` leaves them out: `nnmc run {name} --experiment NAME` runs one",
+            list.join(", ")
+        ));
+        return Ok(host::asked_exit().max(worst));
+    }
+    Ok(worst)
 }
 
 fn say(shell: &Shell, done: &Done) {

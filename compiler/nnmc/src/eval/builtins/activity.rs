@@ -294,6 +294,21 @@ fn smooth(s: &mut Session, call: &Call) -> Value {
     Value::Num(Num { times: x.num.times.clone(), ..Num::array(x.num.unit.clone(), shaped(&shape, out)) })
 }
 
+/// The square of a unit, in the user's spelling where that is one word.
+pub fn squared(unit: &Unit) -> Unit {
+    let name = unit.shown().name;
+    let spelled = name.chars().all(char::is_alphabetic) && !name.is_empty();
+    let pretty = if spelled { Unit::parse(&format!("{name}^2")) } else { None };
+    pretty.unwrap_or_else(|| unit.times(unit))
+}
+
+/// A unit per hertz times hertz, in the spelling that it had.
+fn of_density(unit: &Unit) -> Unit {
+    let name = unit.shown().name;
+    let pretty = name.strip_suffix("/Hz").and_then(Unit::parse);
+    pretty.unwrap_or_else(|| unit.times(&Unit::of(FREQUENCY)))
+}
+
 /// The power's unit: that of the values, squared, over Hz; in the user's spelling where that is one word.
 fn density(unit: &Unit) -> Unit {
     let name = unit.shown().name;
@@ -318,6 +333,13 @@ fn spectrum(s: &mut Session, call: &Call) -> Value {
         (row_means(&values, columns), x.num.unit.clone(), dt)
     };
     let n = ((length / dt).round() as usize).clamp(1, values.len().max(1));
+    let own = call.named("window").is_some();
+    if own && length > values.len() as f64 * dt * (1.0 + 1e-6) {
+        let shown = |x: f64| crate::table::quantity(x, &milliseconds());
+        let whole = shown(values.len() as f64 * dt);
+        let message = format!("a window of {} is longer than the series, which is {whole} long", shown(length));
+        return s.error("E0446", call.span, message);
+    }
     let power = analysis::welch(&values, n, dt);
     let frequency = (0..power.len()).map(|k| k as f64 / (n as f64 * dt)).collect();
     record(vec![
@@ -354,7 +376,11 @@ fn band_power(s: &mut Session, call: &Call) -> Value {
         let Some(end) = s.known_quantity(call.scope, id, "a frequency", &hertz()) else { return Value::Missing };
         ends[k] = end;
     }
-    let unit = p.unit.times(&Unit::of(FREQUENCY));
+    if ends[1] <= ends[0] {
+        let message = "the band of `band_power` ends before it begins: the lower frequency comes first";
+        return s.error("E0566", call.span, message);
+    }
+    let unit = of_density(&p.unit);
     let (Some(f), Some(p)) = (f.as_const(), p.as_const()) else { return Value::Num(Num::unknown(unit)) };
     let width = f.get([1].as_slice()).copied().unwrap_or(0.0);
     let inside = f.iter().zip(p.iter()).filter(|(f, _)| **f >= ends[0] && **f < ends[1]);

@@ -57,6 +57,11 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
     FAMILIES.iter().flat_map(|f| f.iter())
 }
 
+/// What `~` draws from.
+pub fn distributions() -> impl Iterator<Item = &'static str> {
+    random::FUNCTIONS.iter().map(|b| b.name).filter(|name| *name != "xi")
+}
+
 pub fn find(name: &str) -> Option<&'static Builtin> {
     all().find(|b| b.name == name)
 }

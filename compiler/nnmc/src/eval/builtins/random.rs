@@ -95,6 +95,11 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
     }
 }
 
+/// The smallest of values that are known now.
+fn lowest(num: &Num) -> Option<f64> {
+    num.as_const().and_then(|a| a.iter().copied().reduce(f64::min))
+}
+
 fn uniform(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
@@ -111,6 +116,11 @@ fn uniform(s: &mut Session, call: &Call) -> Value {
 
 fn gaussian(s: &mut Session, call: &Call) -> Option<Num> {
     let (m, sd) = (s.num_arg(call, 0, "m")?, s.num_arg(call, 1, "s")?);
+    if lowest(&sd.num).is_some_and(|x| x < 0.0) {
+        let found = crate::table::summary(&sd.num);
+        s.error("E0633", sd.span, format!("a standard deviation is not below 0, this is {found}"));
+        return None;
+    }
     if !s.same_unit("draw with", &m, &sd, call.span) {
         return None;
     }
@@ -149,6 +159,17 @@ fn lognormal(s: &mut Session, call: &Call) -> Value {
 /// A probability or mean: a frequency counts for one step.
 fn per_step(s: &mut Session, call: &Call, name: &str) -> Option<Num> {
     let x = s.num_arg(call, 0, name)?;
+    let highest = x.num.as_const().and_then(|a| a.iter().copied().reduce(f64::max));
+    let above = name == "p" && x.num.unit.is_real() && highest.is_some_and(|p| p > 1.0);
+    if above || lowest(&x.num).is_some_and(|p| p < 0.0) {
+        let found = crate::table::summary(&x.num);
+        let message = match name {
+            "p" => format!("a probability is between 0 and 1 (100 %), this is {found}"),
+            _ => format!("a mean number is not below 0, this is {found}"),
+        };
+        s.error("E0633", x.span, message);
+        return None;
+    }
     if x.num.unit.is_real() {
         return Some(x.num);
     }

@@ -84,7 +84,7 @@ fn min_of(s: &mut Session, x: &Operand, span: Span) -> Num {
 fn spread_of(s: &mut Session, x: &Operand, span: Span, root: bool) -> Num {
     let mean = reduce_series(s, x, OverTime::Mean, span);
     let away = s.binary(Binary::Sub, &x.num, &mean, x.num.unit.clone(), span);
-    let square = s.mul(&away, &away, span);
+    let square = Num { unit: super::activity::squared(&x.num.unit), ..s.mul(&away, &away, span) };
     let variance = reduce_series(s, &Operand { num: square, span }, OverTime::Mean, span);
     if root { s.unary(Unary::Sqrt, &variance, x.num.unit.clone(), span) } else { variance }
 }
@@ -136,6 +136,20 @@ pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
     }
     let first = times.iter().position(|t| *t >= from.unwrap_or(f64::MIN) - tiny).unwrap_or(times.len());
     let last = times.iter().position(|t| *t >= to.unwrap_or(f64::MAX) - tiny).unwrap_or(times.len()).max(first);
+    if first == last && s.mode == crate::session::Mode::Run {
+        let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
+        let message = match (times.first(), times.last()) {
+            _ if from.zip(to).is_some_and(|(a, b)| b <= a) => {
+                format!("the window of `{}` ends before it begins", call.name)
+            }
+            (Some(a), Some(b)) => {
+                format!("the series goes from {} to {}: nothing of it is in this window", shown(*a), shown(*b))
+            }
+            _ => "the series is empty".to_string(),
+        };
+        s.error("E0566", call.span, message);
+        return None;
+    }
     let num = s.apply(x.span, x.num.unit.clone(), &[&x.num], |g, n| g.slice(n[0], 0, first, 1, last - first));
     let times = Some(times[first..last].to_vec().into());
     Some(Operand { num: Num { times, ..num }, span: x.span })

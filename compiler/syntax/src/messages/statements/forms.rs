@@ -24,6 +24,13 @@ pub fn connect(fault: &Fault<'_>) -> Option<Diagnostic> {
     if fault.found_symbol(Symbol::Comma) && fault.expects(":") {
         return Some(fault.error("E0014", "several targets stand in braces: `connect a -> {b, c}: pattern()`"));
     }
+    let names_synapse = fault.is_name_at(fault.found)
+        && fault.text_at(fault.found).starts_with(char::is_uppercase)
+        && fault.previous_symbol(Symbol::CloseParen);
+    if names_synapse && !fault.expects(":") {
+        let error = fault.error("E0014", format!("a synapse follows `via`: `… via {}`", fault.found_text()));
+        return Some(error.fix(fault.gap(), " via"));
+    }
     let names_pattern = fault.is_name_at(fault.found) && fault.is_symbol_at(fault.found + 1, Symbol::OpenParen);
     if names_pattern && fault.expects(":") {
         let error = fault.error(
@@ -110,6 +117,29 @@ pub fn run(fault: &Fault<'_>) -> Option<Diagnostic> {
     let what = if inserted == "on" { "data" } else { "duration" };
     let message = format!("`{word}` takes its {what} after `{inserted}`: `{word} … {inserted} {}`", fault.found_text());
     Some(fault.error("E0015", message).fix(fault.gap(), format!(" {inserted}")))
+}
+
+/// `let run = simualte net for 1 s`
+pub fn misspelled_run(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let after_let = fault.class_at(0)? == Class::Let && fault.found == 4 && fault.is_symbol_at(2, Symbol::Equal);
+    if !after_let || !fault.is_name_at(3) || !fault.is_name_at(4) || fault.scope == Scope::File {
+        return None;
+    }
+    let meant = nearest(fault.text_at(3), ["simulate", "train"])?;
+    let message = format!("there is no statement `{}`; did you mean `{meant}`?", fault.text_at(3));
+    Some(Diagnostic::error("E0004", fault.span_at(3), message).fix(fault.span_at(3), meant))
+}
+
+/// `spike when v > 10 mV reset { v = 0 mV }`
+pub fn word_before_block(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let word = fault.found_text();
+    let reset = matches!(word, "reset" | "then" | "do") && fault.class_at(0)? == Class::Spike;
+    let block = fault.token(fault.found + 1).is_some_and(|t| matches!(t.tok, Tok::OpenBlock | Tok::OpenSet));
+    if !reset || !block || fault.scope == Scope::File {
+        return None;
+    }
+    let message = format!("what a spike resets stands in the block after its condition, without `{word}`");
+    Some(fault.error("E0016", message).fix(fault.gap().to(fault.found_span()), ""))
 }
 
 fn tail(word: &str) -> &'static str {
