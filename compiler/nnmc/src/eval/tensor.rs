@@ -126,7 +126,8 @@ impl Session<'_> {
             return false;
         }
         let rows = !one.is_empty() && one == all[1..];
-        if !rows && !(all.len() == 1 && one.iter().all(|n| *n == 1) && self.is_field(series)) {
+        let numbers = all.len() == 1 && one.iter().all(|n| *n == 1) && self.is_field(series);
+        if !rows && !numbers {
             return false;
         }
         let (one, all) = (self.shape_text(&one), self.shape_text(&all));

@@ -86,6 +86,7 @@ impl Session<'_> {
                 ..crate::eval::types::Declared::real()
             };
             let num = self.hold_number(num, &declared, input.span, x.span)?;
+            let num = self.labelled(num, &input, x.span)?;
             let num = self.as_data(num, x.span);
             let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
             self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(Num { stepwise, ..num }));
