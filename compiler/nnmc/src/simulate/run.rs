@@ -32,7 +32,11 @@ impl Session<'_> {
         let result = match built {
             Some(mut b) if self.error_count() == errors => {
                 b.checkpoints = checkpoints;
-                self.net_mut(sim.net).clock.step = duration.dt;
+                let clock = &mut self.net_mut(sim.net).clock;
+                clock.step = duration.dt;
+                if self.mode == Mode::Check {
+                    self.net_mut(sim.net).clock.steps += duration.steps;
+                }
                 let body = self.simulation_body(&b, duration);
                 let program = self.graph_program(sim, body);
                 self.run_built(sim, duration, b, program)
