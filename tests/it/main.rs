@@ -10,6 +10,7 @@ mod dynamics;
 mod layers;
 mod library;
 mod models;
+mod pages;
 mod published;
 mod robust;
 mod science;

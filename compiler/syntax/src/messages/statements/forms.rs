@@ -122,7 +122,8 @@ pub fn run(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// `let run = simualte net for 1 s`
 pub fn misspelled_run(fault: &Fault<'_>) -> Option<Diagnostic> {
     let after_let = fault.class_at(0)? == Class::Let && fault.found == 4 && fault.is_symbol_at(2, Symbol::Equal);
-    if !after_let || !fault.is_name_at(3) || !fault.is_name_at(4) || fault.scope == Scope::File {
+    let other_word = fault.token(3)?.tok == Tok::Ident;
+    if !after_let || !other_word || !fault.is_name_at(4) || fault.scope == Scope::File {
         return None;
     }
     let meant = nearest(fault.text_at(3), ["simulate", "train"])?;
