@@ -115,6 +115,13 @@ pub struct Heatmap {
     pub value_axis: Axis,
 }
 
+impl Heatmap {
+    /// Whether a step along one side is the same as one along the other, so that cells are drawn square.
+    pub fn is_even(&self) -> bool {
+        self.x_axis.unit == self.y_axis.unit && self.x_axis.scale == self.y_axis.scale
+    }
+}
+
 impl Figure {
     pub fn new(title: impl Into<String>, kind: Kind) -> Self {
         Figure { title: title.into(), kind }

@@ -98,13 +98,17 @@ fn shades(map: &Heatmap, upwards: bool, width: usize, height: usize) -> Option<S
     if map.rows == 0 || map.columns == 0 || !map.values.iter().any(|value| value.is_finite()) {
         return None;
     }
-    let (means, rows, columns) = block_means(&map.values, map.rows, map.columns, (width, height.max(3) - 1));
+    let tall = (height.max(3) - 1).min(map.rows);
+    // A character is about twice as high as it is wide.
+    let wide = match map.is_even() {
+        true => (2 * tall * map.columns / map.rows).clamp(1, width),
+        false => width,
+    };
+    let (means, rows, columns) = block_means(&map.values, map.rows, map.columns, (wide, tall));
+    let times = if map.is_even() { (wide / columns).clamp(1, 2) } else { 1 };
     let grading = Grading::of(&means);
-    let mut lines: Vec<String> = means
-        .chunks(columns)
-        .take(rows)
-        .map(|row| row.iter().map(|&value| blocks::shade(grading.place(value))).collect())
-        .collect();
+    let shades = |row: &[f64]| row.iter().map(|&x| blocks::shade(grading.place(x)).to_string().repeat(times)).collect();
+    let mut lines: Vec<String> = means.chunks(columns).take(rows).map(shades).collect();
     if upwards {
         lines.reverse();
     }

@@ -287,3 +287,40 @@ fn the_report_is_one_well_formed_page() {
 fn an_empty_report_is_a_page() {
     check_xml(&report_html("", &[]));
 }
+
+/// Width and height of the matrix in a picture.
+fn picture_size(map: &Heatmap) -> (f64, f64) {
+    let svg = render(&Figure::new("map", Kind::Heatmap(map.clone())), Theme::default());
+    let image = svg.split("<image").nth(1).unwrap();
+    let number = |name: &str| {
+        let text = image.split(&format!(" {name}=\"")).nth(1).unwrap();
+        text.split('"').next().unwrap().parse::<f64>().unwrap()
+    };
+    (number("width"), number("height"))
+}
+
+#[test]
+fn cells_of_a_matrix_are_square_where_both_sides_count_the_same() {
+    let map = |rows: usize, columns: usize, units: (&str, &str)| Heatmap {
+        rows,
+        columns,
+        values: (0..rows * columns).map(|k| k as f64).collect(),
+        x_axis: Axis::new("x", units.0),
+        x_range: (0.0, columns as f64),
+        y_axis: Axis::new("y", units.1),
+        y_range: (0.0, rows as f64),
+        ..Heatmap::default()
+    };
+    for (rows, columns) in [(1, 1), (20, 20), (28, 28), (3, 9), (300, 300), (8, 2)] {
+        for units in [("", ""), ("mm", "mm")] {
+            let (width, height) = picture_size(&map(rows, columns, units));
+            let (x, y) = (width / columns as f64, height / rows as f64);
+            assert!((x / y - 1.0).abs() < 0.01, "{rows} by {columns}: cells of {x} by {y}");
+            assert!(width < 620.0 && height < 480.0, "{width} by {height}");
+        }
+    }
+    let (width, height) = picture_size(&map(20, 20, ("ms", "")));
+    assert!(width > 1.5 * height, "time takes the page's width: {width} by {height}");
+    let (width, height) = picture_size(&map(2, 500, ("", "")));
+    assert!(width > 400.0 && height > 50.0, "a line is stretched: {width} by {height}");
+}

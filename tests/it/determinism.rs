@@ -128,6 +128,106 @@ fn pieces_shorter_than_delays_change_nothing() {
     }
 }
 
+/// Draws of all kinds: of a world, of actions, in functions and layers, of a rule, of samples and sources.
+const DRAWS: &str = "use std.neurons.{Linear, Sigmoid}
+use std.layers.dropout
+use std.objectives.SquaredError
+use std.rules.{Backprop, Reinforce, NodePerturbation}
+use std.optimizers.SGD
+use std.sources.NoiseCurrent
+
+fn noisy(x) = x + normal(0, 0.1)
+
+environment Corridor {
+  state place: int = 2
+  state wind ~ uniform(0, 1)
+  action go: class[2]
+  action push: real
+  next place = clamp(place + (if go == 1 then 1 else -1) * bernoulli(0.9), 0, 4)
+  next wind = wind + 0.1 * normal(0, 1)
+  observe concat(one_hot(place, 5), [wind])
+  reward if place == 4 then 1 else wind + push
+  done when place == 0
+}
+
+architecture Policy {
+  input x: real[6]
+  population y: Linear[3]
+  connect x -> y: dense(bias = false)
+}
+
+architecture Net {
+  input x: real[2]
+  let noise = noisy(x)
+  population h: Sigmoid[5]
+  connect noise -> h: dense()
+  let thin = dropout(h, p = 30 %)
+  population y: Linear[1]
+  connect thin -> y: dense()
+}
+
+architecture Bank { population noise: NoiseCurrent(mu = 0.2 nA, sigma = 50 pA)[3] }
+
+experiment Acting {
+  seed 4
+  let policy = Policy()
+  let run = train policy in Corridor(max_steps = 20) {
+    given x = observation
+    act go ~ categorical(softmax(policy.y[0 .. 2]))
+    act push ~ normal(policy.y[2], 0.5)
+    maximize discounted(reward, 0.9) by Reinforce() with SGD(rate = 0.1)
+    batch 4 episodes
+    updates 5
+  }
+  report earned = run.episode_return
+}
+
+experiment Learning {
+  seed 4
+  data gates = table(x = [[0, 0], [0, 1], [1, 0], [1, 1]], target = [[0], [1], [1], [0]])
+  for rule in [Backprop, NodePerturbation] {
+    let net = Net()
+    let run = train net on gates {
+      minimize SquaredError(net.y, target) by rule with SGD(rate = 0.1)
+      batch 4
+      epochs 5
+    }
+    report loss = run.loss
+  }
+  report drawn = sample(normal(0, 1), [3])
+  report other = sample(normal(0, 1), [3])
+}
+
+experiment Noise {
+  let net = Bank()
+  let run = simulate net for 10 ms step 1 ms { record net.noise.I }
+  report end = run.noise.I
+}
+";
+
+#[test]
+fn moving_lines_changes_no_draw() {
+    let settings = Settings::default();
+    let held = |path: &Path, text: &str| {
+        let moved = format!("// One more line.\n{}", text.replace('\n', "\n\n  "));
+        let differ = differences(&outcomes(path, text, &settings), &outcomes(path, &moved, &settings));
+        assert_eq!(differ, Vec::<String>::new(), "{}", path.display());
+    };
+    let path = root().join("tests/run/draws.nnm");
+    held(&path, DRAWS);
+    for path in files_below(&root().join("tests/run"), ".nnm") {
+        held(&path, &read(&path));
+    }
+    let drawn = outcomes(&path, DRAWS, &settings);
+    let of = |name: &str| {
+        let mut bits = vec![];
+        let found = drawn.iter().flat_map(|o| &o.reports).find(|(n, _)| n == name);
+        crate::support::bits(&found.unwrap_or_else(|| panic!("{name}")).1, &mut bits);
+        bits
+    };
+    assert_ne!(of("drawn"), of("other"), "two draws are two");
+}
+
 #[test]
 fn threads_change_nothing() {
     for path in files_below(&root().join("tests/run"), ".nnm") {

@@ -4,6 +4,7 @@ mod activity;
 mod backends;
 mod conformance;
 mod control;
+mod credit;
 mod determinism;
 mod docs;
 mod dynamics;

@@ -5,7 +5,7 @@ use nnm_compiler::settings::Settings;
 use crate::support::{Quiet, root};
 
 /// The first number of a report of a model given as text.
-fn report(text: &str, name: &str) -> f64 {
+pub fn report(text: &str, name: &str) -> f64 {
     let path = root().join("tests/stages/inline.nnm");
     let host = Quiet::beside(&path);
     let settings = Settings::default();

@@ -127,9 +127,11 @@ pub enum Op {
     Gather {
         axis: usize,
     },
-    /// The reverse: zeros of the node's shape, plus `args[0]` at the indices `args[1]`.
-    ScatterAdd {
+    /// The reverse: the neutral elements of `reduce` in the node's shape, joined with `args[0]` at the indices `args[1]`.
+    /// `reduce` is a sum or an extreme.
+    Scatter {
         axis: usize,
+        reduce: Reduce,
     },
     Reverse {
         axis: usize,

@@ -17,7 +17,7 @@ pub mod verify;
 pub mod walk;
 
 pub use error::{Built, ShapeError};
-pub use eval::{Env, eval, eval_all};
+pub use eval::{Env, Outside, eval, eval_all, eval_inside};
 pub use grad::{grad, grad_each};
 pub use lower::{LowerError, Lowered, lower};
 pub use pass::{PASSES, Pass, optimise};

@@ -276,7 +276,8 @@ fn attributes(op: &Op) -> String {
         Op::Slice { axis, start, step } | Op::Unslice { axis, start, step } => {
             format!("{name} axis {axis} from {start} by {step} of")
         }
-        Op::Concat { axis } | Op::Gather { axis } | Op::ScatterAdd { axis } => format!("{name} axis {axis} of"),
+        Op::Concat { axis } | Op::Gather { axis } => format!("{name} axis {axis} of"),
+        Op::Scatter { axis, reduce } => format!("{name} {} axis {axis} of", reduce.def().name),
         Op::Reverse { axis } | Op::ArgMax { axis } => format!("{name} axis {axis} of"),
         Op::ArgSort { descending } => format!("{name}{} of", if *descending { " downwards" } else { "" }),
         Op::CumSum { axis, reverse } => format!("{name} axis {axis}{} of", if *reverse { " backwards" } else { "" }),

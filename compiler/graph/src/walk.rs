@@ -118,7 +118,7 @@ impl Graph {
         let shape = &node.shape;
         match (&node.op, args) {
             (Op::Gather { axis }, [a, i]) => self.gather(*a, *axis, *i),
-            (Op::ScatterAdd { axis }, [a, i]) => self.scatter_add(*a, *axis, *i, shape),
+            (Op::Scatter { axis, reduce }, [a, i]) => self.scatter(*reduce, *a, *axis, *i, shape),
             (Op::Reduce { reduce, axes }, [a]) => self.reduce(*reduce, *a, axes),
             (Op::ArgMax { axis }, [a]) => self.argmax(*a, *axis),
             (Op::ArgSort { descending }, [a]) => self.argsort(*a, shape.len().saturating_sub(1), *descending),

@@ -105,6 +105,19 @@ const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "scatter extremes",
+        inputs: &[(&[5, 3], true, ANY), (&[4, 3], false, ANY)],
+        build: |g, x| {
+            let i = g.tensor(common::array(&[5], vec![3.0, 1.0, 1.0, 0.0, 3.0]));
+            let a = g.scatter(Reduce::Max, x[0], 0, i, &[4, 3])?;
+            let b = g.scatter(Reduce::Min, x[0], 0, i, &[4, 3])?;
+            // What no element comes to is infinite: it is left out.
+            let a = g.binary(Binary::Max, a, x[1])?;
+            let b = g.binary(Binary::Min, b, x[1])?;
+            g.binary(Binary::Mul, a, b)
+        },
+    },
+    Case {
         name: "gather inner",
         inputs: &[(&[2, 3, 2], true, ANY)],
         build: |g, x| {

@@ -98,7 +98,7 @@ fn check_one(program: &Program, reference: &Program, values: &HashMap<VarId, Arr
                 };
                 let expected = host.vars[&VarId(k as u32)][copy * size + i];
                 let close = (found - expected).abs() <= 1e-11 * (1.0 + expected.abs());
-                let same = close || (found.is_nan() && expected.is_nan());
+                let same = close || found == expected || (found.is_nan() && expected.is_nan());
                 assert!(same, "{}[{copy}][{i}] is {found}, expected {expected}\n{text}", var.name);
             }
         }
@@ -440,4 +440,110 @@ fn products_with_what_a_loop_keeps_come_after_it() {
     assert!(assigns.iter().all(|a| a.to != change), "{}", nnm_graph::print(&optimised));
     assert!(assigns.iter().any(|a| a.to == other) && assigns.iter().any(|a| a.to == twice));
     check(&program, &values, &[3]);
+}
+
+/// Two rows of 40 with a NaN at a place of each, but for the last row.
+fn rows_with_nan(b: &mut Builder) -> (VarId, NodeId) {
+    let x = b.real("x", &[3, 40], false);
+    let mut values = nnm_runtime::array::to_vec(&b.values[&x]);
+    (values[17], values[40 + 39]) = (f64::NAN, f64::NAN);
+    b.values.insert(x, array(&[3, 40], values));
+    (x, b.read(x))
+}
+
+#[test]
+fn an_extreme_of_nan_is_nan() {
+    let mut b = Builder::new(5, 1);
+    let (_, x) = rows_with_nan(&mut b);
+    let mut assigns = vec![];
+    for (name, reduce) in [("largest", Reduce::Max), ("smallest", Reduce::Min)] {
+        for axis in [0, 1] {
+            let value = b.graph.reduce(reduce, x, &[axis]).unwrap();
+            let shape = b.graph.shape(value).to_vec();
+            assigns.push(set(b.real(&format!("{name} {axis}"), &shape, false), value));
+        }
+    }
+    let place = b.graph.argmax(x, 1).unwrap();
+    assigns.push(set(b.real("place", &[3], false), place));
+    let image = b.graph.reshape(x, &[3, 4, 10]).unwrap();
+    let pools = [([2, 2], [2, 2]), ([3, 3], [1, 1])];
+    for (k, (size, stride)) in pools.into_iter().enumerate() {
+        let value = b.graph.max_pool(image, Pool { size, stride }).unwrap();
+        let shape = b.graph.shape(value).to_vec();
+        assigns.push(set(b.real(&format!("pool {k}"), &shape, false), value));
+    }
+    let at = b.graph.tensor(array(&[3], vec![1.0, 0.0, 1.0]));
+    for (name, reduce) in [("max", Reduce::Max), ("min", Reduce::Min)] {
+        let value = b.graph.scatter(reduce, x, 0, at, &[4, 40]).unwrap();
+        assigns.push(set(b.real(&format!("scatter {name}"), &[4, 40], false), value));
+    }
+    let (program, values) = b.program(1, &["batch"], 0, vec![stage(assigns)]);
+    check(&program, &values, &[1]);
+    let mut host = Host::new(&program, &values, vec![1]);
+    host.run();
+    let found = |name: &str| {
+        let k = program.graph.vars.iter().position(|v| v.name == name).unwrap();
+        host.vars[&VarId(k as u32)].clone()
+    };
+    for name in ["largest 1", "smallest 1"] {
+        assert_eq!(found(name).iter().map(|x| x.is_nan()).collect::<Vec<_>>(), [true, true, false], "{name}");
+    }
+    for name in ["largest 0", "smallest 0"] {
+        assert_eq!((0..40).filter(|k| found(name)[*k].is_nan()).collect::<Vec<_>>(), [17, 39], "{name}");
+    }
+    assert_eq!(found("place")[..2], [17.0, 39.0]);
+    assert_eq!((0..30).filter(|k| found("pool 0")[*k].is_nan()).collect::<Vec<_>>(), [3, 19]);
+    for name in ["scatter max", "scatter min"] {
+        assert_eq!((0..160).filter(|k| found(name)[*k].is_nan()).collect::<Vec<_>>(), [39, 57], "{name}");
+    }
+    assert_eq!(found("scatter max")[80], f64::NEG_INFINITY);
+    assert_eq!(found("scatter min")[120], f64::INFINITY);
+}
+
+/// As in other frameworks, what flows back to an extreme goes to the elements that are NaN.
+#[test]
+fn credit_of_an_extreme_that_is_nan_goes_to_what_is_nan() {
+    let mut b = Builder::new(5, 1);
+    let (_, x) = rows_with_nan(&mut b);
+    let largest = b.graph.reduce(Reduce::Max, x, &[1]).unwrap();
+    let total = b.graph.reduce_all(Reduce::Sum, largest).unwrap();
+    let one = b.c(1.0);
+    let slopes = nnm_graph::grad(&mut b.graph, &[(total, one)], &[x]).unwrap();
+    let to = b.real("slope", &[3, 40], false);
+    let (program, values) = b.program(1, &["batch"], 0, vec![stage(vec![set(to, slopes[0].unwrap())])]);
+    check(&program, &values, &[1]);
+    let mut host = Host::new(&program, &values, vec![1]);
+    host.run();
+    let slope = &host.vars[&to];
+    assert_eq!((0..80).filter(|k| slope[*k] != 0.0).collect::<Vec<_>>(), [17, 79]);
+    assert_eq!(slope.iter().sum::<f64>(), 3.0);
+}
+
+/// Two values that are computed alike are one node, but each has a derivative of its own once it is marked.
+#[test]
+fn marked_values_are_apart_and_cost_nothing() {
+    let mut b = Builder::new(7, 1);
+    let x = b.real("x", &[4], false);
+    let x = b.read(x);
+    let double = b.binary(Binary::Mul, x, x);
+    let (one, other) = (b.graph.marked(double), b.graph.marked(double));
+    assert_ne!(one, other);
+    let c = b.c(3.0);
+    let scaled = b.binary(Binary::Mul, other, c);
+    let sum = b.binary(Binary::Add, one, scaled);
+    let total = b.graph.reduce_all(Reduce::Sum, sum).unwrap();
+    let seed = b.c(1.0);
+    let slopes = nnm_graph::grad(&mut b.graph, &[(total, seed)], &[one, other]).unwrap();
+    let to: Vec<VarId> = ["one", "other", "value"].map(|name| b.real(name, &[4], false)).to_vec();
+    let values = [slopes[0].unwrap(), slopes[1].unwrap(), sum];
+    let assigns = to.iter().zip(values).map(|(to, value)| set(*to, value)).collect();
+    let (program, values) = b.program(1, &["batch"], 0, vec![stage(assigns)]);
+    check(&program, &values, &[1]);
+    let mut host = Host::new(&program, &values, vec![1]);
+    host.run();
+    assert_eq!(host.vars[&to[0]], [1.0; 4]);
+    assert_eq!(host.vars[&to[1]], [3.0; 4]);
+    let mut program = program;
+    nnm_graph::optimise(&mut program, &mut |_, _, _| ()).unwrap();
+    assert!(program.graph.nodes.iter().all(|n| !matches!(n.op, Op::Surrogate)));
 }

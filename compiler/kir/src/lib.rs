@@ -4,6 +4,7 @@
 //! [`verify`] lists a kernel's faults, and [`interp`] executes a kernel with every access checked.
 pub mod affine;
 pub mod builder;
+pub mod general;
 pub mod insts;
 pub mod interp;
 pub mod ints;

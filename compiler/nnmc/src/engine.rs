@@ -1,5 +1,6 @@
 //! A program made runnable: lowered, compiled, with its buffers; and moving numbers in and out of them.
 
+mod kernels;
 mod pace;
 
 pub use pace::Threads;
@@ -46,11 +47,16 @@ struct Several {
     whole: bool,
 }
 
+/// The part of a call's steps that a trial of several threads has.
+const TRIAL: i64 = 16;
+
 /// A compiled program with its memory.
 pub struct Engine {
     vars: Vec<Var>,
     batch: usize,
     lowered: Lowered,
+    /// How many of the buffers are the program's own, before what one kernel for several programs reads.
+    own: usize,
     code: Code,
     memory: Vec<Aligned>,
     slots: Vec<i64>,
@@ -65,15 +71,21 @@ impl Engine {
                 return Err(EngineError::Bug(format!("in the graph of `{}`: {}", program.name, faults.join("; "))));
             }
         }
-        let lowered = lowered(program).map_err(EngineError::Bug)?;
-        let code = match backend {
+        let mut lowered = lowered(program).map_err(EngineError::Bug)?;
+        let own = lowered.kernel.buffers.len();
+        let (code, values) = match backend {
             Backend::Jit => {
-                let compiled = nnm_codegen::compile(&lowered.kernel, &options());
-                Code::Jit(compiled.map_err(|e| EngineError::Bug(format!("compiling `{}`: {e}", program.name)))?)
+                let made = kernels::ready(&lowered.kernel, |kernel| nnm_codegen::compile(kernel, &options()));
+                let made = made.map_err(|e| EngineError::Bug(format!("compiling `{}`: {e}", program.name)))?;
+                lowered.kernel = made.kernel;
+                (Code::Jit(made.code), made.values)
             }
-            Backend::Interpreter => Code::Interpreter,
+            Backend::Interpreter => (Code::Interpreter, vec![]),
         };
         let mut memory = allocate(&lowered.kernel)?;
+        if let Some(constants) = memory.get_mut(own) {
+            fill(constants, lowered.kernel.buffers[own].elem, 0, values.len(), values.iter().copied());
+        }
         for (buffer, values) in &lowered.constants {
             fill(
                 &mut memory[buffer.0 as usize],
@@ -85,7 +97,7 @@ impl Engine {
         }
         let slots = vec![0; lowered.kernel.slots.len()];
         let (vars, batch) = (program.graph.vars.clone(), program.batch.max(1));
-        Ok(Engine { vars, batch, lowered, code, memory, slots, several: Several::default() })
+        Ok(Engine { vars, batch, lowered, own, code, memory, slots, several: Several::default() })
     }
 
     /// Lets several threads work on each run of the kernel, where that is faster; the bits stay the same.
@@ -105,6 +117,12 @@ impl Engine {
 
     pub fn slot(&self, name: &str) -> i64 {
         self.lowered.kernel.slots.iter().position(|s| s == name).map_or(0, |k| self.slots[k])
+    }
+
+    /// The steps of the next call, where so many are good for one: fewer where it is a trial.
+    pub fn next_piece(&self, steps: i64) -> i64 {
+        let several = self.several.threads.most > 1 && !self.several.threads.always && !self.several.whole;
+        if several && self.several.pace.tries_together() { (steps / TRIAL).max(1) } else { steps }
     }
 
     /// Runs the kernel once, for so many steps; its status.
@@ -273,13 +291,13 @@ impl Engine {
     pub fn image(&self, skip: &[VarId]) -> Vec<Vec<u8>> {
         let skipped: Vec<usize> = skip.iter().map(|v| self.buffer(*v)).collect();
         let kept = |k: &usize| !skipped.contains(k);
-        (0..self.memory.len()).filter(kept).map(|k| self.memory[k].view::<u8>().to_vec()).collect()
+        (0..self.own).filter(kept).map(|k| self.memory[k].view::<u8>().to_vec()).collect()
     }
 
     /// Puts back what [`Self::image`] gave; false where it is of another program.
     pub fn restore_image(&mut self, skip: &[VarId], image: &[Vec<u8>]) -> bool {
         let skipped: Vec<usize> = skip.iter().map(|v| self.buffer(*v)).collect();
-        let places: Vec<usize> = (0..self.memory.len()).filter(|k| !skipped.contains(k)).collect();
+        let places: Vec<usize> = (0..self.own).filter(|k| !skipped.contains(k)).collect();
         let fits = places.len() == image.len()
             && places.iter().zip(image).all(|(k, bytes)| self.memory[*k].view::<u8>().len() == bytes.len());
         if fits {

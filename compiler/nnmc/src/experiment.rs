@@ -54,6 +54,16 @@ impl Outcome {
     }
 }
 
+/// `simulate NET …` or `train NET …`, as written.
+struct Course<'s> {
+    word: &'s Name,
+    subject: ast::ExprId,
+    world: Option<ast::ExprId>,
+    clauses: &'s [ast::Clause],
+    block: &'s [Stmt],
+    span: Span,
+}
+
 impl Session<'_> {
     /// The experiments of the user's file, in order.
     pub fn experiments(&self, module: crate::hir::ModuleId) -> Vec<ItemId> {
@@ -133,7 +143,8 @@ impl Session<'_> {
             StmtKind::Let { name, ty, value } => self.run_let(scope, name, ty.as_ref(), *value),
             StmtKind::Decl { word, name, value, .. } => self.run_decl(scope, word, name, *value, outcome),
             StmtKind::Run { name, word, subject, world, clauses, block } => {
-                let value = match self.run_run(scope, word, *subject, *world, clauses, block, stmt.span) {
+                let course = Course { word, subject: *subject, world: *world, clauses, block, span: stmt.span };
+                let value = match self.run_course(scope, &course) {
                     Ok(value) => value,
                     Err(failure) => {
                         let name = name.as_ref().map_or("unfinished", |n| &n.text);
@@ -246,17 +257,8 @@ impl Session<'_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn run_run(
-        &mut self,
-        scope: ScopeId,
-        word: &Name,
-        subject: ast::ExprId,
-        world: Option<ast::ExprId>,
-        clauses: &[ast::Clause],
-        block: &[Stmt],
-        span: Span,
-    ) -> Result<Value, Failure> {
+    fn run_course(&mut self, scope: ScopeId, course: &Course) -> Result<Value, Failure> {
+        let Course { word, subject, world, clauses, block, span } = *course;
         let at = self.expr_span(scope, subject);
         let net = match self.eval(scope, subject) {
             Value::Network(id) => id,

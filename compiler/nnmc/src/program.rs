@@ -69,6 +69,8 @@ pub struct Program {
     pub dt: Option<f64>,
     /// Whether there are steps at all.
     pub stepped: bool,
+    /// How many steps a presentation has; 0 where there is no time, or where that is not fixed.
+    pub steps: usize,
     /// The number of the step, for draws and `t`.
     pub step: Int,
     /// That of the presentation, for what is drawn once in it, and of the batch's first sample in it.
@@ -86,6 +88,8 @@ pub struct Program {
     pub feedback: IndexMap<String, Feedback>,
     /// Ports' sums, by population: where errors arrive.
     pub port_nodes: IndexMap<(FrameId, usize, usize), NodeId>,
+    /// Nodes that stand for a port's sum alone, by what is summed and the port.
+    pub marks: BTreeMap<(NodeId, String), NodeId>,
     /// What each connection received and gave: its sender's value and its contribution.
     pub senders: IndexMap<(FrameId, usize), Num>,
     /// What connections by declared synapses transmit, pair by pair, before it is summed over the senders.
@@ -104,8 +108,8 @@ pub struct Program {
     pub salt: String,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
-    /// Draws made so far, for their keys.
-    pub draws: usize,
+    /// How many draws have been made at each place, for their keys.
+    pub draws: BTreeMap<String, usize>,
     /// Reductions over time asked for: the value per step and what becomes of it.
     pub reductions: Vec<crate::samples::Reduction>,
     /// Histories that wait for their sender's value: population and how many steps back.
@@ -161,6 +165,7 @@ impl Program {
             runs: vec![],
             dt: None,
             stepped: false,
+            steps: 0,
             step: Int::Const(0),
             presentation: Int::Const(0),
             first: Int::Const(0),
@@ -170,6 +175,7 @@ impl Program {
             jumps: IndexMap::new(),
             feedback: IndexMap::new(),
             port_nodes: IndexMap::new(),
+            marks: BTreeMap::new(),
             senders: IndexMap::new(),
             transmitted: IndexMap::new(),
             foreign: vec![],
@@ -182,7 +188,7 @@ impl Program {
             score_seeds: None,
             salt: String::new(),
             terms: vec![],
-            draws: 0,
+            draws: BTreeMap::new(),
             reductions: vec![],
             pending_shifts: vec![],
             seeds: None,

@@ -90,8 +90,8 @@ pub struct Session<'a> {
     pub keeps_series: bool,
     /// The connection over whose edges a rule's formula is being evaluated.
     pub edges_in_sight: Option<crate::simulate::Site>,
-    /// Calls of declared functions under way.
-    pub depth: usize,
+    /// Calls of declared functions under way, outermost first.
+    pub calls: Vec<Span>,
     pub host: &'a dyn Host,
     pub settings: crate::settings::Settings,
     /// Why a computation inside an expression ended early.
@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
             actor: None,
             keeps_series: false,
             edges_in_sight: None,
-            depth: 0,
+            calls: vec![],
             host,
             settings: crate::settings::Settings::default(),
             failure: None,
@@ -219,9 +219,20 @@ impl<'a> Session<'a> {
 
     /// Keeps a finding; the same code at the same place is said once.
     pub fn report(&mut self, diagnostic: Diagnostic) {
+        let diagnostic = self.where_called(diagnostic);
         if self.seen.insert((diagnostic.code, diagnostic.span)) {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// What is wrong inside a function of the library is wrong with how it was called.
+    fn where_called(&self, mut d: Diagnostic) -> Diagnostic {
+        let library = |span: &Span| self.modules.sources.get(span.file).name.starts_with("std/");
+        let Some(call) = self.calls.iter().rev().find(|call| library(&d.span) && !library(call)) else { return d };
+        let said = std::mem::take(&mut d.at);
+        let inside = std::mem::replace(&mut d.span, *call);
+        d.fix = None;
+        d.label(inside, if said.is_empty() { "found here".to_string() } else { said })
     }
 
     /// What is found meanwhile, kept apart from the session's own findings.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indexmap::IndexMap;
 use nnm_runtime::data::Files;
 use nnm_syntax::ast::{ExprId, Name, Stmt};
+use nnm_syntax::diag::Diagnostic;
 
 use crate::checkpoint::Keeper;
 use crate::events::Event;
@@ -30,7 +31,13 @@ type Tables = IndexMap<String, Vec<Value>>;
 impl Session<'_> {
     /// The passes of a sweep. Where one ends early, the tables hold those before it.
     pub fn run_sweep(&mut self, scope: ScopeId, sweep: &Sweep, outcome: &mut Outcome) -> Result<(), Failure> {
+        let errors = self.error_count();
         let mut keys = self.loop_values(scope, sweep.list);
+        if keys.is_empty() && self.error_count() == errors {
+            let span = self.expr_span(scope, sweep.list);
+            let message = "this sweep goes through nothing: its list is empty";
+            self.report(Diagnostic::error("E0325", span, message).help("a range `a .. b` has no numbers where b is a"));
+        }
         if self.mode == Mode::Check && keys.iter().all(|k| matches!(k, Value::Num(_))) {
             keys.truncate(1);
         }

@@ -113,7 +113,13 @@ fn body_without_value(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// A statement other than `let` and `for` in the body of a function.
 pub fn not_a_let(span: Span, word: &str) -> Diagnostic {
     let message = format!("only `let`, and `for` with `let`s inside, may stand before a body's value, not `{word}`");
-    Diagnostic::error("E0024", span, message).help("a function computes one value; it has no state and no effects")
+    let help = match word {
+        "term" => {
+            "an objective of several terms has no `=`: `objective NAME(…) { term a = …` and so on `}`, and is their sum"
+        }
+        _ => "a function computes one value; it has no state and no effects",
+    };
+    Diagnostic::error("E0024", span, message).help(help)
 }
 
 impl<'a> Fault<'a> {

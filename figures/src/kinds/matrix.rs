@@ -17,8 +17,8 @@ pub fn heatmap(title: &str, map: &Heatmap, theme: Theme) -> String {
     if map.rows == 0 || map.columns == 0 || bounds(map.values.iter().copied()).is_none() {
         return page.nothing("no data");
     }
-    let tall = (map.rows as f64 * 26.0).clamp(120.0, 300.0);
-    let sheet = Sheet { map, upwards: true, height: tall, right: WIDTH - RIM };
+    let height = (map.rows as f64 * 26.0).clamp(120.0, 300.0);
+    let sheet = Sheet { map, upwards: true, height };
     let description = format!(
         "Matrix of {} rows and {} columns, {} from {} to {}.",
         map.rows,
@@ -62,16 +62,28 @@ pub fn connectivity(
     };
     let height = (380.0 * rows as f64 / columns as f64).clamp(140.0, 460.0);
     let description = format!("Connectivity: {} connections from {pre} senders to {post} targets.", entries.len());
-    let right = (RIM + 60.0 + height * columns as f64 / rows as f64 + 80.0).clamp(360.0, WIDTH - RIM);
-    Sheet { map: &map, upwards: false, height, right }.draw(page, title, &description)
+    Sheet { map: &map, upwards: false, height }.draw(page, title, &description)
 }
 
 struct Sheet<'a> {
     map: &'a Heatmap,
     /// Row 0 at the bottom.
     upwards: bool,
+    /// How high the picture is where its cells are not square.
     height: f64,
-    right: f64,
+}
+
+/// The largest and the least that a side of a picture of square cells may be.
+const TALLEST: f64 = 420.0;
+const LEAST: f64 = 48.0;
+
+/// Width and height of square cells in a picture at most so wide, as high as the rows ask for; `None` where it would be
+/// a mere line.
+fn squares(map: &Heatmap, room: f64) -> Option<(f64, f64)> {
+    let (rows, columns) = (map.rows as f64, map.columns as f64);
+    let side = (room / columns).min((rows * 26.0).clamp(120.0, TALLEST) / rows);
+    let (width, height) = (side * columns, side * rows);
+    (map.is_even() && width.min(height) >= LEAST).then_some((width, height))
 }
 
 impl Sheet<'_> {
@@ -81,15 +93,20 @@ impl Sheet<'_> {
         let beside = bar_width(&grading, &map.value_axis);
         let below = if map.x_axis.caption().is_empty() { 24.0 } else { 44.0 };
         let top = page.top + 6.0;
-        let area = Area { left: RIM, top, right: self.right - beside, bottom: top + self.height + below };
         let axes = Axes { grid: false, ..Axes::new(&map.x_axis, map.x_range, &map.y_axis, map.y_range) };
+        let room = WIDTH - RIM - beside - RIM - axes.left_margin(TALLEST);
+        let (right, height) = match squares(map, room) {
+            Some((width, height)) => (RIM + axes.left_margin(height) + width, height),
+            None => (WIDTH - RIM - beside, self.height),
+        };
+        let area = Area { left: RIM, top, right, bottom: top + height + below };
         let frame = axes.draw(&mut page.svg, area);
         let inside = frame.inside;
         let limit = (inside.width() as usize * 2, inside.height() as usize * 2);
         let image = self.image(&grading, limit);
         page.svg.image((inside.left, inside.top), (inside.width(), inside.height()), &image.address());
         let bar = Area { left: inside.right + 14.0, right: inside.right + 14.0 + BAR, ..inside };
-        draw_bar(&mut page, &grading, &map.value_axis, bar, self.right);
+        draw_bar(&mut page, &grading, &map.value_axis, bar, right + beside);
         page.finish(area.bottom + RIM, title, description)
     }
 

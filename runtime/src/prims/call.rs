@@ -25,6 +25,7 @@ pub(super) trait Float:
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
     fn is_finite(self) -> bool;
+    fn is_nan(self) -> bool;
     /// `c = a · b`, or `c += a · b`; a of m x k, b of k x n, c of m x n, strides from a row and a column to the next.
     ///
     /// # Safety
@@ -53,6 +54,9 @@ macro_rules! float {
             }
             fn is_finite(self) -> bool {
                 $t::is_finite(self)
+            }
+            fn is_nan(self) -> bool {
+                $t::is_nan(self)
             }
             unsafe fn gemm(
                 [m, k, n]: [usize; 3],

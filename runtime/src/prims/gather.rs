@@ -1,8 +1,33 @@
 //! Access by index: gather, its reverse, and the rows of a data set. An index outside of its axis is refused.
 
 use super::call::{Args, Float, Prim, def, span};
+use super::reduce::{Join, Max, Min, Sum};
 use crate::abi::ArgKind::{In, InIndex, Int, Out};
 use crate::abi::{PrimDef, status};
+
+/// A row of the table for one way of joining what has the same index.
+macro_rules! scatter {
+    ($index:ident, $join:ident, $name:literal, $kind:ident, $formula:literal) => {
+        def::<Scatter<$index, $join>>(
+            $name,
+            $formula,
+            &[
+                ("out", Out),
+                ("src", In),
+                ("index", $kind),
+                ("batch", Int),
+                ("outer", Int),
+                ("extent", Int),
+                ("count", Int),
+                ("inner", Int),
+                ("step_out", Int),
+                ("step_src", Int),
+                ("step_index", Int),
+            ],
+            scatter_reach,
+        )
+    };
+}
 
 pub(super) static PRIMS: &[PrimDef] = &[
     def::<Gather<Real>>(
@@ -40,42 +65,18 @@ pub(super) static PRIMS: &[PrimDef] = &[
         ],
         gather_reach,
     ),
-    def::<Scatter<Real>>(
+    scatter!(
+        Real,
+        Sum,
         "scatter_add",
-        "out = 0, then out[p·step_out ..][o, index[p·step_index + j], i] += src[p·step_src ..][o, j, i]; step_out 0 sums over p",
-        &[
-            ("out", Out),
-            ("src", In),
-            ("index", In),
-            ("batch", Int),
-            ("outer", Int),
-            ("extent", Int),
-            ("count", Int),
-            ("inner", Int),
-            ("step_out", Int),
-            ("step_src", Int),
-            ("step_index", Int),
-        ],
-        scatter_reach,
+        In,
+        "out = 0, then out[p·step_out ..][o, index[p·step_index + j], i] += src[p·step_src ..][o, j, i]; step_out 0 sums over p"
     ),
-    def::<Scatter<Whole>>(
-        "scatter_add_at",
-        "`scatter_add` with an array of u32 indices",
-        &[
-            ("out", Out),
-            ("src", In),
-            ("index", InIndex),
-            ("batch", Int),
-            ("outer", Int),
-            ("extent", Int),
-            ("count", Int),
-            ("inner", Int),
-            ("step_out", Int),
-            ("step_src", Int),
-            ("step_index", Int),
-        ],
-        scatter_reach,
-    ),
+    scatter!(Whole, Sum, "scatter_add_at", InIndex, "`scatter_add` with an array of u32 indices"),
+    scatter!(Real, Max, "scatter_max", In, "`scatter_add` with -inf and the larger in place of 0 and the sum"),
+    scatter!(Whole, Max, "scatter_max_at", InIndex, "`scatter_max` with an array of u32 indices"),
+    scatter!(Real, Min, "scatter_min", In, "`scatter_add` with inf and the smaller in place of 0 and the sum"),
+    scatter!(Whole, Min, "scatter_min_at", InIndex, "`scatter_min` with an array of u32 indices"),
     def::<Fetch>(
         "fetch",
         "into[b, j] = from[index[b], j] for b < batch, j < width; index < rows",
@@ -115,7 +116,8 @@ impl Index for Real {
     unsafe fn get<T: Float>(args: Args, arg: usize, k: usize, extent: usize) -> Option<usize> {
         // SAFETY: the caller's.
         let value = unsafe { *args.pointer::<T>(arg).add(k) }.to_f64();
-        (value >= 0.0 && value < extent as f64).then_some(value as usize)
+        let place = value as usize;
+        (value >= 0.0 && place < extent && place as f64 == value).then_some(place)
     }
 }
 
@@ -154,15 +156,15 @@ impl<I: Index> Prim for Gather<I> {
     }
 }
 
-struct Scatter<I>(std::marker::PhantomData<I>);
-impl<I: Index> Prim for Scatter<I> {
+struct Scatter<I, J>(std::marker::PhantomData<(I, J)>);
+impl<I: Index, J: Join> Prim for Scatter<I, J> {
     unsafe fn run<T: Float>(args: Args) -> i32 {
         let [batch, outer, extent, count, inner, step_out, step_src, step_index] = args.sizes(3);
         let whole = outer * extent * inner;
         let reach = if step_out == 0 { whole } else { batch.saturating_sub(1) * step_out + whole * batch.min(1) };
         // SAFETY: out reaches that far.
         let out = unsafe { args.slice_mut::<T>(0, reach) };
-        out.fill(T::ZERO);
+        out.fill(J::start());
         for p in 0..batch {
             // SAFETY: src reaches sample p.
             let src =
@@ -175,7 +177,10 @@ impl<I: Index> Prim for Scatter<I> {
                 for o in 0..outer {
                     let to = p * step_out + (o * extent + index) * inner;
                     let from = (o * count + j) * inner;
-                    out[to..to + inner].iter_mut().zip(&src[from..from + inner]).for_each(|(to, from)| *to += *from);
+                    out[to..to + inner]
+                        .iter_mut()
+                        .zip(&src[from..from + inner])
+                        .for_each(|(to, from)| *to = J::join(*to, *from));
                 }
             }
         }

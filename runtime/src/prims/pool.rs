@@ -1,6 +1,7 @@
-//! Pooling of planes `[height, width]`: whole windows only, the first maximum wins.
+//! Pooling of planes `[height, width]`: whole windows only, the first maximum wins, NaN being the largest.
 
 use super::call::{Args, Float, Prim, def};
+use super::reduce::is_larger;
 use crate::abi::ArgKind::{self, In, Int, Out};
 use crate::abi::{PrimDef, status};
 
@@ -132,9 +133,9 @@ const TILE: usize = 64;
 fn largest_of_four<T: Float>(top: &[T], bottom: &[T], best: &mut [T], place: &mut [u32]) {
     let pairs = top.chunks_exact(2).zip(bottom.chunks_exact(2));
     for ((best, place), (a, b)) in best.iter_mut().zip(place).zip(pairs) {
-        let (upper, up) = if a[1] > a[0] { (a[1], 1) } else { (a[0], 0) };
-        let (third, at) = if b[0] > upper { (b[0], 2) } else { (upper, up) };
-        (*best, *place) = if b[1] > third { (b[1], 3) } else { (third, at) };
+        let (upper, up) = if is_larger(a[1], a[0]) { (a[1], 1) } else { (a[0], 0) };
+        let (third, at) = if is_larger(b[0], upper) { (b[0], 2) } else { (upper, up) };
+        (*best, *place) = if is_larger(b[1], third) { (b[1], 3) } else { (third, at) };
     }
 }
 
@@ -152,7 +153,7 @@ fn larger<T: Float>(x: &[T], stride: usize, k: u32, best: &mut [T], place: &mut 
 #[inline(always)]
 fn take_larger<T: Float>(x: impl Iterator<Item = T>, k: u32, best: &mut [T], place: &mut [u32]) {
     for ((x, best), place) in x.zip(best).zip(place) {
-        let take = k == 0 || x > *best;
+        let take = k == 0 || is_larger(x, *best);
         *best = if take { x } else { *best };
         *place = if take { k } else { *place };
     }

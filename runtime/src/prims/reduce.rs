@@ -1,7 +1,7 @@
 //! Reductions along one axis (or adjacent ones), in a fixed order.
 //!
 //! The array is `[outer, n, inner]`. With inner 1, element j goes to lane j mod 16 and the lanes are joined pairwise
-//! (l with l + 8, + 4, + 2, + 1); else the n rows are taken one after another.
+//! (l with l + 8, + 4, + 2, + 1); else the n rows are taken one after another. An extreme of NaN and anything is NaN.
 
 use super::call::{Args, Float, Prim, def};
 use super::level::by_level;
@@ -20,7 +20,7 @@ pub(super) static PRIMS: &[PrimDef] = &[
     def::<Along<Max>>("max", "out[o, i] = the largest src[o, j, i]", &AXIS, reach),
     def::<Along<Min>>("min", "out[o, i] = the smallest src[o, j, i]", &AXIS, reach),
     def::<Along<Prod>>("prod", "out[o, i] = Π_j src[o, j, i]", &AXIS, reach),
-    def::<ArgMax>("argmax", "out[o, i] = the first j with the largest src[o, j, i]", &AXIS, reach),
+    def::<ArgMax>("argmax", "out[o, i] = the first j with the largest src[o, j, i]; NaN is largest", &AXIS, reach),
     def::<CumSum>(
         "cumsum",
         "out[o, j, i] = Σ src[o, k, i] over k <= j, or k >= j with reverse",
@@ -33,12 +33,12 @@ pub(super) static PRIMS: &[PrimDef] = &[
 ];
 
 /// One way of joining two numbers.
-trait Join {
+pub(super) trait Join {
     fn start<T: Float>() -> T;
     fn join<T: Float>(a: T, b: T) -> T;
 }
 
-struct Sum;
+pub(super) struct Sum;
 impl Join for Sum {
     fn start<T: Float>() -> T {
         T::ZERO
@@ -49,25 +49,25 @@ impl Join for Sum {
     }
 }
 
-struct Max;
+pub(super) struct Max;
 impl Join for Max {
     fn start<T: Float>() -> T {
         T::NEG_INFINITY
     }
     #[inline(always)]
     fn join<T: Float>(a: T, b: T) -> T {
-        if a > b { a } else { b }
+        if (a > b) | a.is_nan() { a } else { b }
     }
 }
 
-struct Min;
+pub(super) struct Min;
 impl Join for Min {
     fn start<T: Float>() -> T {
         T::INFINITY
     }
     #[inline(always)]
     fn join<T: Float>(a: T, b: T) -> T {
-        if a < b { a } else { b }
+        if (a < b) | a.is_nan() { a } else { b }
     }
 }
 
@@ -80,6 +80,12 @@ impl Join for Prod {
     fn join<T: Float>(a: T, b: T) -> T {
         a * b
     }
+}
+
+/// Whether x takes the place of the largest so far: the first NaN is the largest of all.
+#[inline(always)]
+pub(super) fn is_larger<T: Float>(x: T, best: T) -> bool {
+    (x > best) | (x.is_nan() & !best.is_nan())
 }
 
 const LANES: usize = 16;
@@ -166,7 +172,7 @@ impl Prim for ArgMax {
         for (at, y) in out.iter_mut().enumerate() {
             let first = at / inner * n * inner + at % inner;
             let value = |j: usize| src[first + j * inner];
-            let best = (1..n).fold(0, |best, j| if value(j) > value(best) { j } else { best });
+            let best = (1..n).fold(0, |best, j| if is_larger(value(j), value(best)) { j } else { best });
             *y = T::from_f64(best as f64);
         }
         status::OK

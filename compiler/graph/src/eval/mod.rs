@@ -3,6 +3,7 @@
 
 pub(crate) mod elementwise;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -31,6 +32,15 @@ pub(crate) struct Sample<'a> {
     pub node: &'a Node,
     pub shapes: &'a [&'a [usize]],
     pub args: &'a [&'a [f64]],
+    /// The last index met that is no place of its axis.
+    pub outside: &'a Cell<Option<Outside>>,
+}
+
+/// An index that is no whole number from 0 on below the length of its axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outside {
+    pub index: f64,
+    pub extent: usize,
 }
 
 /// A node's value: one sample, or one after another where the node is batched.
@@ -67,21 +77,41 @@ impl Value {
 /// The value of a node; of a batched one with a leading axis of samples. The number of samples is that of the first
 /// batched var read, else 1. Integers must be constants: see [`eval_all`] for others.
 pub fn eval(graph: &Graph, node: NodeId, read: &dyn Fn(VarId, &Place) -> Array) -> Array {
+    eval_noting(graph, node, read, &Cell::new(None))
+}
+
+/// [`eval`], or the index met in it that is outside of its axis.
+pub fn eval_inside(graph: &Graph, node: NodeId, read: &dyn Fn(VarId, &Place) -> Array) -> Result<Array, Outside> {
+    let outside = Cell::new(None);
+    let value = eval_noting(graph, node, read, &outside);
+    outside.get().map_or(Ok(value), Err)
+}
+
+fn eval_noting(
+    graph: &Graph,
+    node: NodeId,
+    read: &dyn Fn(VarId, &Place) -> Array,
+    outside: &Cell<Option<Outside>>,
+) -> Array {
     let batched = walk::needed(graph, &[node]).into_iter().find_map(|id| match &graph.node(id).op {
         Op::Read { var, place } if graph.node(id).batched => Some(read(*var, place)),
         _ => None,
     });
     let batch = batched.and_then(|array| array.shape().first().copied()).unwrap_or(1);
     let int = |int: &Int| constant_int(int, batch);
-    let values = eval_all(graph, &[node], &Env { read, int: &int, batch });
+    let values = values_of(graph, &[node], &Env { read, int: &int, batch }, outside);
     values.into_iter().next().unwrap_or_else(|| ArcArray::zeros(IxDyn(&[])))
 }
 
 /// The values of several nodes.
 pub fn eval_all(graph: &Graph, nodes: &[NodeId], env: &Env) -> Vec<Array> {
+    values_of(graph, nodes, env, &Cell::new(None))
+}
+
+fn values_of(graph: &Graph, nodes: &[NodeId], env: &Env, outside: &Cell<Option<Outside>>) -> Vec<Array> {
     let mut values: HashMap<NodeId, Value> = HashMap::new();
     for id in walk::needed(graph, nodes) {
-        let value = node_value(graph, id, &values, env);
+        let value = node_value(graph, id, &values, env, outside);
         values.insert(id, value);
     }
     let results: Vec<Option<Value>> = nodes.iter().map(|id| values.get(id).cloned()).collect();
@@ -113,7 +143,13 @@ fn constant_int(int: &Int, batch: usize) -> i64 {
     }
 }
 
-fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &Env) -> Value {
+fn node_value(
+    graph: &Graph,
+    id: NodeId,
+    values: &HashMap<NodeId, Value>,
+    env: &Env,
+    outside: &Cell<Option<Outside>>,
+) -> Value {
     let node = graph.node(id);
     let samples = if node.batched { env.batch } else { 1 };
     let args: Vec<&[f64]> = node.args.iter().map(|a| values.get(a).map_or(&[][..], Value::numbers)).collect();
@@ -128,7 +164,9 @@ fn node_value(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Value>, env: &
         }
         Op::BatchSum => batch_sum(node, &args, env.batch),
         op => match ops::def(op).sample {
-            Some(sample) => by_sample(graph, node, &args, samples, sample),
+            Some(sample) => by_sample(graph, node, &args, samples, |args, shapes, out| {
+                sample(&Sample { node, shapes, args, outside }, out);
+            }),
             None => vec![],
         },
     };
@@ -167,7 +205,13 @@ fn batch_sum(node: &Node, args: &[&[f64]], batch: usize) -> Vec<f64> {
     sum
 }
 
-fn by_sample(graph: &Graph, node: &Node, args: &[&[f64]], samples: usize, sample: ops::SampleFn) -> Vec<f64> {
+fn by_sample(
+    graph: &Graph,
+    node: &Node,
+    args: &[&[f64]],
+    samples: usize,
+    sample: impl Fn(&[&[f64]], &[&[usize]], &mut [f64]),
+) -> Vec<f64> {
     let size = shape::size(&node.shape);
     let mut out = vec![0.0; samples * size];
     let shapes: Vec<&[usize]> = node.args.iter().map(|a| graph.shape(*a)).collect();
@@ -180,7 +224,7 @@ fn by_sample(graph: &Graph, node: &Node, args: &[&[f64]], samples: usize, sample
         let parts: Vec<(usize, usize)> = args.iter().zip(&node.args).map(part).collect();
         let slices: Vec<&[f64]> =
             args.iter().zip(parts).map(|(value, (start, end))| value.get(start..end).unwrap_or(&[])).collect();
-        sample(&Sample { node, shapes: &shapes, args: &slices }, out);
+        sample(&slices, &shapes, out);
     }
     out
 }

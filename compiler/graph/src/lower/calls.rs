@@ -27,7 +27,7 @@ impl Lowering<'_> {
             Op::Broadcast | Op::Permute(_) | Op::Slice { .. } | Op::Reverse { .. } => self.emit_take(id, out, inputs),
             Op::Unslice { .. } | Op::Concat { .. } => self.emit_put(id, out, inputs),
             Op::Gather { axis } => self.emit_gather(id, *axis, out, inputs),
-            Op::ScatterAdd { axis } => self.emit_scatter(id, *axis, out, inputs, false),
+            Op::Scatter { .. } => self.emit_scatter(id, out, inputs, false),
             Op::Reduce { reduce, axes } => self.emit_reduce(id, *reduce, axes, out, &inputs[0]),
             Op::ArgMax { axis } => self.emit_axis("argmax", id, *axis, out, &inputs[0], None),
             Op::ArgSort { descending } => {
@@ -55,7 +55,7 @@ impl Lowering<'_> {
         let inner = self.graph.node(id).args[0];
         match self.graph.node(inner).op {
             Op::MatMul { .. } => self.emit_product(id, out, inputs, false),
-            Op::ScatterAdd { axis } => self.emit_scatter(inner, axis, out, inputs, true),
+            Op::Scatter { .. } => self.emit_scatter(inner, out, inputs, true),
             _ => self.emit_weight_grad(inner, out, inputs, true),
         }
     }
@@ -70,7 +70,7 @@ impl Lowering<'_> {
         let node = self.graph.node(id);
         let (source, index) = (node.args[0], node.args[1]);
         let (outer, extent, inner) = shape::around(self.graph.shape(source), axis);
-        let (prim, place) = self.indices("gather", index, inputs)?;
+        let (prim, place) = self.indices(["gather", "gather_at"], index, inputs)?;
         let count = shape::size(self.graph.shape(index));
         let steps = (self.step(source), self.step(index));
         let samples = self.samples(id);
@@ -78,18 +78,12 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn emit_scatter(
-        &mut self,
-        id: NodeId,
-        axis: usize,
-        out: &Ref,
-        inputs: &[Ref],
-        sum: bool,
-    ) -> Result<(), LowerError> {
+    fn emit_scatter(&mut self, id: NodeId, out: &Ref, inputs: &[Ref], sum: bool) -> Result<(), LowerError> {
         let node = self.graph.node(id);
+        let Op::Scatter { axis, reduce } = node.op else { return Err(LowerError(ops::def(&node.op).name.into())) };
         let (source, index) = (node.args[0], node.args[1]);
         let (outer, extent, inner) = shape::around(&node.shape, axis);
-        let (prim, place) = self.indices("scatter_add", index, inputs)?;
+        let (prim, place) = self.indices(reduce.def().scatter, index, inputs)?;
         let count = shape::size(self.graph.shape(index));
         let (step_source, step_index) = (self.step(source), self.step(index));
         let step_out = if sum { 0 } else { shape::size(&node.shape) };
@@ -101,15 +95,15 @@ impl Lowering<'_> {
     }
 
     /// The form of an access by index, and where the indices are.
-    fn indices(&self, prim: &str, index: NodeId, inputs: &[Ref]) -> Result<(&'static str, Ref), LowerError> {
-        let whole = index_var(self.graph, index);
-        let name = match (prim, whole) {
-            ("gather", true) => "gather_at",
-            ("gather", false) => "gather",
-            (_, true) => "scatter_add_at",
-            (_, false) => "scatter_add",
-        };
-        let place = if whole { self.index_place(index) } else { inputs.get(1).cloned() };
+    fn indices(
+        &self,
+        [real, whole]: [&'static str; 2],
+        index: NodeId,
+        inputs: &[Ref],
+    ) -> Result<(&'static str, Ref), LowerError> {
+        let is_whole = index_var(self.graph, index);
+        let name = if is_whole { whole } else { real };
+        let place = if is_whole { self.index_place(index) } else { inputs.get(1).cloned() };
         place.map(|place| (name, place)).ok_or_else(|| LowerError("indices without memory".into()))
     }
 

@@ -21,7 +21,7 @@ impl Lowering<'_> {
                 let logs = [*log_cell, *log_step, *log_count].map(|var| Ref::new(self.buffer(var), 0));
                 let [cells, steps, used] = logs;
                 let n = self.count_of(*count, slot);
-                self.call("log", args![cells, steps, used, list, n, step.clone(), room]);
+                self.where_any(n.clone(), |s| s.call("log", args![cells, steps, used, list, n, step.clone(), room]));
                 Ok(())
             }
             Stmt::LogValues { list, count, slot, values, log_value, log_count } => {
@@ -31,7 +31,7 @@ impl Lowering<'_> {
                 let to = [*log_value, *values, *log_count].map(|var| Ref::new(self.buffer(var), 0));
                 let [logged, values, used] = to;
                 let n = self.count_of(*count, slot);
-                self.call("log_values", args![logged, used, values, list, n, cells, room]);
+                self.where_any(n.clone(), |s| s.call("log_values", args![logged, used, values, list, n, cells, room]));
                 Ok(())
             }
             Stmt::CheckFinite { var, place, code } => self.check_finite(*var, place, *code),
@@ -69,6 +69,15 @@ impl Lowering<'_> {
         let index = Ref::new(self.buffer(index), offset.clone());
         self.call("fetch", args![to, source, index, samples, width, rows]);
         Ok(())
+    }
+
+    /// What is done only where a count is above 0: in most steps of a few cells nothing happens.
+    fn where_any(&mut self, count: Int, act: impl FnOnce(&mut Self)) {
+        let outer = std::mem::take(&mut self.out);
+        act(self);
+        let then = std::mem::replace(&mut self.out, outer);
+        let cond = kir::Cond { op: IntCmp::Lt, a: Int::Const(0), b: count };
+        self.out.push(kir::Stmt::If { cond, then, otherwise: vec![] });
     }
 
     /// Looks for what is not finite; where something is, says so in the slots and ends.

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{LowerError, regroup};
-use crate::ir::{Assign, Binary, Graph, Node, NodeId, Op, Place, Program, Stmt, VarId};
+use crate::ir::{Assign, Binary, Graph, Node, NodeId, Op, Place, Program, Reduce, Stmt, VarId};
 use crate::shape;
 use crate::walk;
 
@@ -195,7 +195,7 @@ impl Legal {
         let value = self.spread_to(value, &edges, batched);
         let indices = self.made(Op::Read { var: index, place: Place::Whole }, vec![], edges, false);
         let flat = vec![shape::size(shape)];
-        let sums = self.made(Op::ScatterAdd { axis: 0 }, vec![value, indices], flat, batched);
+        let sums = self.made(Op::Scatter { axis: 0, reduce: Reduce::Sum }, vec![value, indices], flat, batched);
         Ok(self.made(Op::Reshape, vec![sums], shape.to_vec(), batched))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::legal::repeats_rows;
 use super::regroup::{product_of, same_extent, uses};
-use crate::ir::{Binary, Graph, NodeId, Op, Place, VarElem};
+use crate::ir::{Binary, Graph, NodeId, Op, Place, Reduce, VarElem};
 use crate::ops::matmul::extents;
 use crate::shape;
 use crate::walk;
@@ -124,7 +124,7 @@ impl Plan {
         let node = graph.node(id);
         match &node.op {
             Op::BatchSum if sums_inside(graph, id) => self.inputs_of(graph, node.args[0]),
-            Op::Gather { .. } | Op::ScatterAdd { .. } if index_var(graph, node.args[1]) => vec![node.args[0]],
+            Op::Gather { .. } | Op::Scatter { .. } if index_var(graph, node.args[1]) => vec![node.args[0]],
             _ => node.args.clone(),
         }
     }
@@ -163,7 +163,7 @@ pub(super) fn sums_inside(graph: &Graph, id: NodeId) -> bool {
     let inner = graph.node(graph.node(id).args[0]);
     match inner.op {
         Op::MatMul { .. } => inner.shape.len() == 2,
-        Op::Conv2dWeightGrad(_) | Op::ScatterAdd { .. } => true,
+        Op::Conv2dWeightGrad(_) | Op::Scatter { reduce: Reduce::Sum, .. } => true,
         _ => false,
     }
 }

@@ -67,7 +67,7 @@ static UNSLICE: OpDef = op("unslice", slice::unslice_sample, slice::unslice_deri
 static CONCAT: OpDef = op("concat", slice::concat_sample, slice::concat_derivative);
 static REVERSE: OpDef = op("reverse", slice::reverse_sample, slice::reverse_derivative);
 static GATHER: OpDef = op("gather", gather::gather_sample, gather::gather_derivative);
-static SCATTER: OpDef = op("scatter_add", gather::scatter_sample, gather::scatter_derivative);
+static SCATTER: OpDef = op("scatter", gather::scatter_sample, gather::scatter_derivative);
 static REDUCE: OpDef = op("reduce", reduce::reduce_sample, reduce::derivative);
 static ARGMAX: OpDef = flat("argmax", reduce::argmax_sample);
 static ARGSORT: OpDef = flat("argsort", order::argsort_sample);
@@ -104,7 +104,7 @@ pub(crate) fn def(op: &Op) -> &'static OpDef {
         Op::Unslice { .. } => &UNSLICE,
         Op::Concat { .. } => &CONCAT,
         Op::Gather { .. } => &GATHER,
-        Op::ScatterAdd { .. } => &SCATTER,
+        Op::Scatter { .. } => &SCATTER,
         Op::Reverse { .. } => &REVERSE,
         Op::Reduce { .. } => &REDUCE,
         Op::ArgMax { .. } => &ARGMAX,

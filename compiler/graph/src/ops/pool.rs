@@ -1,4 +1,5 @@
-//! Pooling of images `[channels, height, width]`: whole windows only, the first maximum wins.
+//! Pooling of images `[channels, height, width]`: whole windows only, the first maximum wins, NaN being the
+//! largest.
 //!
 //! `MaxPoolGrad` puts values where the windows have their maxima, `MaxPoolTake` fetches values from there: each is the
 //! derivative of the other. `AvgPool` and its gradient are linear and each other's derivatives too.
@@ -7,6 +8,7 @@ use crate::error::{Built, ShapeError};
 use crate::eval::Sample;
 use crate::grad::Diff;
 use crate::ir::{Graph, Node, NodeId, Op, Pool};
+use crate::ops::reduce::is_larger;
 
 impl Graph {
     /// The largest of each window.
@@ -102,7 +104,7 @@ fn for_each_window(x: &[usize], y: &[usize], pool: &Pool, mut visit: impl FnMut(
 
 /// The place of the first largest of some elements.
 fn best(x: &[f64], places: &[usize]) -> usize {
-    places.iter().copied().reduce(|best, k| if x[k] > x[best] { k } else { best }).unwrap_or(0)
+    places.iter().copied().reduce(|best, k| if is_larger(x[k], x[best]) { k } else { best }).unwrap_or(0)
 }
 
 pub(crate) fn max_sample(s: &Sample, out: &mut [f64]) {

@@ -1,4 +1,6 @@
 //! Reductions over axes: sum, extremes, product, the place of the largest, running sums.
+//!
+//! An extreme of NaN and anything is NaN; for the place of the largest, the first NaN is the largest of all.
 
 use crate::error::{Built, ShapeError};
 use crate::eval::Sample;
@@ -10,16 +12,36 @@ use crate::shape;
 pub struct ReduceDef {
     pub reduce: Reduce,
     pub name: &'static str,
+    /// Its primitives at places: given as numbers, and as indices.
+    pub scatter: [&'static str; 2],
     pub start: f64,
     pub step: fn(f64, f64) -> f64,
 }
 
 /// All of them, in the order of [`Reduce`].
 pub static REDUCES: &[ReduceDef] = &[
-    ReduceDef { reduce: Reduce::Sum, name: "sum", start: 0.0, step: |a, b| a + b },
-    ReduceDef { reduce: Reduce::Max, name: "max", start: f64::NEG_INFINITY, step: |a, b| if a > b { a } else { b } },
-    ReduceDef { reduce: Reduce::Min, name: "min", start: f64::INFINITY, step: |a, b| if a < b { a } else { b } },
-    ReduceDef { reduce: Reduce::Prod, name: "prod", start: 1.0, step: |a, b| a * b },
+    ReduceDef {
+        reduce: Reduce::Sum,
+        name: "sum",
+        scatter: ["scatter_add", "scatter_add_at"],
+        start: 0.0,
+        step: |a, b| a + b,
+    },
+    ReduceDef {
+        reduce: Reduce::Max,
+        name: "max",
+        scatter: ["scatter_max", "scatter_max_at"],
+        start: f64::NEG_INFINITY,
+        step: |a, b| if a > b || a.is_nan() { a } else { b },
+    },
+    ReduceDef {
+        reduce: Reduce::Min,
+        name: "min",
+        scatter: ["scatter_min", "scatter_min_at"],
+        start: f64::INFINITY,
+        step: |a, b| if a < b || a.is_nan() { a } else { b },
+    },
+    ReduceDef { reduce: Reduce::Prod, name: "prod", scatter: ["", ""], start: 1.0, step: |a, b| a * b },
 ];
 
 impl Reduce {
@@ -128,6 +150,20 @@ impl Graph {
         Ok(self.intern(Node { op: Op::CumSum { axis, reverse }, args: vec![a], shape, batched }))
     }
 
+    /// Where the elements of x are the extreme y: equal to it, or NaN, as it is then.
+    pub(crate) fn is_extreme(&mut self, x: NodeId, y: NodeId) -> Built {
+        let equal = self.binary(Binary::Eq, x, y)?;
+        let nan = self.binary(Binary::Ne, x, x)?;
+        self.binary(Binary::Or, equal, nan)
+    }
+
+    /// The extreme of what was met so far and x: NaN once anything was.
+    pub fn extreme_so_far(&mut self, op: Binary, so_far: NodeId, x: NodeId) -> Built {
+        let extreme = self.binary(op, so_far, x)?;
+        let lost = self.binary(Binary::Ne, so_far, so_far)?;
+        self.select(lost, so_far, extreme)
+    }
+
     /// A reduced value back in the shape it was reduced from.
     fn unreduced(&mut self, a: NodeId, from: &[usize], axes: &[usize]) -> Built {
         let ones = self.reshape(a, &shape::with_ones(from, axes))?;
@@ -148,13 +184,18 @@ pub(crate) fn reduce_sample(s: &Sample, out: &mut [f64]) {
     });
 }
 
+/// Whether x takes the place of the largest so far.
+pub(crate) fn is_larger(x: f64, best: f64) -> bool {
+    x > best || (x.is_nan() && !best.is_nan())
+}
+
 pub(crate) fn argmax_sample(s: &Sample, out: &mut [f64]) {
     let Op::ArgMax { axis } = s.node.op else { return };
     let (outer, extent, inner) = shape::around(s.shapes[0], axis);
     for o in 0..outer {
         for i in 0..inner {
             let value = |j: usize| s.args[0][(o * extent + j) * inner + i];
-            let best = (1..extent).fold(0, |best, j| if value(j) > value(best) { j } else { best });
+            let best = (1..extent).fold(0, |best, j| if is_larger(value(j), value(best)) { j } else { best });
             out[o * inner + i] = best as f64;
         }
     }
@@ -189,11 +230,11 @@ pub(crate) fn derivative(d: &mut Diff) -> Result<Vec<Option<NodeId>>, ShapeError
     Ok(vec![Some(dx)])
 }
 
-/// Shared equally by all elements that equal the extreme.
+/// Shared equally by all elements that equal the extreme, or by all that are NaN.
 fn extreme_derivative(d: &mut Diff, x: NodeId, axes: &[usize], dy: NodeId) -> Built {
     let from = d.graph.shape(x).to_vec();
     let y = d.graph.unreduced(d.y, &from, axes)?;
-    let mask = d.binary(Binary::Eq, x, y)?;
+    let mask = d.graph.is_extreme(x, y)?;
     let count = d.graph.reduce(Reduce::Sum, mask, axes)?;
     let count = d.graph.unreduced(count, &from, axes)?;
     let share = d.div(dy, count)?;

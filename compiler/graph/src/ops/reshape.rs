@@ -48,14 +48,6 @@ impl Graph {
         (matches!(node.op, Op::Broadcast) && self.shape(node.args[0]).is_empty()).then(|| node.args[0])
     }
 
-    /// The node of which this one is but another shape.
-    pub fn unshaped(&self, a: NodeId) -> NodeId {
-        match self.node(a).op {
-            Op::Reshape => self.unshaped(self.node(a).args[0]),
-            _ => a,
-        }
-    }
-
     /// The same elements in row-major order under another shape.
     pub fn reshape(&mut self, a: NodeId, to: &[usize]) -> Built {
         let node = self.node(a).clone();

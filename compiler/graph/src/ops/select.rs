@@ -56,6 +56,20 @@ impl Graph {
         Ok(self.intern(Node { op: Op::Surrogate, args, shape, batched }))
     }
 
+    /// A node of its own with this value, so that derivatives by it can be asked for: no other node is the same, and
+    /// nothing is simplified across it. It is the surrogate of itself, which the builder makes nothing of.
+    pub fn marked(&mut self, a: NodeId) -> NodeId {
+        let Node { shape, batched, .. } = self.node(a).clone();
+        self.nodes.push(Node { op: Op::Surrogate, args: vec![a, a], shape, batched });
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    /// Whether a node is a mark: see [`Graph::marked`].
+    pub fn is_mark(&self, a: NodeId) -> bool {
+        let node = self.node(a);
+        matches!(node.op, Op::Surrogate) && node.args[0] == node.args[1]
+    }
+
     /// The same value, without a derivative.
     pub fn stop_gradient(&mut self, a: NodeId) -> Built {
         if matches!(self.node(a).op, Op::Const(_) | Op::Tensor(_) | Op::StopGradient | Op::Count(_)) {

@@ -4,6 +4,7 @@ mod clean;
 mod merge;
 mod postpone;
 mod separate;
+mod undress;
 
 use crate::error::ShapeError;
 use crate::ir::{NodeId, Program, Stmt};
@@ -17,6 +18,11 @@ pub struct Pass {
 
 /// All passes, in the order in which they act.
 pub static PASSES: &[Pass] = &[
+    Pass {
+        name: "undress",
+        about: "marks, surrogates and stops, which only derivatives see, give way to the values in them",
+        run: undress::run,
+    },
     Pass {
         name: "merge",
         about: "neighbouring stages become one: the second takes the values that the first stores",

@@ -26,6 +26,7 @@ impl Session<'_> {
             s.bind_rule_names(scope, item, rule);
             s.check_traces(scope, rule);
             s.check_rule_dynamics(scope, rule);
+            s.check_rule_states(rule);
             s.check_changes(scope, rule);
             s.lone_rule = false;
         });
@@ -140,6 +141,30 @@ impl Session<'_> {
         }
         for when in &d.whens {
             self.check_when(scope, when);
+        }
+    }
+
+    /// A state that nothing changes is a constant, and what is made of it too.
+    fn check_rule_states(&mut self, rule: &Rule) {
+        let d = &rule.dynamics;
+        let blocks = d.ons.iter().map(|on| &on.block).chain(d.whens.iter().map(|when| &when.block));
+        let assigned: Vec<&str> = blocks
+            .flatten()
+            .filter_map(|stmt| match &stmt.kind {
+                StmtKind::Assign { place, .. } => place.first().map(|name| name.text.as_str()),
+                _ => None,
+            })
+            .collect();
+        for state in &d.states {
+            let name = state.name.text.as_str();
+            let advanced = d.equations.iter().chain(&d.nexts).any(|equation| equation.name.text == name);
+            if advanced || assigned.contains(&name) {
+                continue;
+            }
+            let d = Diagnostic::error("E0589", state.span, format!("the state `{name}` never changes"))
+                .help(format!("say how it goes on: `next {name} = …`, or in a block `{name} += …`"))
+                .help(format!("what stays as it is, is a parameter: `param {name} = …`"));
+            self.report(d);
         }
     }
 

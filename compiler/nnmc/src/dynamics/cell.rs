@@ -499,7 +499,11 @@ impl Session<'_> {
         let distance = self.to_shape(distance, &population.shape, when.span);
         let span = self.expr_span(walk.scope, surrogate);
         let function = self.eval(walk.scope, surrogate);
-        let slope = self.call_value(walk.scope, function, Some(Value::Num(distance)), &[], &[], span, "");
+        let slope = self.call_value(
+            walk.scope,
+            function,
+            crate::eval::Written { receiver: Some(Value::Num(distance)), args: &[], clauses: &[], span, text: "" },
+        );
         let slope = self.number(slope, span)?;
         Some(self.apply(span, Unit::REAL, &[&flag, &slope], |g, n| g.surrogate(n[0], n[1])))
     }

@@ -42,7 +42,28 @@ impl System<'_> {
             let three = scaled(s, *a, 3.0)?;
             total.push(s.graph.binary(Binary::Add, three, *b)?);
         }
-        self.moved(s, part, &total, dt / 2.0)
+        let new = self.moved(s, part, &total, dt / 2.0)?;
+        let Some(fast) = self.runs_away(s, part, dt)? else { return Ok(new) };
+        let along = self.moved(s, part, &first, dt)?;
+        along.iter().zip(new).map(|(along, new)| s.graph.select(fast, *along, new)).collect()
+    }
+
+    /// Where a state with a threshold runs away within the step, faster than a linear system can follow: beyond 1 / (g h)
+    /// it would turn back, so that the system goes where its slope says, over the threshold.
+    fn runs_away(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Option<NodeId>> {
+        let mut any: Option<NodeId> = None;
+        for k in part.iter().filter(|k| self.equations[**k].ceiling.is_some()) {
+            let Some(slope) = self.jacobian[*k][*k] else { continue };
+            let slope = self.restored(s, slope)?;
+            let growth = scaled(s, slope, dt)?;
+            let limit = s.graph.constant(0.5);
+            let fast = s.graph.binary(Binary::Gt, growth, limit)?;
+            any = Some(match any {
+                Some(any) => s.graph.binary(Binary::Or, any, fast)?,
+                None => fast,
+            });
+        }
+        Ok(any)
     }
 
     /// g h times the derivative of the right sides by the time that stands in them.

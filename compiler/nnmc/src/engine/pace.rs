@@ -47,6 +47,12 @@ impl Pace {
         (if other { 1 - best } else { best }) == 1
     }
 
+    /// Whether the next call only tries several threads, which may be far slower: it is to be a short one.
+    pub fn tries_together(&self) -> bool {
+        let [alone, together] = self.seconds;
+        self.next() && !alone.zip(together).is_some_and(|(alone, together)| together < alone)
+    }
+
     /// Notes a call of so many steps that was begun then.
     pub fn note(&mut self, together: bool, steps: i64, begun: Instant) {
         let (call, way) = (begun.elapsed().as_secs_f64(), usize::from(together));

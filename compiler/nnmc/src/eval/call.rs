@@ -16,6 +16,17 @@ use crate::value::{Argument, Function, FunctionKind, Kind, Num, Repr, Value};
 /// How deep declared functions may call one another.
 const DEPTH: usize = 100;
 
+/// What is written in a call beside the name of what is called.
+pub struct Written<'a> {
+    /// What stands before the dot or the `|>`: the first argument.
+    pub receiver: Option<Value>,
+    pub args: &'a [Arg],
+    pub clauses: &'a [Clause],
+    pub span: Span,
+    /// The call's own text; of a kind, what it is called in tables.
+    pub text: &'a str,
+}
+
 /// A call of a library function: its arguments are evaluated when the function asks for them.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -111,7 +122,7 @@ impl Session<'_> {
         let value = self.eval(scope, callee);
         let text = self.text(span).to_string();
         let _ = id;
-        self.call_value(scope, value, None, args, clauses, span, &text)
+        self.call_value(scope, value, Written { receiver: None, args, clauses, span, text: &text })
     }
 
     /// `a |> f`, `a |> f(b)`, `x |> part`.
@@ -126,20 +137,12 @@ impl Session<'_> {
             _ => (f, vec![], vec![]),
         };
         let value = self.eval(scope, callee);
-        self.call_value(scope, value, Some(input), &args, &clauses, span, "")
+        self.call_value(scope, value, Written { receiver: Some(input), args: &args, clauses: &clauses, span, text: "" })
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub fn call_value(
-        &mut self,
-        scope: ScopeId,
-        callee: Value,
-        receiver: Option<Value>,
-        args: &[Arg],
-        clauses: &[Clause],
-        span: Span,
-        text: &str,
-    ) -> Value {
+    /// A call of whatever a name or expression gave.
+    pub fn call_value(&mut self, scope: ScopeId, callee: Value, written: Written) -> Value {
+        let Written { receiver, args, clauses, span, text } = written;
         match callee {
             Value::Function(function) => {
                 let function = (*function).clone();
@@ -214,7 +217,7 @@ impl Session<'_> {
     /// A call of a declared `fn` or `objective`: parameters get their arguments, then the body is evaluated.
     pub fn call_user(&mut self, item: ItemId, call: &Call) -> Value {
         let declared = self.modules.item(item).clone();
-        if self.depth >= DEPTH {
+        if self.calls.len() >= DEPTH {
             let message =
                 format!("`{}` calls itself more than {DEPTH} times: functions do not recur", declared.name.text);
             return self.error("E0221", call.span, message);
@@ -227,9 +230,9 @@ impl Session<'_> {
         if !self.bind_params(&declared, call, inner) {
             return Value::Missing;
         }
-        self.depth += 1;
+        self.calls.push(call.span);
         let value = self.user_body(&declared, inner);
-        self.depth -= 1;
+        self.calls.pop();
         value
     }
 

@@ -4,7 +4,7 @@ use nnm_syntax::ast::{Arg, Clause, ExprId, Name};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use super::{Call, builtins};
+use super::{Call, Written, builtins};
 use crate::session::{ScopeId, Session};
 use crate::suggest;
 use crate::value::{Num, Owner, PopulationRef, ProjectionRef, Repr, Value};
@@ -109,13 +109,28 @@ impl Session<'_> {
             return array.map_or(Value::Missing, |a| Value::Num(Num::array(unit, a)));
         }
         if net.member_names().contains(&name.text) {
-            let message = format!(
-                "`{}.{}` has a value only while data are given: use it in `evaluate(… on DATA)`",
-                net.path, name.text
-            );
-            return self.error("E0440", name.span, message);
+            return self.member_at_once(id, name);
         }
         self.no_member(id, name)
+    }
+
+    /// A member that is computed, outside of any program: what it is with the weights as they are, where it needs no data.
+    pub fn member_at_once(&mut self, id: crate::network::NetId, name: &Name) -> Value {
+        if self.has_time(id) {
+            let path = format!("{}.{}", self.net(id).path, name.text);
+            let message = format!("`{path}` has a value only while the network runs");
+            let d = Diagnostic::error("E0440", name.span, message)
+                .help(format!("`record {path}` in a `simulate`, or use it in `evaluate(… on DATA)`"));
+            return self.fail(d);
+        }
+        self.at_once(name.span, |s| {
+            let frame = s.new_frame(id, true, None, String::new());
+            let value = s.field(Value::Frame(frame), name);
+            match s.number(value, name.span) {
+                Some(num) => Value::Num(Num { stepwise: false, ..num }),
+                None => Value::Missing,
+            }
+        })
     }
 
     fn population_field(&mut self, p: &PopulationRef, name: &Name) -> Value {
@@ -217,7 +232,12 @@ impl Session<'_> {
             if states.contains(&name.text) {
                 return self.synapse_state(id, frame, p, name);
             }
-            let names = ["w", "b", "delay", "pre", "post"].map(String::from).into_iter().chain(states);
+            // What is wrong with the connection has been said.
+            if matches!(name.text.as_str(), "w" | "b") && self.has_errors() {
+                return Value::Missing;
+            }
+            let own = [&projection.weight, &projection.bias].into_iter().flatten().map(|q| q.name.clone());
+            let names = own.chain(["delay", "pre", "post"].map(String::from)).chain(states);
             return self.no_field(name, &names.collect::<Vec<_>>());
         };
         let num = match frame {
@@ -225,6 +245,8 @@ impl Session<'_> {
                 let num = self.current_weight(id, &projection.name, q);
                 return self.selected_weights(num, p, &projection, name.span);
             }
+            // While checking nothing is wired: how many synapses a sparse pattern has is not known.
+            None if self.mode == crate::session::Mode::Check && !projection.pattern.is_full() && q.name == "w" => None,
             None => self.stored_weight(id, &format!("{}.{}", projection.name, q.name)),
         };
         match num {
@@ -406,12 +428,12 @@ impl Session<'_> {
         let is_member = matches!(&receiver, Value::Network(_) | Value::Frame(_) | Value::Record(_));
         if is_member {
             let callee = self.field(receiver, name);
-            return self.call_value(scope, callee, None, args, clauses, span, "");
+            return self.call_value(scope, callee, Written { receiver: None, args, clauses, span, text: "" });
         }
         let module = self.module_of(scope);
         if let Some(item) = self.modules.get(module).seen.get(&name.text).copied() {
             let callee = self.item_value(item, name.span);
-            return self.call_value(scope, callee, Some(receiver), args, clauses, span, "");
+            return self.call_value(scope, callee, Written { receiver: Some(receiver), args, clauses, span, text: "" });
         }
         match builtins::find(&name.text) {
             Some(builtin) => (builtin.run)(self, &call),

@@ -33,7 +33,11 @@ impl Session<'_> {
             }
             Value::Population(mut p) => {
                 let size = self.population_length(&p.owner, p.index);
-                let Some(first) = indices.first() else { return Value::Missing };
+                let [first] = indices else {
+                    let d =
+                        Diagnostic::error("E0317", span, "cells are picked along the first axis of their population");
+                    return self.fail(d.help("of their values along any: `net.E.v[1, 3]`"));
+                };
                 match self.index_range(scope, *first, size) {
                     Some(range) => {
                         p.cells = Some(range);

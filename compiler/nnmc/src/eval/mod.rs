@@ -6,6 +6,7 @@
 mod body;
 mod builtins;
 mod call;
+mod draws;
 mod expr;
 mod field;
 mod index;
@@ -21,7 +22,7 @@ pub use builtins::distributions;
 pub use builtins::{
     Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
 };
-pub use call::{Call, parameter_names};
+pub use call::{Call, Written, parameter_names};
 pub use walk::{children, names_in, only_counts};
 
 use crate::hir::{ExprRef, ModuleId};

@@ -90,7 +90,7 @@ impl Session<'_> {
     }
 
     /// A name with the population whose it is: `E.v`.
-    fn owned(&self, scope: ScopeId, name: &str) -> String {
+    pub fn owned(&self, scope: ScopeId, name: &str) -> String {
         match &self.scopes[scope.0 as usize].owner {
             Some(owner) => format!("{owner}.{name}"),
             None => name.to_string(),
@@ -156,6 +156,11 @@ impl Session<'_> {
         d = suggest::did_you_mean(d, span, near);
         if let Some(module) = from {
             d = d.help(format!("the library has it: `use std.{module}.{name}`"));
+        }
+        if near.is_none() && crate::unit::Unit::parse(name).is_some() {
+            d = d.help(format!(
+                "`{name}` is a unit, and a unit stands right after a number: `1 {name}`, and per {name} `1 {name}^-1`"
+            ));
         }
         self.fail(d)
     }

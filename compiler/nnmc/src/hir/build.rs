@@ -9,12 +9,17 @@ use nnm_syntax::span::Span;
 use super::*;
 
 /// The declaration that an item of the tree makes, if it makes one.
-pub fn item(module: ModuleId, file: &ast::File, item: &ast::Item, out: &mut Vec<Diagnostic>) -> Option<Item> {
-    let mut build = Build { file, word: "fn", out };
+pub fn item(
+    module: ModuleId,
+    (file, text): (&ast::File, &str),
+    item: &ast::Item,
+    out: &mut Vec<Diagnostic>,
+) -> Option<Item> {
+    let mut build = Build { file, text, word: "fn", out };
     let (name, params, kind) = match &item.kind {
         AstItem::Fn { name, params, result, body } => {
             let (lets, value) = build.lets_and_value(body);
-            clauses::check("fn", &lets, build.out);
+            clauses::check(("fn", text), &lets, build.out);
             (name, params, ItemKind::Function(Function { result: result.clone(), lets, value }))
         }
         AstItem::Decl { local, word, name, params, body } => {
@@ -22,12 +27,50 @@ pub fn item(module: ModuleId, file: &ast::File, item: &ast::Item, out: &mut Vec<
         }
         AstItem::Use { .. } | AstItem::Error => return None,
     };
-    let (name, params, doc) = (name.clone(), params.clone(), item.doc.clone());
+    let (name, mut params, doc) = (name.clone(), params.clone(), item.doc.clone());
+    let mut kind = kind;
+    if let Some(declared) = params_inside(&mut kind)
+        && let Some(first) = params.first()
+    {
+        let word = kind_word(&item.kind);
+        let message = format!("parameters of {} are declared inside of it", crate::suggest::with_article(&word));
+        let d = Diagnostic::error("E0238", first.name.span, message)
+            .help(format!("`param {} = …`, one line for each", first.name.text));
+        out.push(d);
+        // As what they were meant for, so that nothing more is said of them.
+        declared.extend(params.drain(..).map(|p| Decl {
+            span: p.name.span,
+            init: p.default.map(ast::Init::Value),
+            name: p.name,
+            ty: p.ty,
+            clauses: vec![],
+            doc: vec![],
+        }));
+    }
     Some(Item { module, name, doc, span: item.span, params, kind })
+}
+
+/// Where a kind declares its parameters, if not in parentheses after its name.
+fn params_inside(kind: &mut ItemKind) -> Option<&mut Vec<Decl>> {
+    match kind {
+        ItemKind::Neuron(n) => Some(&mut n.dynamics.params),
+        ItemKind::Synapse(s) => Some(&mut s.dynamics.params),
+        ItemKind::Rule(r) => Some(&mut r.dynamics.params),
+        ItemKind::Optimizer(o) => Some(&mut o.dynamics.params),
+        _ => None,
+    }
+}
+
+fn kind_word(kind: &AstItem) -> String {
+    match kind {
+        AstItem::Decl { word, .. } => word.text.clone(),
+        _ => String::new(),
+    }
 }
 
 struct Build<'a> {
     file: &'a ast::File,
+    text: &'a str,
     word: &'static str,
     out: &'a mut Vec<Diagnostic>,
 }
@@ -47,7 +90,7 @@ impl Build<'_> {
             self.out.push(Diagnostic::error("E0211", span, message));
             return None;
         };
-        clauses::check(&word.text, stmts, self.out);
+        clauses::check((&word.text, self.text), stmts, self.out);
         Some(match word.text.as_str() {
             "neuron" => self.with("neuron", |b| ItemKind::Neuron(b.neuron(stmts))),
             "synapse" => self.with("synapse", |b| ItemKind::Synapse(Synapse { dynamics: b.dynamics(stmts) })),

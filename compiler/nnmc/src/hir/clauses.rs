@@ -28,17 +28,18 @@ const TABLE: &[(&str, &[&str])] = &[
     ("checkpoint", &["every"]),
 ];
 
-/// Reports clauses of statements, and of those within, that have no meaning in a declaration of this kind.
-pub fn check(home: &str, stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
+/// Reports clauses of statements, and of those within, that have no meaning in a declaration of this kind; `text` is the
+/// whole file's.
+pub fn check((home, text): (&str, &str), stmts: &[Stmt], out: &mut Vec<Diagnostic>) {
     for stmt in stmts {
         if let Some((word, _)) = super::build::statement_word(stmt) {
-            check_clauses(home, &word, stmt.kind.clauses(), out);
+            check_clauses((home, text), &word, stmt.kind.clauses(), out);
         }
-        check(home, stmt.kind.block(), out);
+        check((home, text), stmt.kind.block(), out);
     }
 }
 
-fn check_clauses(home: &str, word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
+fn check_clauses((home, text): (&str, &str), word: &str, clauses: &[Clause], out: &mut Vec<Diagnostic>) {
     let taken = TABLE.iter().find(|(statement, _)| *statement == word).map_or(&[][..], |(_, taken)| taken);
     // Only the passes of an experiment's loop are independent of one another.
     let taken = if word == "for" && home != "experiment" { &[] } else { taken };
@@ -46,10 +47,12 @@ fn check_clauses(home: &str, word: &str, clauses: &[Clause], out: &mut Vec<Diagn
         let name = clause.word.text.as_str();
         if !taken.contains(&name) {
             let d = Diagnostic::error("E0630", clause.span, format!("`{word}` takes no `{name}`"));
-            out.push(
-                d.help(said(word, taken))
-                    .help(format!("a line that begins with `{name}` belongs to the statement on the line before")),
-            );
+            let mut d = d.help(said(word, taken));
+            let before = text.get(..clause.span.start as usize).unwrap_or("");
+            if before.rsplit('\n').next().is_some_and(|line| line.trim().is_empty()) {
+                d = d.help(format!("a line that begins with `{name}` belongs to the statement on the line before"));
+            }
+            out.push(d);
         } else if clauses[..number].iter().any(|before| before.word.text == name) {
             let d = Diagnostic::error("E0631", clause.span, format!("`{name}` stands twice in one `{word}`"));
             out.push(d.help("which of the two is meant? leave one out"));

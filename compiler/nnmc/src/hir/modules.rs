@@ -93,9 +93,9 @@ impl Modules {
     fn declare(&mut self, id: ModuleId) {
         let items = self.modules[id.0 as usize].file.items.clone();
         for item in items {
-            let Some(built) = build::item(id, &self.modules[id.0 as usize].file, &item, &mut self.diagnostics) else {
-                continue;
-            };
+            let file = &self.modules[id.0 as usize].file;
+            let text = self.sources.get(file.id).text.as_str();
+            let Some(built) = build::item(id, (file, text), &item, &mut self.diagnostics) else { continue };
             let name = built.name.clone();
             let item_id = ItemId(self.items.len() as u32);
             let module = &mut self.modules[id.0 as usize];

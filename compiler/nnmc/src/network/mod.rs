@@ -2,12 +2,18 @@
 
 mod build;
 mod check;
+mod connect;
 mod ends;
 mod frame;
+mod linear;
+mod outputs;
 mod own_axes;
 mod params;
 mod parts;
 mod pattern;
+mod populate;
+mod ports;
+mod probe;
 mod receptive;
 mod size;
 mod synapse;

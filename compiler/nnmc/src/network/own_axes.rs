@@ -86,7 +86,7 @@ impl Session<'_> {
         nnm_graph::depends_on(&self.graph, rate, &|id, n| {
             let moves = matches!(
                 n.op,
-                Op::Slice { .. } | Op::Gather { .. } | Op::Reduce { .. } | Op::Concat { .. } | Op::ScatterAdd { .. }
+                Op::Slice { .. } | Op::Gather { .. } | Op::Reduce { .. } | Op::Concat { .. } | Op::Scatter { .. }
             );
             moves && nnm_graph::depends_on(&self.graph, id, &|inner, _| inner == state)
         })

@@ -223,6 +223,14 @@ impl Session<'_> {
 
     fn known_at_once(&mut self, num: Num, span: Span) -> Option<Num> {
         let Repr::Node(node) = num.repr else { return Some(num) };
+        let free = nnm_graph::free_vars(&self.graph, node);
+        let given = |var| self.program.iter().flat_map(|p| p.leaves.values()).any(|l| l.var == var && l.home.is_none());
+        if let Some(var) = free.iter().find(|v| given(**v)) {
+            let name = self.graph.var(*var).name.clone();
+            let message = format!("this needs `{name}`, which has a value only while data are given");
+            self.report(Diagnostic::error("E0440", span, message).help("use it in `evaluate(… on DATA)`"));
+            return None;
+        }
         if self.mode == Mode::Check {
             return Some(Num { repr: Repr::Unknown, ..num });
         }
@@ -234,15 +242,14 @@ impl Session<'_> {
             .collect();
         let stored =
             |var| homes.iter().find(|(v, ..)| *v == var).and_then(|(_, id, local)| self.stored_weight(*id, local));
-        if let Some(var) = nnm_graph::free_vars(&self.graph, node).into_iter().find(|v| stored(*v).is_none()) {
-            let name = self.graph.var(var).name.clone();
-            let message = format!("`{name}` has a value only while data are given: use it in `evaluate(… on DATA)`");
-            self.error("E0440", span, message);
-            return None;
+        let read = |var, _: &nnm_graph::ir::Place| stored(var).unwrap_or_else(|| crate::value::scalar(f64::NAN));
+        match nnm_graph::eval_inside(&self.graph, node, &read) {
+            Ok(array) => Some(Num { repr: Repr::Const(array), stepwise: false, ..num }),
+            Err(outside) => {
+                self.outside_error(span, &outside);
+                None
+            }
         }
-        let array =
-            nnm_graph::eval(&self.graph, node, &|var, _| stored(var).unwrap_or_else(|| crate::value::scalar(f64::NAN)));
-        Some(Num { repr: Repr::Const(array), stepwise: false, ..num })
     }
 
     /// A node that is a stored value times a number: that value and the number.

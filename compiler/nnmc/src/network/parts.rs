@@ -1,12 +1,13 @@
 //! Parts and networks used as functions: each use is a run of its own, with its own states and the same weights.
 
 use nnm_syntax::ast::{ExprId, Init};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use super::{FrameId, NetId};
+use super::{FrameId, NetId, Quantity};
 use crate::eval::operators::Operand;
 use crate::session::{ScopeId, Session, Slot};
-use crate::value::Value;
+use crate::value::{Num, Value};
 
 impl Session<'_> {
     /// Runs a part or a network on tensors: its inputs, in order, are the arguments.
@@ -36,9 +37,23 @@ impl Session<'_> {
                 ..crate::eval::types::Declared::real()
             };
             let Some(num) = self.hold_number(arg.num, &declared, input.span, arg.span) else { return Value::Missing };
+            let Some(num) = self.labelled(num, input, arg.span) else { return Value::Missing };
             self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(num));
         }
         self.frame_output(frame, span)
+    }
+
+    /// What an input of labels is given: labels of as many classes.
+    pub fn labelled(&mut self, num: Num, input: &Quantity, span: Span) -> Option<Num> {
+        if let (Some(found), Some(wanted)) = (num.class, input.class)
+            && found > wanted
+        {
+            let (found, wanted) = (self.length_text(found), self.length_text(wanted));
+            let message = format!("labels of {found} classes are given to `{}`, which takes {wanted}", input.name);
+            self.report(Diagnostic::error("E0318", span, message).label(input.span, "declared here"));
+            return None;
+        }
+        Some(Num { class: input.class.or(num.class), ..num })
     }
 
     /// Runs a part that stands in a frame.

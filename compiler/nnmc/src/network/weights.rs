@@ -451,6 +451,24 @@ impl Session<'_> {
         Some(wide.map_or_else(|| array.clone(), |wide| wide.to_owned().into_shared()))
     }
 
+    /// Reports a member of the network in an argument of a connection, which is needed before anything is computed.
+    fn not_yet_known(&mut self, id: NetId, names: &[String], span: Span) {
+        let net = self.net(id);
+        let own = net.member_names();
+        let Some(name) = names.iter().find(|n| own.contains(n) && !net.broken.contains(n)) else { return };
+        let trained = net.weights.iter().any(|q| q.name == *name);
+        let message = format!("`{name}` is not known before the run, and what a connection is given is");
+        let mut d = Diagnostic::error("E0239", span, message);
+        if trained {
+            d = d.help(
+                "`dense()` has a trained weight of its own: `via Direct(w ~ normal(0, 1))` draws its first values",
+            );
+            d = d
+                .help(format!("a weight that is used in several places stands in an expression: `let z = {name} @ x`"));
+        }
+        self.report(d);
+    }
+
     /// An argument over the pairs of a connection: a value, an expression of `pre`, `post`, `i`, `j`, or a distribution.
     pub fn pair_argument(
         &mut self,
@@ -472,6 +490,10 @@ impl Session<'_> {
                 if !paired {
                     return match self.eval(closure.scope, closure.expr.id) {
                         Value::Text(file) => self.weights_from(&file, span),
+                        Value::Missing => {
+                            self.not_yet_known(id, &names, span);
+                            None
+                        }
                         value => self.number(value, span),
                     };
                 }

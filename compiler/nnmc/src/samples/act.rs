@@ -7,7 +7,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::Presentation;
-use super::present::with_fields;
+use super::given::with_fields;
 use super::score::{Drawn, log_of_class, log_of_coin, log_of_normal};
 use crate::eval::Closure;
 use crate::eval::operators::Operand;
@@ -85,9 +85,9 @@ impl Session<'_> {
             None => crate::eval::types::Declared::real(),
         };
         let (num, log) = match &source {
-            Source::Categorical(p) => self.draw_class(p, span)?,
-            Source::Bernoulli(p) => self.draw_coin(p, span)?,
-            Source::Normal(m, s) => self.draw_normal(m, s, span)?,
+            Source::Categorical(p) => self.draw_class(p, &act.name.text)?,
+            Source::Bernoulli(p) => self.draw_coin(p, &act.name.text)?,
+            Source::Normal(m, s) => self.draw_normal(m, s, &act.name.text, span)?,
         };
         if let crate::value::Repr::Node(value) = num.repr {
             self.program.as_mut()?.drawn.push(Drawn { value, log_probability: log });
@@ -156,24 +156,21 @@ impl Session<'_> {
         Some(source)
     }
 
-    /// A standard draw of the step, one for each element of a shape.
-    fn draw_like(&mut self, draw: Draw, shape: &[usize], span: Span) -> Option<NodeId> {
-        let program = self.program.as_mut()?;
-        program.draws += 1;
-        let (number, step, salt) = (program.draws, program.step.clone(), program.salt.clone());
-        let place = self.modules.sources.line_column(span);
-        let key = nnm_runtime::random::key(self.seed, &format!("act.{}.{}.{number}{salt}", place.0, place.1));
+    /// A standard draw of the step for an action, one for each element of a shape.
+    fn draw_like(&mut self, draw: Draw, shape: &[usize], action: &str) -> Option<NodeId> {
+        let key = self.draw_key(format!("act {action}"))?;
+        let step = self.program.as_ref()?.step.clone();
         self.graph.draw(draw, key, [step, Int::Const(0)], shape, true, None).noted(self)
     }
 
-    fn draw_class(&mut self, p: &Operand, span: Span) -> Option<(Num, NodeId)> {
+    fn draw_class(&mut self, p: &Operand, action: &str) -> Option<(Num, NodeId)> {
         self.plain(p, "categorical")?;
         let shape = self.shape(&p.num)?;
         let [n] = shape.as_slice() else {
             self.error("E0578", p.span, "`categorical` takes one row of probabilities");
             return None;
         };
-        let u = self.draw_like(Draw::Uniform, &[], span)?;
+        let u = self.draw_like(Draw::Uniform, &[], action)?;
         let p = self.lift(&p.num);
         let made = class_below(&mut self.graph, p, u, *n)
             .and_then(|class| Ok((class, log_of_class(&mut self.graph, class, p)?)));
@@ -181,10 +178,10 @@ impl Session<'_> {
         Some((Num { class: Some(*n), ..Num::node(Unit::REAL, class) }, log))
     }
 
-    fn draw_coin(&mut self, p: &Operand, span: Span) -> Option<(Num, NodeId)> {
+    fn draw_coin(&mut self, p: &Operand, action: &str) -> Option<(Num, NodeId)> {
         self.plain(p, "bernoulli")?;
         let shape = self.shape(&p.num)?;
-        let u = self.draw_like(Draw::Uniform, &shape, span)?;
+        let u = self.draw_like(Draw::Uniform, &shape, action)?;
         let p = self.lift(&p.num);
         let g = &mut self.graph;
         let made = (|| {
@@ -195,13 +192,13 @@ impl Session<'_> {
         Some((Num::node(Unit::REAL, coin), log))
     }
 
-    fn draw_normal(&mut self, m: &Operand, s: &Operand, span: Span) -> Option<(Num, NodeId)> {
+    fn draw_normal(&mut self, m: &Operand, s: &Operand, action: &str, span: Span) -> Option<(Num, NodeId)> {
         if !self.same_unit("draw with", m, s, span) {
             return None;
         }
         let unit = m.num.unit.join(&s.num.unit);
         let shape = self.shape(&m.num)?;
-        let z = self.draw_like(Draw::Normal, &shape, span)?;
+        let z = self.draw_like(Draw::Normal, &shape, action)?;
         let (m, s) = (self.lift(&m.num), self.lift(&s.num));
         let g = &mut self.graph;
         let made = (|| {

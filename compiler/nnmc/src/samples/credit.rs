@@ -156,7 +156,7 @@ impl Session<'_> {
             let num = match (given, decl.init) {
                 (Some(Argument::Value(v)), _) => self.number(v, decl.span)?,
                 (Some(Argument::Expr(c) | Argument::Draw(c)), _) => {
-                    let c = super::present::with_fields(self, c, credit.scope);
+                    let c = super::given::with_fields(self, c, credit.scope);
                     self.operand(c.scope, c.expr.id)?.num
                 }
                 (None, Some(Init::Value(e))) => self.operand(scope, e)?.num,
@@ -258,15 +258,11 @@ impl Session<'_> {
     /// Minus the objective's derivative by a connection's port, over whatever carries errors back.
     pub fn true_error(&mut self, credit: &Credit, link: Link) -> Option<Num> {
         let (port, unit) = self.port_at(link)?;
-        // What follows may read the sum before it got the port's shape.
-        let node = self.graph.unshaped(port);
-        let error = match self.graph.node(node).batched {
-            true => self.minus_gradient(credit.objective?, node, credit.span)?,
+        let error = match self.graph.node(port).batched {
+            true => self.minus_gradient(credit.objective?, port, credit.span)?,
             // Where the samples share what arrives, each still has an error of its own.
-            false => self.minus_gradient_each(credit.objective?, node)?,
+            false => self.minus_gradient_each(credit.objective?, port)?,
         };
-        let shape = self.graph.shape(port).to_vec();
-        let error = self.graph.reshape(error, &shape).noted(self)?;
         Some(Num::node(Unit::REAL.over(&unit), error))
     }
 

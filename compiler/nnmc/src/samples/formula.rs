@@ -288,7 +288,7 @@ impl Session<'_> {
                 self.report(d);
                 return None;
             };
-            let c = super::present::with_fields(self, c, credit.scope);
+            let c = super::given::with_fields(self, c, credit.scope);
             let x = self.operand(c.scope, c.expr.id)?;
             let cells = f.targets();
             let like_post = decl.ty.as_ref().is_some_and(|t| self.text(t.span).ends_with("post"));

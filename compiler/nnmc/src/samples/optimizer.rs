@@ -5,7 +5,7 @@ use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use super::present::with_fields;
+use super::given::with_fields;
 use super::target::{Directions, Target};
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Optimizer};

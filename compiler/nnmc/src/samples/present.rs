@@ -1,18 +1,16 @@
-//! Presenting samples: rows fetched from data, given to inputs, for one moment or over steps of time.
+//! Presenting samples: rows fetched from data, for one moment or over steps of time, and what is reduced over these.
 
 use nnm_graph::ir::{Assign, Binary, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_runtime::array::Array;
-use nnm_syntax::ast::{Clause, ClauseValue, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::given::with_fields;
 use super::{OverTime, ROUND, Reduction, TIME, slot};
-use crate::eval::Closure;
 use crate::failure::Noted;
-use crate::hir::clause;
 use crate::network::{FrameId, Given, NetId};
-use crate::program::{Leaf, NewLeaf, Program, Purpose, Role};
+use crate::program::{Leaf, Program, Purpose};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Dataset, Num, Repr, Value};
@@ -77,44 +75,6 @@ impl Session<'_> {
         out
     }
 
-    /// The `given` statements of a block.
-    pub fn givens(&self, scope: ScopeId, block: &[nnm_syntax::ast::Stmt]) -> Vec<Given> {
-        let found = block.iter().filter_map(|stmt| match &stmt.kind {
-            StmtKind::Given { name, value, clauses } => Some(self.given(scope, name, *value, clauses)),
-            _ => None,
-        });
-        found.collect()
-    }
-
-    /// `given x = E [for T step dt]` inside a call's clauses.
-    pub fn given_clauses(&self, scope: ScopeId, clauses: &[Clause]) -> Vec<Given> {
-        let found = clauses.iter().filter_map(|c| match &c.value {
-            ClauseValue::Given(name, value) => Some(self.given(scope, name, *value, clauses)),
-            _ => None,
-        });
-        found.collect()
-    }
-
-    fn given(
-        &self,
-        scope: ScopeId,
-        name: &nnm_syntax::ast::Name,
-        value: nnm_syntax::ast::ExprId,
-        clauses: &[Clause],
-    ) -> Given {
-        let over_time = clauses.iter().any(|c| {
-            c.word.text == "over"
-                && matches!(&c.value, ClauseValue::Expr(e) if self.text(self.expr_span(scope, *e)).trim() == "time")
-        });
-        Given {
-            name: name.clone(),
-            value: self.closure(scope, value),
-            duration: clause(clauses, "for").map(|e| self.closure(scope, e)),
-            step: clause(clauses, "step").map(|e| self.closure(scope, e)),
-            over_time,
-        }
-    }
-
     /// Begins a program over the samples of a data set and gives the inputs of its networks what they are given.
     pub fn begin_samples(
         &mut self,
@@ -125,6 +85,14 @@ impl Session<'_> {
         training: bool,
         span: Span,
     ) -> Option<Presentation> {
+        if let Some(data) = data.filter(|d| d.rows == 0 && self.mode == crate::session::Mode::Run) {
+            let what = if training { "train on" } else { "evaluate" };
+            let message = format!("there is nothing to {what}: `{}` has no rows", data.name);
+            let d = Diagnostic::error("E0324", span, message)
+                .help("look at what makes the data: a file without lines, an empty slice, a split that leaves nothing");
+            self.report(d);
+            return None;
+        }
         let mut program = Program::new(Purpose::Samples { training }, data.is_some());
         let schedule = if training { self.schedule.take() } else { None };
         if let Some((per_epoch, _)) = schedule {
@@ -199,6 +167,7 @@ impl Session<'_> {
         }
         let Some(program) = &mut self.program else { return None };
         program.stepped = p.steps > 0;
+        program.steps = usize::try_from(p.steps).unwrap_or(0);
         program.dt = p.dt;
         if p.steps > 0 {
             // Draws differ between presentations and between steps.
@@ -229,8 +198,8 @@ impl Session<'_> {
                 }
             };
         } else if given.over_time {
-            let scope = self_scope(self, given, p.scope);
-            let value = self.operand(scope, given.value.expr.id)?;
+            let shown = with_fields(self, given.value, p.scope);
+            let value = self.operand(shown.scope, shown.expr.id)?;
             let steps = self.shape(&value.num).and_then(|s| s.first().copied()).unwrap_or(1);
             p.steps = steps as i64;
         } else if p.steps == 0 && self.has_time(net) {
@@ -252,75 +221,6 @@ impl Session<'_> {
             .iter()
             .flat_map(|id| &self.net(*id).populations)
             .any(|p| p.spiking || p.states.iter().any(|s| !s.running))
-    }
-
-    /// Gives the inputs of a network's frame what the `given`s say, else the field of their name.
-    pub fn give(&mut self, p: &Presentation, frame: FrameId, givens: &[Given], data: Option<&Dataset>) -> Option<()> {
-        let id = self.frame(frame).net;
-        let inputs = self.net(id).inputs.clone();
-        for given in givens {
-            let Some(input) = inputs.iter().find(|q| q.name == given.name.text).cloned() else {
-                let net = self.net(id).path.clone();
-                let names: Vec<String> = inputs.iter().map(|q| q.name.clone()).collect();
-                let d =
-                    Diagnostic::error("E0511", given.name.span, format!("`{net}` has no input `{}`", given.name.text));
-                let near = crate::suggest::nearest(&given.name.text, names.iter().map(String::as_str));
-                self.report(crate::suggest::did_you_mean(d, given.name.span, near));
-                return None;
-            };
-            let scope = self_scope(self, given, p.scope);
-            let x = self.operand(scope, given.value.expr.id)?;
-            let mut num = x.num;
-            if given.over_time {
-                num = self.row_of_step(&num, x.span);
-            }
-            let declared = crate::eval::types::Declared {
-                unit: input.unit.clone(),
-                shape: input.shape.clone(),
-                ..crate::eval::types::Declared::real()
-            };
-            let num = self.hold_number(num, &declared, input.span, x.span)?;
-            let num = self.as_data(num, x.span);
-            let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
-            self.frame_mut(frame).inputs.insert(input.name.clone(), Value::Num(Num { stepwise, ..num }));
-        }
-        // A field of an input's name is given to it.
-        for input in &inputs {
-            if self.frame(frame).inputs.contains_key(&input.name)
-                || !data.is_some_and(|d| d.fields.contains_key(&input.name))
-            {
-                continue;
-            }
-            if let Some(value) = self.local(p.scope, &input.name, input.span) {
-                self.frame_mut(frame).inputs.insert(input.name.clone(), value);
-            }
-        }
-        Some(())
-    }
-
-    /// What is given is data: where a network has a part in it, as in adversarial examples, nothing flows back through it.
-    fn as_data(&mut self, num: Num, span: Span) -> Num {
-        let Repr::Node(node) = num.repr else { return num };
-        let trained: Vec<VarId> = self
-            .program
-            .iter()
-            .flat_map(|p| p.leaves.values())
-            .filter(|l| l.role == Role::Weight)
-            .map(|l| l.var)
-            .collect();
-        if !nnm_graph::free_vars(&self.graph, node).iter().any(|v| trained.contains(v)) {
-            return num;
-        }
-        let out = self.apply(span, num.unit.clone(), &[&num], |g, n| g.stop_gradient(n[0]));
-        Num { class: num.class, ..out }
-    }
-
-    /// The row of a series that this step presents.
-    fn row_of_step(&mut self, num: &Num, span: Span) -> Num {
-        let count = self.graph.count(Int::Loop(TIME));
-        let step = Num::node(Unit::REAL, count);
-        let out = self.apply(span, num.unit.clone(), &[num, &step], |g, n| g.gather(n[0], 0, n[1]));
-        Num { class: num.class, ..out }
     }
 
     /// A reduction over the steps of the presentation: a value after the loop.
@@ -392,7 +292,7 @@ impl Session<'_> {
         let value = match r.how {
             OverTime::Last => r.step,
             OverTime::Sum => self.graph.binary(Binary::Add, r.read, r.step).noted(self)?,
-            OverTime::Max => self.graph.binary(Binary::Max, r.read, r.step).noted(self)?,
+            OverTime::Max => self.graph.extreme_so_far(Binary::Max, r.read, r.step).noted(self)?,
             OverTime::Mean => {
                 let part = self.graph.constant(1.0 / steps as f64);
                 let scaled = self.graph.binary(Binary::Mul, part, r.step).noted(self)?;
@@ -400,203 +300,6 @@ impl Session<'_> {
             }
         };
         Some(Assign { to: r.total, place: Place::Whole, add: false, value })
-    }
-
-    /// The states of all networks in the program after a step, and their first values.
-    pub fn step_assigns(&mut self, p: &mut Presentation) -> Option<(Vec<Assign>, Vec<Assign>)> {
-        let (mut new, mut initial) = (vec![], vec![]);
-        let frames = self.live_frames().into_iter().filter(|f| !self.frame(*f).fresh);
-        for frame in frames.collect::<Vec<_>>() {
-            let id = self.frame(frame).net;
-            for index in 0..self.net(id).populations.len() {
-                let (done, _) = self.advance_population(frame, index, &[])?;
-                let population = self.net(id).populations[index].clone();
-                let base = self.state_base(frame, index);
-                for (name, num) in done.states.iter().chain(&done.holds) {
-                    let path = if done.holds.contains_key(name) && !done.states.contains_key(name) {
-                        format!("{base}.{name}.hold")
-                    } else {
-                        format!("{base}.{name}")
-                    };
-                    self.push_state(&path, num, &mut new);
-                }
-                for (name, num) in &done.holds {
-                    self.push_state(&format!("{base}.{name}.hold"), num, &mut new);
-                }
-                if let Some(spike) = &done.spike {
-                    self.spike_flags(frame, index);
-                    self.push_state(&format!("{base}.spike"), spike, &mut new);
-                }
-                for state in population.states.iter().filter(|s| !s.running) {
-                    self.push_initial(p, &format!("{base}.{}", state.name), &state.initial, &mut initial);
-                }
-            }
-        }
-        self.histories(&mut new);
-        self.rest_begin_at_zero(&new, &mut initial);
-        if let Some(world) = &self.program.as_ref()?.world {
-            new.extend(world.states.iter().chain(&world.totals).cloned());
-            initial.extend(world.initial.iter().cloned());
-        }
-        Some((new, initial))
-    }
-
-    fn push_state(&mut self, path: &str, num: &Num, out: &mut Vec<Assign>) {
-        let Some(leaf) = self.program.as_ref().and_then(|p| p.leaves.get(path)).cloned() else { return };
-        if leaf.role != Role::State || out.iter().any(|a| a.to == leaf.var) {
-            return;
-        }
-        let value = self.lift(num);
-        out.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
-    }
-
-    fn push_initial(&mut self, p: &mut Presentation, path: &str, initial: &Array, out: &mut Vec<Assign>) {
-        let Some(leaf) = self.program.as_ref().and_then(|x| x.leaves.get(path)).cloned() else { return };
-        let first = initial.iter().next().copied().unwrap_or(0.0);
-        let shape = self.graph.var(leaf.var).shape.clone();
-        let value = if initial.iter().all(|x| *x == first) {
-            self.graph.filled(first, &shape)
-        } else {
-            self.graph.tensor(initial.clone())
-        };
-        let _ = p;
-        out.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
-    }
-
-    /// What delayed connections keep of their senders: each step moves the history on by one.
-    fn histories(&mut self, new: &mut Vec<Assign>) {
-        let shifts = self.program.as_ref().map(|p| p.shifts.clone()).unwrap_or_default();
-        for (to, value) in shifts {
-            new.push(Assign { to, place: Place::Whole, add: false, value });
-        }
-    }
-
-    /// Spike flags, hold counters and histories begin at 0.
-    fn rest_begin_at_zero(&mut self, new: &[Assign], initial: &mut Vec<Assign>) {
-        for assign in new {
-            if initial.iter().any(|a| a.to == assign.to) {
-                continue;
-            }
-            let shape = self.graph.var(assign.to).shape.clone();
-            let zero = self.graph.filled(0.0, &shape);
-            initial.push(Assign { to: assign.to, place: Place::Whole, add: false, value: zero });
-        }
-    }
-
-    /// The sender of a connection as it was `steps` steps ago, from a history of that length.
-    pub fn history(&mut self, frame: FrameId, p: &crate::network::Projection, steps: usize) -> Option<Num> {
-        let id = self.frame(frame).net;
-        let (source, cells) = match p.source {
-            Some(s) => s,
-            None => {
-                self.error("E0512", p.span, "a delay needs a population as its sender");
-                return None;
-            }
-        };
-        let population = self.net(id).populations[source].clone();
-        let unit = self.output_unit(&population);
-        let base = format!("{}.before", self.state_base(frame, source));
-        let batched = self.program.as_ref().is_some_and(|p| p.batched);
-        let stepwise = self.program.as_ref().is_some_and(|p| p.stepped);
-        let mut last = None;
-        let mut fresh = vec![];
-        for k in 1..=steps {
-            let path = format!("{base}@{k}");
-            if self.program.as_ref().is_some_and(|p| !p.leaves.contains_key(&path)) {
-                fresh.push(k);
-            }
-            let leaf = NewLeaf {
-                path: &path,
-                role: Role::State,
-                unit: unit.clone(),
-                shape: &population.shape,
-                batched,
-                home: None,
-            };
-            last = Some(self.leaf(leaf));
-        }
-        for k in fresh {
-            self.program.as_mut()?.pending_shifts.push((frame, source, k));
-        }
-        let num = Num { stepwise, ..last? };
-        Some(match cells {
-            Some((from, to)) => self.cells_of(&num, from, to, p.span),
-            None => num,
-        })
-    }
-
-    /// Gives histories their next values, once all outputs can be evaluated.
-    pub fn settle_histories(&mut self) -> Option<()> {
-        while let Some((frame, source, k)) = self.program.as_mut()?.pending_shifts.pop() {
-            let id = self.frame(frame).net;
-            let population = self.net(id).populations[source].clone();
-            let base = format!("{}.before", self.state_base(frame, source));
-            let to = self.program.as_ref()?.leaves.get(&format!("{base}@{k}"))?.var;
-            let value = if k == 1 {
-                let whole = crate::value::PopulationRef {
-                    owner: crate::value::Owner::Frame(frame),
-                    index: source,
-                    cells: None,
-                };
-                let value = self.population_output(&whole, population.span);
-                let num = self.number(value, population.span)?;
-                self.lift(&num)
-            } else {
-                let before = self.program.as_ref()?.leaves.get(&format!("{base}@{}", k - 1))?.var;
-                self.read_whole(before)
-            };
-            self.program.as_mut()?.shifts.push((to, value));
-        }
-        Some(())
-    }
-
-    /// The next values of neurons' running quantities, from the batch that is presented: once an update.
-    pub fn running_assigns(&mut self, assigns: &mut Vec<Assign>) -> Option<()> {
-        for frame in self.live_frames() {
-            let id = self.frame(frame).net;
-            for index in 0..self.net(id).populations.len() {
-                let population = self.net(id).populations[index].clone();
-                let neuron = self.neuron_of(&population);
-                let scope = self.frame(frame).populations[index].scope;
-                for next in &neuron.dynamics.nexts {
-                    let name = &next.name.text;
-                    if !population.states.iter().any(|s| s.running && s.name == *name) {
-                        continue;
-                    }
-                    let path = format!("{}.{}.{name}", self.net(id).path, population.name);
-                    let value = self.local(scope, &format!("next {name}"), next.span)?;
-                    let num = self.number(value, next.span)?;
-                    self.running_assign(&path, num, next.span, assigns)?;
-                }
-            }
-        }
-        Some(())
-    }
-
-    fn running_assign(&mut self, path: &str, num: Num, span: Span, assigns: &mut Vec<Assign>) -> Option<()> {
-        let var = self.leaf_of(path)?.var;
-        // Over the steps of a presentation, the last one counts.
-        let stepped = self.program.as_ref().is_some_and(|p| p.stepped);
-        let num = if stepped { self.reduce_steps(&num, OverTime::Last, span) } else { num };
-        let mut value = self.lift(&num);
-        if self.graph.node(value).batched {
-            let d = Diagnostic::error("E0301", span, "a running value is shared by the samples of a batch")
-                .help("take `batch_mean(…)` or `batch_var(…)` of what differs between them");
-            self.report(d);
-            return None;
-        }
-        let shape = self.graph.var(var).shape.clone();
-        value = self.graph.broadcast_to(value, &shape).noted(self)?;
-        // Used several times, each use goes on from the one before.
-        if let Some(before) = assigns.iter_mut().find(|a| a.to == var) {
-            let so_far = before.value;
-            let on = nnm_graph::substitute_reads(&mut self.graph, value, &|v, _| (v == var).then_some(so_far))
-                .noted(self)?;
-            before.value = on;
-            return Some(());
-        }
-        assigns.push(Assign { to: var, place: Place::Whole, add: false, value });
-        Some(())
     }
 
     /// A leaf of this program by its path.
@@ -611,20 +314,4 @@ fn first_sample(batch: usize) -> Int {
     let done = Int::Sub(Box::new(Int::Loop(ROUND)), Box::new(at("from")));
     let rows = Int::Mul(Box::new(done), Box::new(Int::Const(batch as i64)));
     Int::Add(Box::new(at("offset")), Box::new(rows))
-}
-
-/// The scope of a `given`'s expression: the data's fields in front of where it was written.
-fn self_scope(s: &mut Session, given: &Given, fields: ScopeId) -> ScopeId {
-    let names = s.scopes[fields.0 as usize].names.clone();
-    let inner = s.inner(given.value.scope);
-    s.scopes[inner.0 as usize].names = names;
-    inner
-}
-
-/// A closure seen with the data's fields.
-pub fn with_fields(s: &mut Session, closure: Closure, fields: ScopeId) -> Closure {
-    let names = s.scopes[fields.0 as usize].names.clone();
-    let inner = s.inner(closure.scope);
-    s.scopes[inner.0 as usize].names = names;
-    closure.within(inner)
 }

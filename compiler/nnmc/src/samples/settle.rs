@@ -298,7 +298,7 @@ impl Session<'_> {
             let mut free = vec![];
             let mut begin = vec![];
             for latent in &s.latents {
-                let latent = super::present::with_fields(self, *latent, p.scope);
+                let latent = super::given::with_fields(self, *latent, p.scope);
                 let x = self.operand(latent.scope, latent.expr.id)?;
                 let node = self.lift(&x.num);
                 let leaves = self.program.as_ref().map(|p| p.leaves.clone()).unwrap_or_default();
@@ -319,7 +319,7 @@ impl Session<'_> {
                 free.push(Free { name: path, var: leaf.var, read: node, unit: leaf.unit, shape });
             }
             at.after.push(Stmt::Stage { about: "latents begin".into(), assigns: begin });
-            let c = super::present::with_fields(self, s.energy, p.scope);
+            let c = super::given::with_fields(self, s.energy, p.scope);
             let energy = self.energy(c.scope, c.expr.id)?;
             let steps = self.known_int(s.steps.scope, s.steps.expr.id, "a number of steps", 1)?;
             let mover = Mover::Optimizer(&s.optimizer.0, &s.optimizer.1);

@@ -10,7 +10,6 @@ use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, Stmt, Unary, VarId};
 use nnm_graph::{needed, substitute_reads};
 use nnm_kir::ir::Int;
 use nnm_syntax::ast::{ExprKind, Init};
-use nnm_syntax::diag::Diagnostic;
 
 use super::credit::{Credit, Direct};
 use super::formula::Formula;
@@ -445,13 +444,8 @@ impl Session<'_> {
             let name = format!("next {}", decl.name.text);
             out.push(match self.local(scope, &name, decl.span) {
                 Some(value) => self.number(value, decl.span)?,
-                None => {
-                    let d =
-                        Diagnostic::error("E0589", decl.span, format!("the state `{}` never changes", decl.name.text))
-                            .help(format!("say what each step does: `next {} = …`", decl.name.text));
-                    self.report(d);
-                    firsts.get(k).cloned()?
-                }
+                // What only events change stays as it is here.
+                None => firsts.get(k).cloned()?,
             });
         }
         Some(out)

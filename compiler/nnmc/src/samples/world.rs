@@ -260,6 +260,7 @@ impl Session<'_> {
     fn world_scope(&mut self, item: ItemId, world: &Environment, kind: &Kind) -> Option<ScopeId> {
         let declared = self.modules.item(item).clone();
         let scope = self.scope(declared.module, None);
+        self.scopes[scope.0 as usize].owner = Some(declared.name.text.clone());
         let errors = self.error_count();
         self.bind_kind_params(&declared, &world.dynamics.params, kind, scope);
         self.bind_time(scope);

@@ -42,6 +42,11 @@ pub struct When {
 }
 
 impl When {
+    /// The same steps by their ends, with which spikes are stamped.
+    fn of_stamps(self) -> When {
+        When { first: self.first + 1, last: if self.at_end { self.last } else { self.last + 1 }, ..self }
+    }
+
     pub fn samples(self) -> i64 {
         let span = self.last - self.first;
         match (span < 0, self.at_end) {
@@ -229,7 +234,8 @@ impl Session<'_> {
             && let Value::Population(p) = self.eval(scope, *base)
         {
             let frame = self.need_spikes(b, &p, name.span)?;
-            let view = View { key, cells: p.cells, window: (when.first, when.last) };
+            let stamps = when.of_stamps();
+            let view = View { key, cells: p.cells, window: (stamps.first, stamps.last) };
             return self.with_unit(b, frame, |s, unit| {
                 s.log_spikes(unit, p.index, view);
                 Some(())
@@ -239,8 +245,8 @@ impl Session<'_> {
         self.bind_time(inner);
         if let Some((kept, value)) = self.summarized(b, inner, &expr.kind)? {
             // A spike counts once, at the time that it is stamped with: not again where the next piece begins.
-            let counts = matches!(kept, Kept::Sum) && when.first == b.start && is_count(self, scope, &expr.kind);
-            let when = if counts { When { first: when.first + 1, ..when } } else { when };
+            let counts = matches!(kept, Kept::Sum) && is_count(self, scope, &expr.kind);
+            let when = if counts { when.of_stamps() } else { when };
             return self.add_summary(b, key, kept, when, value);
         }
         let value = self.operand(inner, item.expr)?;

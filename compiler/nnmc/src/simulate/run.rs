@@ -209,7 +209,7 @@ impl Session<'_> {
             return Ok(());
         }
         loop {
-            let to = (at + piece).min(last).min(b.checkpoints.map_or(last, |n| (at / n + 1) * n));
+            let to = (at + engine.next_piece(piece)).min(last).min(b.checkpoints.map_or(last, |n| (at / n + 1) * n));
             engine.set_slot("from", at);
             engine.set_slot("to", to);
             engine.set_slot("final", i64::from(to == last));
@@ -441,7 +441,7 @@ impl Session<'_> {
             let p = &self.net(log.net).populations[log.population];
             for view in &log.views {
                 // As long as it will be, so that what is made of it has its lengths.
-                let (first, last) = (view.window.0.max(b.start), (view.window.1 + 1).min(b.start + d.steps));
+                let (first, last) = ((view.window.0 - 1).max(b.start), view.window.1.min(b.start + d.steps));
                 let (from, to) = (first as f64 * b.dt, last as f64 * b.dt);
                 let n = view.range(p).len();
                 let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n, from, to };
@@ -464,7 +464,7 @@ impl Session<'_> {
                 let range = view.range(p);
                 let n = range.len();
                 let (cells, times) = logged.inside(view.window, range, b.dt);
-                let (from, to) = (from.max(first as f64 * b.dt), to.min((last + 1) as f64 * b.dt));
+                let (from, to) = (from.max((first - 1) as f64 * b.dt), to.min(last as f64 * b.dt));
                 let spikes = Spikes { name: p.name.clone(), cells, times, n, from, to };
                 Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
             }

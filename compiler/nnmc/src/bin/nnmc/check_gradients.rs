@@ -1,15 +1,13 @@
 //! `nnmc check-gradients`: holds the derivatives of a model's objectives against differences.
 
-use std::path::PathBuf;
-
 use nnm_compiler::samples::{GradientRow, Verdict};
 use nnm_compiler::settings::Settings;
 use serde_json::json;
 
 use crate::exit::{Exit, Stop};
 use crate::host::CommandHost;
-use crate::model::{self, Model};
-use crate::options::RunOptions;
+use crate::model::Model;
+use crate::options::ModelArgs;
 use crate::progress::Meter;
 use crate::shell::{Shell, Style};
 use crate::tables::Table;
@@ -17,27 +15,20 @@ use crate::{render, run};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckGradientsArgs {
-    /// The model; without one, the package's only model file
-    pub file: Option<PathBuf>,
     #[command(flatten)]
-    pub options: RunOptions,
-    /// Only the trainings of this experiment
-    #[arg(long, value_name = "NAME")]
-    pub experiment: Option<String>,
+    pub model: ModelArgs,
 }
 
 pub fn check_gradients(shell: &Shell, args: &CheckGradientsArgs) -> Result<Exit, Stop> {
-    let path = match &args.file {
-        Some(path) => path.clone(),
-        None => model::of_package()?,
-    };
+    let path = args.model.path()?;
     let model = Model::read(&path)?;
-    let host = CommandHost::new(&path, &args.options.data, Meter::silent());
-    let checked = model.check_aloud(shell, &host, &args.options.settings())?;
+    let host = CommandHost::new(&path, &args.model.options.data, Meter::silent());
+    let checked = model.check_aloud(shell, &host, &args.model.options.settings())?;
     let mut worst = Exit::Good;
     let mut found = 0;
-    for name in run::chosen(&model, args.experiment.as_deref())? {
-        let settings = Settings { experiment: Some(name.clone()), check_gradients: true, ..args.options.settings() };
+    for name in run::chosen(&model, args.model.experiment.as_deref())? {
+        let settings =
+            Settings { experiment: Some(name.clone()), check_gradients: true, ..args.model.options.settings() };
         let result = checked.run(&host, &settings);
         let rows: Vec<GradientRow> = result.outcomes.iter().flat_map(|o| o.gradients.clone()).collect();
         found += rows.len();

@@ -7,6 +7,9 @@ use nnm_compiler::engine::Backend;
 use nnm_compiler::settings::Settings;
 use serde_json::{Value as Json, json};
 
+use crate::exit::Stop;
+use crate::model;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PrecisionName {
     F32,
@@ -19,6 +22,25 @@ pub enum BackendName {
     Jit,
     /// The slow evaluator that checks every access.
     Interp,
+}
+
+/// The model that a command is about, and how it is run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ModelArgs {
+    /// The model; without one, the package's only model file
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub options: RunOptions,
+    /// Only this experiment
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+}
+
+impl ModelArgs {
+    /// The model's file.
+    pub fn path(&self) -> Result<PathBuf, Stop> {
+        self.file.clone().map_or_else(model::of_package, Ok)
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use crate::exit::Stop;
-use crate::options::RunOptions;
+use crate::options::{ModelArgs, RunOptions};
 use crate::run::RunArgs;
 
 /// The arguments of the run whose folder this is.
@@ -27,13 +27,16 @@ pub fn arguments(folder: &Path, given: &RunArgs) -> Result<RunArgs, Stop> {
     let (Some(path), Some(experiment)) = (text("path"), text("experiment")) else {
         return Err(Stop::data(format!("`{}` does not say which model it ran", place.display())));
     };
-    let asked = !given.options.set.is_empty() || given.options.seed.is_some() || given.options.precision.is_some();
-    if asked || given.out.is_some() || given.experiment.is_some() {
+    let asked = !given.model.options.set.is_empty()
+        || given.model.options.seed.is_some()
+        || given.model.options.precision.is_some();
+    if asked || given.out.is_some() || given.model.experiment.is_some() {
         return Err(Stop::usage("a run is resumed as it was begun: `--resume DIR` goes without other settings"));
     }
     let mut options = RunOptions::of_manifest(&manifest["settings"]);
-    options.data.extend(given.options.data.iter().cloned());
-    let file = given.file.clone().unwrap_or_else(|| PathBuf::from(path));
+    options.data.extend(given.model.options.data.iter().cloned());
+    let file = given.model.file.clone().unwrap_or_else(|| PathBuf::from(path));
     let (experiment, out) = (Some(experiment), Some(folder.to_path_buf()));
-    Ok(RunArgs { file: Some(file), options, experiment, out, resume: None, threads: given.threads, goes_on: true })
+    let model = ModelArgs { file: Some(file), options, experiment };
+    Ok(RunArgs { model, out, resume: None, threads: given.threads, goes_on: true })
 }

@@ -21,21 +21,16 @@ use serde_json::{Value as Json, json};
 use crate::exit::{self, Exit, Stop};
 use crate::folder::{self, Ended};
 use crate::host::{self, CommandHost, Seen};
-use crate::model::{self, Model};
-use crate::options::RunOptions;
+use crate::model::Model;
+use crate::options::ModelArgs;
 use crate::progress::Meter;
 use crate::shell::{self, Shell, Style};
 use crate::{provenance, render, resume, tables};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
-    /// The model; without one, the package's only model file
-    pub file: Option<PathBuf>,
     #[command(flatten)]
-    pub options: RunOptions,
-    /// Run only this experiment
-    #[arg(long, value_name = "NAME")]
-    pub experiment: Option<String>,
+    pub model: ModelArgs,
     /// The run folder, instead of `runs/MODEL-EXPERIMENT-N`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -83,14 +78,11 @@ pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
     if let Some(folder) = &args.resume {
         return run(shell, &resume::arguments(folder, args)?);
     }
-    let path = match &args.file {
-        Some(path) => path.clone(),
-        None => model::of_package()?,
-    };
+    let path = args.model.path()?;
     let model = Model::read(&path)?;
-    let host = CommandHost::new(&path, &args.options.data, Meter::silent());
-    let checked = model.check_aloud(shell, &host, &args.options.settings())?;
-    let names = chosen(&model, args.experiment.as_deref())?;
+    let host = CommandHost::new(&path, &args.model.options.data, Meter::silent());
+    let checked = model.check_aloud(shell, &host, &args.model.options.settings())?;
+    let names = chosen(&model, args.model.experiment.as_deref())?;
     let job = Job { shell, args, model: &model, checked: &checked, names: &names };
     let ended = AtomicBool::new(false);
     let work = |k: usize| {
@@ -113,7 +105,7 @@ pub fn run(shell: &Shell, args: &RunArgs) -> Result<Exit, Stop> {
     if let Some(stop) = stop {
         return Err(stop);
     }
-    for (name, _) in &args.options.set {
+    for (name, _) in &args.model.options.set {
         if all.iter().all(|done| done.unused.contains(name)) {
             shell.warning(&format!("nothing in the model asks for `{name}`, given by `--set`"));
         }
@@ -176,7 +168,7 @@ fn within(given: Option<u32>, experiments: usize) -> (Threads, usize) {
 }
 
 pub fn run_experiment(job: &Job, name: &str) -> Result<Done, Stop> {
-    let (shell, options) = (job.shell, &job.args.options);
+    let (shell, options) = (job.shell, &job.args.model.options);
     let folder = folder::place(job.args.out.as_ref(), &job.model.stem(), name, job.names.len() == 1)?;
     let (threads, workers) = within(job.args.threads, job.names.len());
     let settings = Settings { experiment: Some(name.to_string()), threads, workers, ..options.settings() };
@@ -379,7 +371,7 @@ fn begun(job: &Job, name: &str, started: SystemTime) -> Json {
         "path": path.display().to_string(),
         "experiment": name,
         "command": std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>(),
-        "settings": job.args.options.as_json(),
+        "settings": job.args.model.options.as_json(),
         "started": provenance::time(started),
         "machine": { "os": std::env::consts::OS, "arch": std::env::consts::ARCH },
     })

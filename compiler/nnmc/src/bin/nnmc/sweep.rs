@@ -7,8 +7,8 @@ use nnm_runtime::results::RunFolder;
 
 use crate::exit::{Exit, Stop};
 use crate::host::{self, CommandHost};
-use crate::model::{self, Model};
-use crate::options::RunOptions;
+use crate::model::Model;
+use crate::options::{ModelArgs, RunOptions};
 use crate::progress::Meter;
 use crate::run::{Done, Job, RunArgs, chosen, run_experiment};
 use crate::shell::{Shell, Style};
@@ -20,19 +20,14 @@ const MOST_PASSES: usize = 100_000;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct SweepArgs {
-    /// The model; without one, the package's only model file
-    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub model: ModelArgs,
     /// A parameter or `let` and its values: `--over rate=0.1,0.01`, `--over n=1..5`; several are combined
     #[arg(long, value_name = "NAME=VALUES", value_parser = axis)]
     pub over: Vec<Axis>,
     /// Seeds: `--seeds 1..10`, `--seeds 3,7`; the tables then hold means and deviations too
     #[arg(long, value_name = "SEEDS", value_parser = seeds)]
     pub seeds: Option<Seeds>,
-    #[command(flatten)]
-    pub options: RunOptions,
-    /// The experiment, where the model has several
-    #[arg(long, value_name = "NAME")]
-    pub experiment: Option<String>,
     /// The folder of all results, instead of `runs/MODEL-EXPERIMENT-sweep-N`
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -93,14 +88,11 @@ fn values_of(text: &str) -> Result<Vec<String>, String> {
 }
 
 pub fn sweep(shell: &Shell, args: &SweepArgs) -> Result<Exit, Stop> {
-    let path = match &args.file {
-        Some(path) => path.clone(),
-        None => model::of_package()?,
-    };
+    let path = args.model.path()?;
     let model = Model::read(&path)?;
-    let name = one_experiment(&model, args.experiment.as_deref())?;
+    let name = one_experiment(&model, args.model.experiment.as_deref())?;
     let passes = passes(args)?;
-    let host = CommandHost::new(&path, &args.options.data, Meter::silent());
+    let host = CommandHost::new(&path, &args.model.options.data, Meter::silent());
     let checked = model.check_aloud(shell, &host, &first_options(args, &passes).settings())?;
     if let Some(axis) = args.over.iter().find(|axis| checked.unused.contains(&axis.name)) {
         return Err(Stop::usage(format!("nothing in `{}` asks for `{}`, given by `--over`", model.name(), axis.name)));
@@ -112,9 +104,7 @@ pub fn sweep(shell: &Shell, args: &SweepArgs) -> Result<Exit, Stop> {
     let names = [name];
     let work = |k: usize| {
         let run = RunArgs {
-            file: Some(path.clone()),
-            options: options(args, &passes[k]),
-            experiment: None,
+            model: ModelArgs { file: Some(path.clone()), options: options(args, &passes[k]), experiment: None },
             out: Some(place.path().join("passes").join(folder_name(k, &passes[k]))),
             resume: None,
             threads: Some(1),
@@ -137,7 +127,7 @@ pub fn sweep(shell: &Shell, args: &SweepArgs) -> Result<Exit, Stop> {
     if let Some(stop) = stop {
         return Err(stop);
     }
-    for (name, _) in args.options.set.iter().filter(|(name, _)| checked.unused.contains(name)) {
+    for (name, _) in args.model.options.set.iter().filter(|(name, _)| checked.unused.contains(name)) {
         shell.warning(&format!("nothing in the model asks for `{name}`, given by `--set`"));
     }
     swept.write(&place, &model)?;
@@ -193,7 +183,7 @@ fn passes(args: &SweepArgs) -> Result<Vec<Pass>, Stop> {
 }
 
 fn options(args: &SweepArgs, pass: &Pass) -> RunOptions {
-    let mut options = args.options.clone();
+    let mut options = args.model.options.clone();
     options.set.extend(pass.values.iter().cloned());
     options.seed = pass.seed.or(options.seed);
     options
@@ -201,7 +191,7 @@ fn options(args: &SweepArgs, pass: &Pass) -> RunOptions {
 
 /// What the model is checked with before anything runs.
 fn first_options(args: &SweepArgs, passes: &[Pass]) -> RunOptions {
-    passes.first().map_or_else(|| args.options.clone(), |pass| options(args, pass))
+    passes.first().map_or_else(|| args.model.options.clone(), |pass| options(args, pass))
 }
 
 /// `0003-rate_0.1-seed_2`
@@ -243,11 +233,13 @@ mod tests {
         let axis =
             |name: &str, values: [&str; 2]| Axis { name: name.into(), values: values.map(String::from).to_vec() };
         let args = SweepArgs {
-            file: None,
+            model: ModelArgs {
+                file: None,
+                options: RunOptions::of_manifest(&serde_json::Value::Null),
+                experiment: None,
+            },
             over: vec![axis("a", ["1", "2"]), axis("b", ["x", "y"])],
             seeds: Some(Seeds(vec![7])),
-            options: RunOptions::of_manifest(&serde_json::Value::Null),
-            experiment: None,
             out: None,
             jobs: 1,
         };

@@ -1,7 +1,8 @@
 //! Arrays as in numpy: what their shape is, elements by index along any axis, edges, order, comparison as a whole.
 
 use nnm_graph::ShapeError;
-use nnm_graph::ir::{Graph, NodeId};
+use nnm_graph::ir::{Graph, NodeId, Reduce};
+use nnm_syntax::ast::ExprId;
 use nnm_syntax::span::Span;
 
 use super::reduce::axis_of;
@@ -21,7 +22,7 @@ pub const FUNCTIONS: &[Builtin] = &[
     },
     Builtin {
         name: "scatter",
-        about: "`scatter(x, places, n)`: n zeros along the first axis, plus the elements of x at their places: the reverse of `take`",
+        about: "`scatter(x, places, n)`: n zeros along the first axis, plus the elements of x at their places: the reverse of `take`; `reduce = \"max\"`, `\"min\"`: the largest, the smallest of those that share a place, -inf, inf where there are none",
         run: scatter,
     },
     Builtin {
@@ -103,14 +104,22 @@ fn scatter(s: &mut Session, call: &Call) -> Value {
         if !good_places(s, &places, n as usize) {
             return None;
         }
+        let reduce = reduce_of(s, call)?;
         let unit = x.num.unit.clone();
         Some(s.apply(call.span, unit, &[&x.num, &places.num], |g, m| {
             let (whole, index) = (g.shape(m[0]).to_vec(), g.shape(m[1]).to_vec());
             let rest = whole.get(index.len()..).unwrap_or(&[]);
             let to = [&[n as usize], rest].concat();
-            g.scatter_add(m[0], 0, m[1], &to)
+            g.scatter(reduce, m[0], 0, m[1], &to)
         }))
     })())
+}
+
+/// How `scatter` joins what has the same place.
+fn reduce_of(s: &mut Session, call: &Call) -> Option<Reduce> {
+    let Some(id) = call.named("reduce") else { return Some(Reduce::Sum) };
+    let known = [("sum", Reduce::Sum), ("max", Reduce::Max), ("min", Reduce::Min)];
+    choice(s, call, id, "reduce", &known)
 }
 
 /// Numbers, their shape, and where they are written.
@@ -177,6 +186,11 @@ fn beyond_of(s: &mut Session, call: &Call) -> Option<Beyond> {
     let Some(id) = call.named("mode") else { return Some(Beyond::Value) };
     let known =
         [("value", Beyond::Value), ("edge", Beyond::Edge), ("reflect", Beyond::Reflect), ("wrap", Beyond::Wrap)];
+    choice(s, call, id, "mode", &known)
+}
+
+/// One of some texts; the first stands for one that is not known yet.
+fn choice<T: Copy>(s: &mut Session, call: &Call, id: ExprId, what: &str, known: &[(&str, T)]) -> Option<T> {
     match s.eval(call.scope, id) {
         Value::Text(text) => {
             if let Some((_, mode)) = known.iter().find(|(name, _)| **name == *text) {
@@ -184,14 +198,15 @@ fn beyond_of(s: &mut Session, call: &Call) -> Option<Beyond> {
             }
             let names: Vec<String> = known.iter().map(|(name, _)| format!("\"{name}\"")).collect();
             let span = s.expr_span(call.scope, id);
-            s.error("E0234", span, format!("`pad` has no mode \"{text}\"; there are {}", names.join(", ")));
+            let message = format!("`{}` has no {what} \"{text}\"; there are {}", call.name, names.join(", "));
+            s.error("E0234", span, message);
             None
         }
         // Known by its type alone, while a function is checked.
-        Value::Num(num) if matches!(num.repr, Repr::Unknown) => Some(Beyond::Value),
+        Value::Num(num) if matches!(num.repr, Repr::Unknown) => known.first().map(|(_, first)| *first),
         Value::Missing => None,
         _ => {
-            s.error("E0230", call.span, "`pad` takes a text for `mode`");
+            s.error("E0230", call.span, format!("`{}` takes a text for `{what}`", call.name));
             None
         }
     }

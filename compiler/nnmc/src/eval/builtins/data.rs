@@ -322,8 +322,7 @@ fn sample(s: &mut Session, call: &Call) -> Value {
         let sizes: Vec<usize> = shape.num.as_const()?.iter().map(|v| *v as usize).collect();
         let id = call.positional(0)?;
         let closure = Closure::new(call.scope, s.module_of(call.scope), id);
-        let place = s.modules.sources.line_column(call.span);
-        let path = format!("sample.{}.{}", place.0, place.1);
+        let path = s.place_in_declaration(call);
         s.draw_values(closure, call.scope, &sizes, &path)
     })())
 }

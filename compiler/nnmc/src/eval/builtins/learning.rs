@@ -3,7 +3,7 @@
 use nnm_graph::ir::Binary;
 
 use super::{Builtin, done};
-use crate::eval::Call;
+use crate::eval::{Call, Written};
 use crate::session::Session;
 use crate::unit::Unit;
 use crate::value::{Num, Value, scalar};
@@ -227,7 +227,11 @@ fn each(s: &mut Session, call: &Call) -> Value {
     let Some(Value::Many(parts)) = call.receiver.clone() else { return Value::Missing };
     let mut out = vec![];
     for part in parts.iter() {
-        let value = s.call_value(call.scope, part.clone(), None, &call.args, &[], call.span, "");
+        let value = s.call_value(
+            call.scope,
+            part.clone(),
+            Written { receiver: None, args: &call.args, clauses: &[], span: call.span, text: "" },
+        );
         if matches!(value, Value::Missing) {
             return value;
         }

@@ -125,7 +125,7 @@ fn atan2(s: &mut Session, call: &Call) -> Value {
         if !s.same_unit("compare", &y, &x, call.span) {
             return None;
         }
-        Some(s.binary(Binary::Atan2, &y.num, &x.num, angle_unit(), call.span))
+        Some(s.binary(Binary::Atan2, &y.num, &x.num, Unit::parse("rad").unwrap_or(Unit::REAL), call.span))
     })())
 }
 
@@ -156,7 +156,9 @@ fn angle_difference(s: &mut Session, call: &Call) -> Value {
         let flipped = s.binary(Binary::Sub, &half, &difference, a.num.unit.clone(), call.span);
         let turned = wrapped(s, &flipped, &whole, call);
         let out = s.binary(Binary::Sub, &half, &turned, a.num.unit.clone(), call.span);
-        Some(Num { unit: angle_unit(), ..out })
+        // As the user wrote them: in rad where one is.
+        let unit = a.num.unit.join(&b.num.unit);
+        Some(Num { unit: if unit.shown().name.is_empty() { angle_unit() } else { unit }, ..out })
     })())
 }
 

@@ -61,7 +61,7 @@ fn standard(s: &mut Session, call: &Call, draw: Draw, like: &[&Num]) -> Option<N
 
 /// A draw of each step for every cell that the equation is about.
 fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&Num>) -> Option<Num> {
-    let Some(program) = &mut s.program else {
+    let Some(program) = &s.program else {
         s.error(
             "E0231",
             call.span,
@@ -69,9 +69,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
         );
         return None;
     };
-    program.draws += 1;
-    let (number, place, batched) = (program.draws, [program.step.clone(), program.first.clone()], program.batched);
-    let salt = program.salt.clone();
+    let (place, batched) = ([program.step.clone(), program.first.clone()], program.batched);
     let mut shape: Vec<usize> = match s.local(call.scope, "index", call.span) {
         Some(Value::Num(index)) => s.shape(&index).unwrap_or_default(),
         _ => vec![],
@@ -83,9 +81,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
             shape = other;
         }
     }
-    let at = s.modules.sources.line_column(call.span);
-    let path = s.chain.first().map_or(String::new(), |(n, ..)| n.clone());
-    let key = random::key(s.seed, &format!("{path}.{}.{}.{}.{number}{salt}", call.name, at.0, at.1));
+    let key = s.draw_key(format!("{}:{}", s.drawn_for(call.scope), s.place_in_declaration(call)))?;
     let mean = mean.map(|m| s.lift(m));
     match s.graph.draw(draw, key, place, &shape, batched, mean) {
         Ok(node) => {

@@ -85,8 +85,7 @@ pub fn train(s: &mut Session, call: &Call) -> Option<Train> {
     match spikes_of(&value) {
         Some(spikes) => {
             let (from, to) = (seconds(s, call, "from")?, seconds(s, call, "to")?);
-            let closed = to.is_none_or(|to| to > spikes.to);
-            let stretch = Stretch { from: from.unwrap_or(spikes.from), to: to.unwrap_or(spikes.to), closed };
+            let stretch = Stretch { from: from.unwrap_or(spikes.from), to: to.unwrap_or(spikes.to) };
             if stretch.to <= stretch.from && s.mode == Mode::Run {
                 let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
                 let message = match (from, to) {

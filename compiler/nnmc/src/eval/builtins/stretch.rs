@@ -1,16 +1,16 @@
-//! A stretch of a recording, and its bins: half-open, but for the end of the recording, which belongs to the last bin.
+//! A stretch of a recording, and its bins. A spike is stamped with the end of its step, so that a stretch holds the steps in
+//! it: stamps after its beginning, up to and with its end.
 
 use crate::value::Spikes;
 
 /// Times are whole numbers of steps that decimals do not meet exactly; nothing is recorded at less than this distance.
 const GRAIN: f64 = 1e-9;
 
-/// Times from `from` up to `to`, in seconds; with `to` itself where the recording ends there.
+/// Times after `from` up to `to`, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stretch {
     pub from: f64,
     pub to: f64,
-    pub closed: bool,
 }
 
 impl Stretch {
@@ -19,15 +19,12 @@ impl Stretch {
     }
 
     pub fn has(self, time: f64) -> bool {
-        let end = if self.closed { self.to + GRAIN } else { self.to - GRAIN };
-        time >= self.from - GRAIN && time < end
+        time > self.from + GRAIN && time <= self.to + GRAIN
     }
 
     /// The place of a time among so many bins of a width from the beginning on.
     pub fn bin(self, time: f64, width: f64, bins: usize) -> Option<usize> {
-        let place = ((time - self.from + GRAIN) / width).floor();
-        let at_end = self.closed && place as usize == bins && (time - self.to).abs() <= GRAIN;
-        let place = if at_end { place - 1.0 } else { place };
+        let place = ((time - self.from - GRAIN) / width).ceil() - 1.0;
         (self.has(time) && place >= 0.0 && (place as usize) < bins).then_some(place as usize)
     }
 
@@ -75,17 +72,13 @@ mod tests {
 
     #[test]
     fn bins_part_a_recording() {
-        let whole = Stretch { from: 0.1, to: 3.1, closed: true };
-        assert_eq!(
-            [1.45, 1.5, 3.1, 0.1, 0.05].map(|t| whole.bin(t, 0.1, 30)),
-            [Some(13), Some(14), Some(29), Some(0), None]
-        );
-        let part = Stretch { closed: false, ..whole };
-        assert_eq!([3.1, 3.0999, 0.1].map(|t| part.has(t)), [false, true, true]);
+        let whole = Stretch { from: 0.1, to: 3.1 };
+        let places = [0.1, 0.1001, 0.2, 1.45, 1.5, 1.5001, 3.1, 3.1001].map(|t| whole.bin(t, 0.1, 30));
+        assert_eq!(places, [None, Some(0), Some(0), Some(13), Some(13), Some(14), Some(29), None]);
         // Far from the beginning seconds are coarse.
-        let late = Stretch { from: 20_000.0, to: 20_001.0, closed: false };
+        let late = Stretch { from: 20_000.0, to: 20_001.0 };
         let places: Vec<usize> =
-            (0..1000).filter_map(|k| late.bin(20_000.0 + f64::from(k) * 1e-3, 1e-3, 1000)).collect();
+            (1..=1000).filter_map(|k| late.bin(20_000.0 + f64::from(k) * 1e-3, 1e-3, 1000)).collect();
         assert_eq!(places, (0..1000).collect::<Vec<_>>());
     }
 }

@@ -44,7 +44,11 @@ pub const FUNCTIONS: &[Builtin] = &[
         about: "`concat(a, b, axis = 0)`: one after the other, also along `axis = -1`; of data, all rows",
         run: concat,
     },
-    Builtin { name: "one_hot", about: "`one_hot(label)`: 1 at the label's place, else 0", run: one_hot },
+    Builtin {
+        name: "one_hot",
+        about: "`one_hot(label)`, `one_hot(k, n)`: 1 at the label's place, else 0; a label is a whole number from 0 on below the number of classes",
+        run: one_hot,
+    },
     Builtin { name: "identity", about: "`identity(n)`: the unit matrix", run: identity },
     Builtin { name: "reverse", about: "`reverse(x)`: the first axis backwards (or `axis = k`)", run: reverse },
 ];
@@ -299,11 +303,18 @@ fn one_hot(s: &mut Session, call: &Call) -> Value {
                 return Some(Num::unknown(Unit::REAL));
             }
         };
+        if let Some(class) = x.num.class.filter(|class| *class > n) {
+            let (class, n) = (s.length_text(class), s.length_text(n));
+            s.error("E0318", call.span, format!("a label of {class} classes has no place among {n}"));
+            return None;
+        }
         let classes = Num::array(Unit::REAL, vector((0..n).map(|k| k as f64).collect()));
         Some(s.apply(call.span, Unit::REAL, &[&x.num, &classes], |g, m| {
             let mut shape = g.shape(m[0]).to_vec();
             shape.push(1);
-            let label = g.reshape(m[0], &shape)?;
+            // Of the classes at the labels' places, for a label that is none of them is refused there.
+            let label = g.gather(m[1], 0, m[0])?;
+            let label = g.reshape(label, &shape)?;
             g.binary(nnm_graph::ir::Binary::Eq, label, m[1])
         }))
     })())

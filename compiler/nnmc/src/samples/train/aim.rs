@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
-use nnm_graph::ir::{Assign, Binary, NodeId, Op, Place, VarId};
+use nnm_graph::ir::{Assign, Binary, NodeId, Op, VarId};
 use nnm_kir::ir::{Int, SlotId};
 use nnm_syntax::ast::{ExprId, StmtKind};
 use nnm_syntax::diag::Diagnostic;
@@ -21,11 +21,20 @@ use crate::network::FrameId;
 use crate::session::Session;
 use crate::value::Value;
 
+/// A trained quantity to which a rule gives nothing.
+struct Missed {
+    target: Target,
+    rule: String,
+    /// Whether the rule asks for what only an objective gives.
+    reads_credit: bool,
+    span: Span,
+}
+
 /// Which trained quantities something reaches, and which only rules that do not.
 #[derive(Default)]
 pub(super) struct Reach {
     reached: BTreeSet<VarId>,
-    missed: Vec<(Target, String, Span)>,
+    missed: Vec<Missed>,
 }
 
 /// What is added to a trained quantity, and by which aims.
@@ -75,7 +84,12 @@ impl Session<'_> {
             if wants_none || !self.is_zero(*direction) {
                 reach.reached.insert(target.var);
             } else {
-                reach.missed.push((target.clone(), credit.kind.text.to_string(), credit.span));
+                reach.missed.push(Missed {
+                    target: target.clone(),
+                    rule: credit.kind.text.to_string(),
+                    reads_credit: credit.reads_credit(self),
+                    span: credit.span,
+                });
             }
         }
     }
@@ -93,12 +107,15 @@ impl Session<'_> {
     /// A trained weight that nothing reaches would stay as it was drawn: an error.
     pub(super) fn check_reach(&mut self, t: &Training, reach: &Reach) -> Option<()> {
         let mut fine = Some(());
-        for (target, rule, span) in &reach.missed {
+        for Missed { target, rule, reads_credit, span } in &reach.missed {
             if reach.reached.contains(&target.var) {
                 continue;
             }
-            let message =
-                format!("`{}` is trained, but `{rule}` gives it nothing: the objective does not reach it", target.path);
+            let why = match reads_credit {
+                true => "the objective does not reach it",
+                false => "what its formula reads is 0 here from the first step to the last",
+            };
+            let message = format!("`{}` is trained, but `{rule}` gives it nothing: {why}", target.path);
             let path = target.path.rsplit_once('.').map_or(target.path.as_str(), |(part, _)| part);
             let d = Diagnostic::error("E0580", *span, message)
                 .label(t.span, "in this training")
@@ -198,12 +215,9 @@ impl Session<'_> {
     fn gathered_sum(&mut self, name: &str, part: NodeId, gather: &mut Gather) -> Option<NodeId> {
         let shape = self.graph.shape(part).to_vec();
         let var = self.work_var(name, &shape, false, None);
-        let read = self.read_whole(var);
-        let zero = self.graph.filled(0.0, &shape);
-        let sum = self.graph.binary(Binary::Add, read, part).noted(self)?;
-        gather.begin.push(Assign { to: var, place: Place::Whole, add: false, value: zero });
-        gather.add.push(Assign { to: var, place: Place::Whole, add: false, value: sum });
-        Some(read)
+        gather.begin.push(self.zeroed(var));
+        gather.add.push(self.added_to(var, part)?);
+        Some(self.read_whole(var))
     }
 
     /// How far the optimizer goes along each direction.

@@ -102,7 +102,7 @@ impl<'s> Session<'s> {
         let roots: Vec<NodeId> = crate::lowering::values(&body).into_iter().chain([mean]).collect();
         let replaced = nnm_graph::needed(&self.graph, &roots)
             .into_iter()
-            .any(|n| matches!(self.graph.node(n).op, Op::Surrogate | Op::StopGradient));
+            .any(|n| matches!(self.graph.node(n).op, Op::Surrogate | Op::StopGradient) && !self.graph.is_mark(n));
         let mut assigns = vec![];
         let objective = self.work_var("objective", &[], false, None);
         assigns.push(Assign { to: objective, place: Place::Whole, add: false, value: mean });

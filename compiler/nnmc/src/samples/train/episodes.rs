@@ -50,20 +50,13 @@ impl Session<'_> {
         let flows = self.flows(p, &own, &objective, &[], credit.span)?;
         let score = self.score_flows(p, credit, &own)?;
         self.program.as_mut()?.seeds = Some(flows.seeds);
-        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
-        let directions = targets.into_iter().zip(proposed?).collect();
-        let directions = self.with_credit_elsewhere(t, p, credit, world.alive, directions, called)?;
+        let directions = self.proposed_in_step(t, p, credit, targets, called)?;
         let program = self.program.as_mut()?;
         (program.seeds, program.score_seeds) = (None, None);
         // Formulas, too, may look ahead.
         let world = program.world.clone()?;
         let mut back = Back { flows: flows.into.into_iter().chain(score.into).collect(), sums: vec![] };
-        let mut out = vec![];
-        for (target, direction) in directions {
-            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
-            back.sums.push((total, direction));
-            out.push((target, self.read_whole(total)));
-        }
+        let out = self.totals_of(directions, &mut back.sums);
         let loss = self.loss_of_steps(credit.objective, &world, &mut back.sums)?;
         self.go_back(p, &world, &kept, back, at)?;
         Some((out, loss))
@@ -83,31 +76,58 @@ impl Session<'_> {
         let world = self.program.as_ref()?.world.clone()?;
         let one = self.graph.constant(1.0);
         self.program.as_mut()?.seeds = Some(credit.objective.iter().map(|node| (*node, one)).collect());
-        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
-        let directions = targets.into_iter().zip(proposed?).collect();
-        let directions = self.with_credit_elsewhere(t, p, credit, world.alive, directions, called)?;
+        let mut directions = self.proposed_in_step(t, p, credit, targets, called)?;
         self.program.as_mut()?.seeds = None;
         let news: BTreeMap<VarId, NodeId> = at.step.iter().map(|a| (a.to, a.value)).collect();
-        let (mut out, mut sums) = (vec![], vec![]);
-        for (target, direction) in directions {
-            self.refuse_the_future(credit, direction)?;
+        for (_, direction) in &mut directions {
+            self.refuse_the_future(credit, *direction)?;
             let new = |var, place: &Place| if *place == Place::Whole { news.get(&var).copied() } else { None };
-            let direction = nnm_graph::substitute_reads(&mut self.graph, direction, &new).noted(self)?;
-            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
-            sums.push((total, direction));
-            out.push((target, self.read_whole(total)));
+            *direction = nnm_graph::substitute_reads(&mut self.graph, *direction, &new).noted(self)?;
         }
+        let mut sums = vec![];
+        let out = self.totals_of(directions, &mut sums);
         let loss = match credit.objective {
             Some(objective) if self.is_to_come(objective) => None,
             objective => self.loss_of_steps(objective, &world, &mut sums)?,
         };
         for (total, step) in sums {
             at.begin.push(self.zeroed(total));
-            let sum = self.read_whole(total);
-            let value = self.graph.binary(Binary::Add, sum, step).noted(self)?;
-            at.step.push(Assign { to: total, place: Place::Whole, add: false, value });
+            at.step.push(self.added_to(total, step)?);
         }
         Some((out, loss))
+    }
+
+    /// What a rule proposes for each target in a step, as far as the episode goes on.
+    fn proposed_in_step(
+        &mut self,
+        t: &Training,
+        p: &Presentation,
+        credit: &Credit,
+        targets: Vec<Target>,
+        called: &[Target],
+    ) -> Option<Directions> {
+        let alive = self.program.as_ref()?.world.as_ref()?.alive;
+        let proposed: Option<Vec<NodeId>> = targets.iter().map(|target| self.proposed(credit, target)).collect();
+        let directions = targets.into_iter().zip(proposed?).collect();
+        self.with_credit_elsewhere(t, p, credit, alive, directions, called)
+    }
+
+    /// Storage in which the directions of all steps are added up; `sums` is what each step adds.
+    fn totals_of(&mut self, directions: Directions, sums: &mut Vec<(VarId, NodeId)>) -> Directions {
+        let mut out = vec![];
+        for (target, direction) in directions {
+            let total = self.work_var(&format!("{}@direction", target.path), &target.shape, false, None);
+            sums.push((total, direction));
+            out.push((target, self.read_whole(total)));
+        }
+        out
+    }
+
+    /// A total with one more part.
+    pub(super) fn added_to(&mut self, total: VarId, part: NodeId) -> Option<Assign> {
+        let sum = self.read_whole(total);
+        let value = self.graph.binary(Binary::Add, sum, part).noted(self)?;
+        Some(Assign { to: total, place: Place::Whole, add: false, value })
     }
 
     /// Whether a value is known only once later steps have been made.
@@ -150,9 +170,7 @@ impl Session<'_> {
         for (total, step) in sums {
             begin.push(self.zeroed(total));
             let step = self.at_kept(step, kept)?;
-            let sum = self.read_whole(total);
-            let value = self.graph.binary(Binary::Add, sum, step).noted(self)?;
-            assigns.push(Assign { to: total, place: Place::Whole, add: false, value });
+            assigns.push(self.added_to(total, step)?);
         }
         let (to_come, seen) = self.sums_to_come(world, kept, &mut begin)?;
         assigns.extend(seen);
@@ -211,7 +229,7 @@ impl Session<'_> {
         None
     }
 
-    fn zeroed(&mut self, var: VarId) -> Assign {
+    pub(super) fn zeroed(&mut self, var: VarId) -> Assign {
         let shape = self.graph.var(var).shape.clone();
         let value = self.graph.filled(0.0, &shape);
         Assign { to: var, place: Place::Whole, add: false, value }

@@ -1,0 +1,45 @@
+//! Where a draw is made, for its key: whose it is and what comes before it in its declaration, never its line.
+
+use nnm_runtime::random;
+use nnm_syntax::ast::ExprKind;
+use nnm_syntax::span::Span;
+
+use super::Call;
+use crate::session::{ScopeId, Session};
+
+impl Session<'_> {
+    /// A call by its declaration and by how often the function's name stands before it there: `LIF.xi.0`.
+    pub fn place_in_declaration(&self, call: &Call) -> String {
+        let at = call.span;
+        let within = |span: Span| span.file == at.file && span.start <= at.start && at.end <= span.end;
+        let item = self.modules.items.iter().find(|item| within(item.span));
+        let file = self.modules.modules.iter().map(|m| &m.file).find(|f| f.id == at.file);
+        let (Some(item), Some(file)) = (item, file) else { return call.name.clone() };
+        let named = |kind: &ExprKind| matches!(kind, ExprKind::Name(name) if *name == call.name);
+        let before = |span: Span| span.start >= item.span.start && span.start < at.start;
+        let count = file.exprs.iter().filter(|e| named(&e.kind) && before(e.span)).count();
+        format!("{}.{}.{count}", item.name.text, call.name)
+    }
+
+    /// Whose value is being computed: the population, else the name for which something is asked.
+    pub fn drawn_for(&self, scope: ScopeId) -> String {
+        let mut at = Some(scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            if let Some(owner) = &scope.owner {
+                return owner.clone();
+            }
+            at = scope.parent;
+        }
+        self.chain.last().map_or_else(String::new, |(name, _, scope)| self.owned(*scope, name))
+    }
+
+    /// The key of a draw of the program being built. What is drawn again at the same place has a number.
+    pub fn draw_key(&mut self, place: String) -> Option<u64> {
+        let program = self.program.as_mut()?;
+        let text = format!("{place}{}", program.salt);
+        let number = program.draws.entry(place).or_insert(0);
+        *number += 1;
+        Some(random::key(self.seed, &format!("{text}#{number}")))
+    }
+}

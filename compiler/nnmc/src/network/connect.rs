@@ -1,0 +1,293 @@
+//! From `connect` statements to projections: which ends, which synapse, which port, and the name.
+
+use nnm_syntax::ast::{ExprId, ExprKind, Init};
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use super::*;
+use crate::hir::{Build, Connect, ItemKind};
+use crate::session::{Lazy, ScopeId, Session};
+use crate::suggest;
+use crate::value::{Argument, Value};
+
+/// A connection's target: the population, which of its cells, the port named.
+type TargetEnd = (usize, Option<(usize, usize)>, Option<Name>);
+
+/// A `connect` statement at work.
+struct Joining<'c> {
+    id: NetId,
+    connect: &'c Connect,
+    scope: ScopeId,
+    /// Whether it makes several connections, which are told apart by their ends.
+    several: bool,
+}
+
+impl Session<'_> {
+    pub(super) fn add_connections(&mut self, id: NetId, body: &[Build], scope: ScopeId) {
+        // A `let` of plain numbers may give a weight; what depends on populations has its value in a step alone.
+        let lets: Vec<Decl> = self.net(id).lets.iter().filter(|l| l.pass.is_none()).map(|l| l.decl.clone()).collect();
+        for decl in lets {
+            if let (Some(Init::Value(e)), false) =
+                (decl.init, self.scopes[scope.0 as usize].names.contains_key(&decl.name.text))
+            {
+                let closure = self.closure(scope, e);
+                self.bind_lazy(scope, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
+            }
+        }
+        let names = self.net(id).member_names();
+        for name in &names {
+            if !self.scopes[scope.0 as usize].names.contains_key(name) {
+                self.bind(scope, name.clone(), Value::Missing);
+            }
+        }
+        for part in body {
+            match part {
+                Build::Connect(connect) => self.add_connect(id, connect, scope),
+                Build::For { name, list, body } => {
+                    for value in self.loop_values(scope, *list) {
+                        let inner = self.inner(scope);
+                        self.bind(inner, name.text.clone(), value);
+                        self.add_connections(id, body, inner);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add_connect(&mut self, id: NetId, connect: &Connect, scope: ScopeId) {
+        let sources = self.set_members(scope, connect.from);
+        let targets = self.set_members(scope, connect.to);
+        let several = sources.len() * targets.len() > 1;
+        let joining = Joining { id, connect, scope, several };
+        for source in &sources {
+            for target in &targets {
+                self.add_projection(&joining, source, target);
+            }
+        }
+    }
+
+    /// The ends that a set `{E, I}` or `h.{i, f}` stands for, as (expression, field).
+    fn set_members(&self, scope: ScopeId, end: ExprId) -> Vec<(ExprId, Option<Name>)> {
+        let (id, expr) = self.bare_expr(scope, end);
+        match expr.kind {
+            ExprKind::Braces(items) => items.into_iter().flat_map(|i| self.set_members(scope, i)).collect(),
+            ExprKind::Fields { base, names } => names.into_iter().map(|n| (base, Some(n))).collect(),
+            _ => vec![(id, None)],
+        }
+    }
+
+    fn add_projection(&mut self, joining: &Joining, source: &(ExprId, Option<Name>), target: &(ExprId, Option<Name>)) {
+        let Joining { id, connect, scope, .. } = *joining;
+        let Some((to, cells, port)) = self.target_of(id, scope, target) else { return };
+        let sender = self.source_of(id, scope, source.0);
+        let from = self.closure(scope, source.0);
+        let via = connect.via.map(|v| self.eval(scope, v));
+        let (synapse, args) = match via {
+            None => (None, vec![]),
+            Some(Value::Kind(kind)) => self.synapse_of(&kind, connect.span),
+            Some(Value::Missing) => return,
+            Some(other) => {
+                self.error("E0406", connect.span, format!("`via` takes a synapse, found {}", other.describe()));
+                return;
+            }
+        };
+        let Some(port) = self.port_of(joining, to, port, synapse, target) else { return };
+        let (pattern, pattern_span) = match connect.pattern {
+            Some(p) => (self.pattern(scope, p), self.expr_span(scope, p)),
+            None => {
+                let d = Diagnostic::error("E0442", connect.span, "this connection does not say which cell meets which")
+                    .help("a pattern follows the ends: `: all()`, `: one_to_one()`, `: random(p = 10 %)`, `: dense()`");
+                self.report(d);
+                return;
+            }
+        };
+        let Some(pattern) = pattern else { return };
+        let name = self.projection_name(joining, source.0, to, port);
+        if let Some(own) = &connect.name
+            && self.net(id).member_names().contains(&name)
+        {
+            self.error("E0201", own.span, format!("`{name}` is declared twice"));
+            return;
+        }
+        let projection = Projection {
+            name,
+            from,
+            source: sender,
+            target: to,
+            target_cells: cells,
+            port,
+            trained: pattern.is_trained(),
+            pattern,
+            pattern_span,
+            synapse,
+            args,
+            weight: None,
+            bias: None,
+            plastic: connect.plastic,
+            edges: None,
+            columns: vec![],
+            span: connect.span,
+        };
+        self.net_mut(id).projections.push(projection);
+    }
+
+    fn synapse_of(&mut self, kind: &Kind, span: Span) -> (Option<ItemId>, Vec<(String, Argument)>) {
+        let word = self.item_word(kind.item);
+        if word != "synapse" {
+            self.error(
+                "E0406",
+                span,
+                format!("`via` takes a synapse; `{}` is {}", kind.text, suggest::with_article(word)),
+            );
+        }
+        // The library's own default is the pattern's plain product.
+        let default = Some(self.modules.item(kind.item).module) == self.modules.prelude;
+        (if default { None } else { Some(kind.item) }, kind.args.clone())
+    }
+
+    fn projection_name(&self, joining: &Joining, source: ExprId, to: usize, port: Option<usize>) -> String {
+        let Joining { id, connect, scope, several } = *joining;
+        let net = self.net(id);
+        let population = &net.populations[to];
+        let by_port = population.ports.len() > 1;
+        let suffix = match port {
+            Some(p) if by_port => format!("_{}", population.ports[p].name),
+            _ => String::new(),
+        };
+        let base = match &connect.name {
+            Some(name) if !several => return name.text.clone(),
+            Some(name) => name.text.clone(),
+            None => format!("{}_{}", self.source_name(scope, source), population.name),
+        };
+        let name = format!("{base}{suffix}");
+        let mut unique = name.clone();
+        let mut k = 2;
+        while net.projections.iter().any(|p| p.name == unique) {
+            unique = format!("{name}{k}");
+            k += 1;
+        }
+        unique
+    }
+
+    /// The name that a source gives a connection: the first member that it reads.
+    fn source_name(&self, scope: ScopeId, id: ExprId) -> String {
+        let (_, expr) = self.bare_expr(scope, id);
+        match expr.kind {
+            ExprKind::Name(name) => name,
+            ExprKind::Index { base, .. } | ExprKind::Field { base, .. } => self.source_name(scope, base),
+            ExprKind::Pipe(a, _) => self.source_name(scope, a),
+            ExprKind::Call { args, .. } => match args.first().map(|a| a.value) {
+                Some(Init::Value(a) | Init::Draw(a)) => self.source_name(scope, a),
+                None => "input".into(),
+            },
+            _ => "input".into(),
+        }
+    }
+
+    /// The population that an end names, and which of its cells.
+    fn source_of(&mut self, id: NetId, scope: ScopeId, end: ExprId) -> Option<(usize, Option<(usize, usize)>)> {
+        let (_, expr) = self.bare_expr(scope, end);
+        match expr.kind {
+            ExprKind::Name(name) => self.net(id).population(&name).map(|p| (p, None)),
+            ExprKind::Index { base, indices } => {
+                let (p, _) = self.source_of(id, scope, base)?;
+                let size = self.net(id).populations[p].shape[0];
+                let range = self.index_range(scope, *indices.first()?, size)?;
+                Some((p, Some(range)))
+            }
+            _ => None,
+        }
+    }
+
+    fn target_of(&mut self, id: NetId, scope: ScopeId, target: &(ExprId, Option<Name>)) -> Option<TargetEnd> {
+        let (at, expr) = self.bare_expr(scope, target.0);
+        let span = expr.span;
+        match expr.kind {
+            ExprKind::Field { base, name } if target.1.is_none() => {
+                let (p, cells, _) = self.target_of(id, scope, &(base, None))?;
+                Some((p, cells, Some(name)))
+            }
+            _ => match self.source_of(id, scope, at) {
+                Some((p, cells)) => Some((p, cells, target.1.clone())),
+                None => {
+                    self.no_target(id, scope, at, span);
+                    None
+                }
+            },
+        }
+    }
+
+    fn no_target(&mut self, id: NetId, scope: ScopeId, at: ExprId, span: Span) {
+        let name = self.source_name(scope, at);
+        if self.net(id).broken.contains(&name) {
+            return;
+        }
+        let names: Vec<String> = self.net(id).populations.iter().map(|p| p.name.clone()).collect();
+        let d = Diagnostic::error("E0407", span, format!("a connection ends at a population; `{name}` is none"));
+        let near = suggest::nearest(&name, names.iter().map(String::as_str));
+        let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+        self.report(match near {
+            None if !names.is_empty() && names.len() <= 24 => d.help(format!("there are {list}")),
+            near => suggest::did_you_mean(d, span, near),
+        });
+    }
+
+    fn port_of(
+        &mut self,
+        joining: &Joining,
+        to: usize,
+        port: Option<Name>,
+        synapse: Option<ItemId>,
+        target: &(ExprId, Option<Name>),
+    ) -> Option<Option<usize>> {
+        let Joining { id, connect, .. } = *joining;
+        let population = self.net(id).populations[to].clone();
+        let names: Vec<&str> = population.ports.iter().map(|p| p.name.as_str()).collect();
+        if let Some(port) = port {
+            if let Some(k) = names.iter().position(|n| *n == port.text) {
+                return Some(Some(k));
+            }
+            let message = format!("`{}` has no port `{}`", population.name, port.text);
+            let d = Diagnostic::error("E0408", port.span, message).label(population.span, "declared here");
+            let d = suggest::did_you_mean(d, port.span, suggest::nearest(&port.text, names.iter().copied()));
+            self.report(list_ports(d, &names));
+            return None;
+        }
+        let outputs = synapse.map(|s| self.synapse_outputs(s));
+        if outputs.as_ref().is_some_and(Vec::is_empty) {
+            return Some(None);
+        }
+        if let [_] = names.as_slice() {
+            return Some(Some(0));
+        }
+        let named = outputs.iter().flatten().find_map(|o| names.iter().position(|n| n == o));
+        if let Some(k) = named {
+            return Some(Some(k));
+        }
+        let span = self.modules.get(self.module_of(self.net(id).scope)).file.expr(target.0).span;
+        let message = if names.is_empty() {
+            format!("`{}` has no port to connect to", population.name)
+        } else {
+            format!("`{}` has several ports: say which", population.name)
+        };
+        let d = Diagnostic::error("E0409", span, message).label(connect.span, "in this connection");
+        self.report(list_ports(d, &names));
+        None
+    }
+
+    fn synapse_outputs(&self, synapse: ItemId) -> Vec<String> {
+        match &self.modules.item(synapse).kind {
+            ItemKind::Synapse(s) => s.dynamics.outputs.iter().map(|o| o.name.text.clone()).collect(),
+            _ => vec![],
+        }
+    }
+}
+
+fn list_ports(d: Diagnostic, names: &[&str]) -> Diagnostic {
+    if names.is_empty() {
+        return d;
+    }
+    let list: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    d.help(format!("its ports are {}", list.join(", ")))
+}
