@@ -11,6 +11,7 @@ mod dynamics;
 mod layers;
 mod library;
 mod models;
+mod pages;
 mod published;
 mod robust;
 mod science;

@@ -392,6 +392,12 @@ impl Session<'_> {
     fn expectation(&mut self, scope: ScopeId, e: ast::ExprId, outcome: &mut Outcome) {
         let span = self.expr_span(scope, e);
         let Some(x) = self.operand(scope, e) else { return };
+        let module = self.module_of(scope);
+        let file = &self.modules.get(module).file;
+        if matches!(file.expr(e).kind, ExprKind::Number { .. }) || crate::eval::only_counts(file, e) {
+            self.error("E0310", span, "an expectation is a condition, `expect a < b`; this is a number");
+            return;
+        }
         if !x.num.unit.is_real() {
             let message = format!("an expectation holds or does not; this is in {}", x.num.unit.describe());
             self.error("E0310", span, message);

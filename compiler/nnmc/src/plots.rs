@@ -152,6 +152,15 @@ impl Session<'_> {
         Some(out)
     }
 
+    /// Each value of x has one of y; what is not known yet has none.
+    fn hold_pairs(&mut self, x: usize, y: usize, span: Span) -> Option<()> {
+        if x == y || x == 0 || y == 0 {
+            return Some(());
+        }
+        self.error("E0313", span, format!("one value is drawn for each x: there are {x} of x, and {y} here"));
+        None
+    }
+
     fn plot_numbers(&mut self, s: &Shown) -> Option<(Vec<f64>, Vec<usize>, Unit)> {
         let num = self.number(s.value.clone(), s.span)?;
         let Some(array) = num.as_const() else {
@@ -217,11 +226,7 @@ fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     for item in rest {
         let (y, shape, u) = s.plot_numbers(item)?;
         let rows = shape.first().copied().unwrap_or(y.len());
-        if !x.is_empty() && rows > 0 && rows != x.len() {
-            let message = format!("`line` draws one value for each x: there are {} of x, and {rows} here", x.len());
-            s.error("E0313", item.span, message);
-            return None;
-        }
+        s.hold_pairs(x.len(), rows, item.span)?;
         unit = u;
         let lines = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
         for k in 0..lines {
@@ -243,6 +248,7 @@ fn phase_plane(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> 
     let mut axes = [Axis::default(), Axis::default()];
     for (k, pair) in shown.chunks(2).enumerate() {
         let ((x, shape, ux), (y, _, uy)) = (s.plot_numbers(&pair[0])?, s.plot_numbers(&pair[1])?);
+        s.hold_pairs(x.len(), y.len(), pair[1].span)?;
         if k == 0 {
             axes = [axis_of(&pair[0].name, &ux), axis_of(&pair[1].name, &uy)];
         }
@@ -477,6 +483,7 @@ fn filters(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
 fn scatter(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let [x, y, ..] = shown.as_slice() else { return None };
     let ((a, _, ua), (b, _, ub)) = (s.plot_numbers(x)?, s.plot_numbers(y)?);
+    s.hold_pairs(a.len(), b.len(), y.span)?;
     let points = a.into_iter().zip(b).collect();
     let clouds = vec![Cloud { name: String::new(), points }];
     Some(Kind::Scatter { clouds, x_axis: axis_of(&x.name, &ua), y_axis: axis_of(&y.name, &ub) })

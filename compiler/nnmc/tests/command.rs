@@ -354,3 +354,69 @@ fn threads_change_nothing_in_the_run_folder() {
     assert!(spikes("1").lines().count() > 100);
     assert!(spikes("1") == spikes("2") && spikes("1") == spikes("4"));
 }
+
+/// A network that learns while it is simulated.
+fn learning(args: &str, more: &str) -> String {
+    format!(
+        "use std.neurons.LIF\nuse std.sources.Poisson\nuse std.synapses.*\nuse std.rules.*\n\
+         architecture N {{\n  population a: Poisson(rate = 500 Hz)[3]\n  population g: LIF[2]\n\
+         connect a -> g as c: all() via ExpCurrent(w = 0.3 nA, delay = 1 ms)\n}}\n\
+         experiment A {{\n  let net = N()\n\
+         let run = simulate net for 20 ms step 0.1 ms {{ learn net.c by STDP({args}); record net.g.v; record net.g.spikes }}\n\
+         {more}\n}}\n"
+    )
+}
+
+#[test]
+fn rules_of_a_simulation_are_explained() {
+    let f = Folder::new("explained");
+    f.write("m.nnm", &learning("w_max = 1 nA", ""));
+    let said = out(&f.nnmc(&["explain", "m.nnm", "--rules"]));
+    for part in [
+        "net.c by STDP(w_max = 1 nA)",
+        "changes: w when a spike arrives; w when the target fires",
+        "reads: x, y",
+        "local: yes, and declared so",
+        "trace x: one for each cell of `a`, advanced in each step by exact",
+        "trace y: one for each cell of `g`",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in\n{said}");
+    }
+}
+
+#[test]
+fn what_fails_in_a_run_names_its_cause() {
+    let f = Folder::new("causes");
+    let model = |more: &str| learning("w_max = 1 nA", more);
+    let pair = "experiment B {\n  let net = M()\n  report n = mean(net.c.w)\n}\n";
+    let joined = |condition: &str| {
+        format!(
+            "use std.neurons.LIF\nuse std.synapses.*\narchitecture M {{\n  population g: LIF[2]\n\
+             connect g -> g as c: where({condition}) via ExpCurrent(w = 1 pA)\n}}\n{pair}"
+        )
+    };
+    let cases = [
+        (learning("w_max = 1 nA, tau_plus = 0 ms", ""), "`tau_plus` of `STDP` is 0 ms"),
+        (model("report s = window(run.g.v, from = 1 s, to = 2 s)"), "nothing of it is in this window"),
+        (model("report s = spectrum(run.g.v, window = 10 s)"), "longer than the series"),
+        (model("report s = psth(run.g, bin = 1e-9 ms)"), "bins of"),
+        (model("plot traces(run.g.v, from = 1 s)"), "nothing of it is in this window"),
+        (joined("max(i, 3)"), "this is a number, such as 3"),
+    ];
+    for (k, (text, wanted)) in cases.iter().enumerate() {
+        let name = format!("m{k}.nnm");
+        f.write(&name, text);
+        let done = f.nnmc(&["run", &name]);
+        let said = err(&done);
+        assert!(said.contains(wanted) && !said.contains("bug") && code(&done) > 0, "{k}: {said}");
+        assert!(!out(&done).contains("unknown"), "{k}: {}", out(&done));
+    }
+    f.write(
+        "ends.nnm",
+        &model("report ends = [sum(net.c.pre), sum(net.c.post)]\nexpect all_close(ends, [6, 3])\nreport v_ = var_t(run.g.v)"),
+    );
+    let done = f.nnmc(&["run", "ends.nnm", "--out", "ends"]);
+    assert_eq!(code(&done), 0, "{}", err(&done));
+    assert!(out(&done).contains("mV^2"), "{}", out(&done));
+    assert!(f.0.join("ends/recorded/report.v_.npy").exists());
+}

@@ -636,9 +636,11 @@ impl Session<'_> {
         }
         let timed =
             self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && p.dt.is_some());
-        if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) {
+        // `1 step` says what it counts; of a name nothing is known.
+        let bare = || self.text(span).chars().all(|c| !c.is_alphabetic() || matches!(c, 'i' | 'j' | 'e'));
+        if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) && bare() {
             let d = Diagnostic::error("E0425", span, "this simulation goes in time, and the delay has no unit");
-            self.report(d.help("a delay is a time: `delay = 1 ms`"));
+            self.report(d.help("a delay is a time, `delay = 1 ms`, or counts steps, `delay = 1 step`"));
             return None;
         }
         let steps = array.mapv(|d| d / per_step);

@@ -182,7 +182,8 @@ fn vector_strength(s: &mut Session, call: &Call) -> Value {
 fn spike_correlation(s: &mut Session, call: &Call) -> Value {
     let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(bin) = positive_seconds(s, call, "bin", 0.01) else { return Value::Missing };
-    let bins = (stretch.length() / bin + 1e-6).floor() as usize;
+    let Some(bins) = super::time::whole_bins(s, call, stretch.length(), bin) else { return Value::Missing };
+    let bins = bins.min((stretch.length() / bin + 1e-6).floor() as usize);
     let mut rows = vec![vec![0.0; bins]; spikes.n];
     for (row, times) in rows.iter_mut().zip(stretch.by_cell(&spikes)) {
         times.iter().filter_map(|t| stretch.bin(*t, bin, bins)).for_each(|place| row[place] += 1.0);
@@ -201,7 +202,7 @@ fn correlogram(s: &mut Session, call: &Call) -> Value {
     else {
         return Value::Missing;
     };
-    let m = (width / bin).round() as usize;
+    let Some(m) = super::time::whole_bins(s, call, width, bin) else { return Value::Missing };
     let (x, y) = (stretch.times(&a), stretch.times(&b));
     let same = std::sync::Arc::ptr_eq(&a, &b);
     let scale = 1.0 / (bin * x.len().max(1) as f64 * b.n as f64);
@@ -323,6 +324,9 @@ fn spectrum(s: &mut Session, call: &Call) -> Value {
     let (values, unit, dt) = if is_spikes {
         let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
         let Some(bin) = positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
+        if super::time::whole_bins(s, call, stretch.length(), bin).is_none() {
+            return Value::Missing;
+        }
         (stretch.rate(&spikes, bin), hertz(), bin)
     } else {
         let Some((x, known)) = windowed(s, call) else { return Value::Missing };

@@ -186,6 +186,9 @@ fn psth(s: &mut Session, call: &Call) -> Value {
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(spikes, stretch)) => {
+            if super::time::whole_bins(s, call, stretch.length(), bin).is_none() {
+                return Value::Missing;
+            }
             let rate = stretch.rate(&spikes, bin);
             let times: Vec<f64> = (0..rate.len()).map(|k| stretch.from + k as f64 * bin).collect();
             let num = Num::array(hertz(), vector(rate));

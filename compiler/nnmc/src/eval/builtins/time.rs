@@ -120,6 +120,19 @@ pub fn positive_seconds(s: &mut Session, call: &Call, name: &str, default: f64) 
     None
 }
 
+/// How many bins of a width a length has; more than any picture or memory holds are refused.
+pub fn whole_bins(s: &mut Session, call: &Call, length: f64, width: f64) -> Option<usize> {
+    const MOST: f64 = 1e7;
+    let bins = (length / width).round();
+    if bins <= MOST {
+        return Some(bins as usize);
+    }
+    let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
+    let message = format!("`{}` would have {bins:.0} bins of {}: at most {MOST:.0} are made", call.name, shown(width));
+    s.error("E0446", call.span, message);
+    None
+}
+
 /// The part of a series that `from =`, `to =` or `at =` asks for.
 pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
     let (from, to, at) = (seconds(s, call, "from")?, seconds(s, call, "to")?, seconds(s, call, "at")?);
