@@ -236,3 +236,32 @@ experiment X {{
     close(&implicit["c"], &explicit["c"], 1.0);
     assert!(explicit["c"][0] >= 7.0 && implicit["w"][0] < 1.2 * explicit["w"][0], "{implicit:?} {explicit:?}");
 }
+
+#[test]
+fn a_cell_knows_its_own_place() {
+    let found = reports(
+        r#"
+neuron P { param bias = 0; state x: um = 0 um; state y: um = 0 um; next x = position[0]; next y = position[1] + bias * 1 um }
+neuron R { state x = 0; next x = position[0] }
+architecture N {
+  population p: P(bias = position[0] / 1 um)[3, 2] at grid(3, 2, spacing = 10 um)
+  population q: P[4] at grid(2, 2, spacing = 10 um)
+  population r: R[4] at ring()
+}
+experiment A {
+  let net = N()
+  simulate net for 1 ms step 1 ms
+  report x = [net.p.x / 1 um, net.p.y / 1 um]
+  report q = net.q.x / 1 um
+  report wanted = net.p.position / 1 um
+  report places = net.q.position[.., 0] / 1 um
+  report r = net.r.x
+}
+"#,
+    );
+    let places: Vec<&[f64]> = found["wanted"].chunks(2).collect();
+    let (x, y): (Vec<f64>, Vec<f64>) = places.iter().map(|p| (p[0], p[0] + p[1])).unzip();
+    close(&found["x"], &[x, y].concat(), 1e-9);
+    close(&found["q"], &found["places"], 1e-9);
+    close(&found["r"], &[1.0, 0.0, -1.0, 0.0], 1e-12);
+}

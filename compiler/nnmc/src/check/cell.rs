@@ -38,7 +38,9 @@ impl Session<'_> {
         let declared = self.modules.item(item).clone();
         let ItemKind::Neuron(neuron) = &declared.kind else { return };
         let scope = self.scope(declared.module, None);
-        self.bind_unknown(scope, &["index", "position"], &Unit::REAL);
+        self.bind_unknown(scope, &["index"], &Unit::REAL);
+        // In metres on a grid, of one on a ring.
+        self.bind_unknown(scope, &["position"], &Unit::Unknown);
         self.bind_unknown(scope, &["angle"], &Unit::parse("deg").unwrap_or(Unit::REAL));
         self.bind_clock(scope);
         let d = &neuron.dynamics;

@@ -36,7 +36,7 @@ impl Session<'_> {
         let index = shaped(&population.shape, (0..size).map(|k| k as f64).collect());
         self.bind(scope, "index", Value::Num(Num::array(Unit::REAL, index)));
         if let Some(position) = &population.position {
-            self.bind(scope, "position", Value::Num(position.clone()));
+            self.bind(scope, "position", Value::Num(own_coordinates(position, &population.shape)));
         }
         if let Some(angle) = &population.angle {
             self.bind(scope, "angle", Value::Num(angle.clone()));
@@ -280,6 +280,14 @@ impl Session<'_> {
         }
         scope
     }
+}
+
+/// Positions, one row a cell, as a cell sees its own: the coordinates first.
+fn own_coordinates(position: &Num, cells: &[usize]) -> Num {
+    let Some(array) = position.as_const() else { return position.clone() };
+    let values: Vec<f64> = array.t().iter().copied().collect();
+    let own = shaped(&[&[array.shape().get(1).copied().unwrap_or(1)], cells].concat(), values);
+    Num { repr: crate::value::Repr::Const(own), ..position.clone() }
 }
 
 /// The pairs of an expression over pairs, by the cells' places in their populations.
