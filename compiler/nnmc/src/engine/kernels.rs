@@ -130,7 +130,7 @@ mod tests {
             compiled.set(compiled.get() + 1);
             nnm_codegen::compile(kernel, &nnm_codegen::Options::default())
         };
-        let mut run = |a: f64, b: f64| {
+        let run = |a: f64, b: f64| {
             let ready = kernels.ready(&line(a, b), compile).expect("it compiles");
             let mut memory = vec![Aligned::zeroed::<f64>(3).expect("memory")];
             memory[0].f64_mut()[..3].copy_from_slice(&[1.0, 2.0, -3.0]);

@@ -202,7 +202,7 @@ impl Session<'_> {
             return None;
         }
         let steps = if num.unit.is_real() { x } else { x / d.dt };
-        if !(steps.abs() < 1e15) {
+        if steps.is_nan() || steps.abs() >= 1e15 {
             let span = self.expr_span(scope, e);
             self.error(
                 "E0562",
