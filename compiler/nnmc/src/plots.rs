@@ -73,7 +73,11 @@ impl Session<'_> {
         let title = match call.named("title") {
             Some(id) => match self.eval(scope, id) {
                 Value::Text(text) => text.to_string(),
-                _ => String::new(),
+                other => {
+                    let at = self.expr_span(scope, id);
+                    self.error("E0553", at, format!("a title is a text in double quotes, found {}", other.describe()));
+                    return None;
+                }
             },
             None => String::new(),
         };
@@ -83,6 +87,10 @@ impl Session<'_> {
             return None;
         }
         let shown = self.plotted(&call)?;
+        if shown.is_empty() {
+            self.error("E0553", span, format!("`{name}` shows something: `{name}(…)` needs what"));
+            return None;
+        }
         let label = shown.first().map_or(String::new(), |s| format!(" {}", s.name));
         let mut kind = draw(self, &call, shown)?;
         self.name_axes(&call, &mut kind)?;
@@ -374,6 +382,11 @@ fn heatmap(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let item = shown.first()?;
     let times = times_of(&item.value);
     let (values, shape, unit) = s.plot_numbers(item)?;
+    if shape.iter().filter(|n| **n > 1).count() > 2 {
+        let found = s.shape_text(&shape);
+        s.error("E0553", item.span, format!("a heatmap has rows and columns; this is {found}: pick one, `x[0]`"));
+        return None;
+    }
     let (rows, columns) = match shape.as_slice() {
         [.., r, c] => (*r, *c),
         [n] => (1, *n),
