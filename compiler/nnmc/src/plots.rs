@@ -382,11 +382,6 @@ fn heatmap(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let item = shown.first()?;
     let times = times_of(&item.value);
     let (values, shape, unit) = s.plot_numbers(item)?;
-    if shape.iter().filter(|n| **n > 1).count() > 2 {
-        let found = s.shape_text(&shape);
-        s.error("E0553", item.span, format!("a heatmap has rows and columns; this is {found}: pick one, `x[0]`"));
-        return None;
-    }
     let (rows, columns) = match shape.as_slice() {
         [.., r, c] => (*r, *c),
         [n] => (1, *n),
