@@ -73,7 +73,11 @@ impl Session<'_> {
         let title = match call.named("title") {
             Some(id) => match self.eval(scope, id) {
                 Value::Text(text) => text.to_string(),
-                _ => String::new(),
+                other => {
+                    let at = self.expr_span(scope, id);
+                    self.error("E0553", at, format!("a title is a text in double quotes, found {}", other.describe()));
+                    return None;
+                }
             },
             None => String::new(),
         };
@@ -83,6 +87,10 @@ impl Session<'_> {
             return None;
         }
         let shown = self.plotted(&call)?;
+        if shown.is_empty() {
+            self.error("E0553", span, format!("`{name}` shows something: `{name}(…)` needs what"));
+            return None;
+        }
         let label = shown.first().map_or(String::new(), |s| format!(" {}", s.name));
         let mut kind = draw(self, &call, shown)?;
         self.name_axes(&call, &mut kind)?;

@@ -69,6 +69,13 @@ impl Session<'_> {
     pub fn draw_values(&mut self, closure: Closure, cells: ScopeId, shape: &[usize], path: &str) -> Option<Num> {
         let scope = self.overlay(closure.scope, cells);
         let span = self.expr_span(closure.scope, closure.expr.id);
+        let file = &self.modules.get(closure.expr.module).file;
+        let literal = matches!(file.expr(closure.expr.id).kind, ExprKind::Number { .. } | ExprKind::Quantity { .. });
+        if literal || crate::eval::only_counts(file, closure.expr.id) {
+            let d = Diagnostic::error("E0633", span, "`~` draws from a distribution, and this is one value");
+            self.report(d.help("a value is given by `=`; to draw write `~ normal(1, 0.1)`"));
+            return None;
+        }
         // Of a look at lengths of any size only the unit matters.
         let shape = if self.lengths.is_empty() { shape } else { &[] };
         let before = self.drawing.replace(Drawing { path: path.into(), shape: shape.to_vec(), count: 0 });

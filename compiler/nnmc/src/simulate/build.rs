@@ -332,7 +332,13 @@ impl Session<'_> {
         let mut steps = [1.0, 0.0];
         for (k, end) in [window.step, window.from].into_iter().enumerate() {
             let Some(end) = end else { continue };
-            steps[k] = (self.known_quantity(scope, end, "a time of a stimulus", &ms)? / b.dt).round();
+            if k == 0 {
+                steps[k] = self.whole_period(scope, end)? as f64;
+                continue;
+            }
+            let time = self.known_quantity(scope, end, "a time of a stimulus", &ms)?;
+            self.hold_window_end(scope, end, time)?;
+            steps[k] = (time / b.dt).round();
         }
         let rows = array.shape().first().copied().unwrap_or(1);
         let path = format!("{}.stimulus {}", self.net(b.net).path, b.tables.len());
@@ -362,6 +368,9 @@ impl Session<'_> {
         for (end, is_from) in [(window.from, true), (window.to, false)] {
             let Some(end) = end else { continue };
             let time = self.known_quantity(scope, end, "the time of a stimulus", &ms)?;
+            if is_from || time.is_nan() {
+                self.hold_window_end(scope, end, time)?;
+            }
             if is_from {
                 begins = time;
             } else if time <= begins {
@@ -381,6 +390,16 @@ impl Session<'_> {
         let Some(inside) = inside else { return Some(num) };
         let zero = Num::scalar(num.unit.clone(), 0.0);
         Some(self.select(&Num::node(Unit::REAL, inside), &num, &zero, span))
+    }
+
+    /// A window begins at a time that comes.
+    fn hold_window_end(&mut self, scope: ScopeId, end: ExprId, time: f64) -> Option<()> {
+        if time.is_finite() {
+            return Some(());
+        }
+        let span = self.expr_span(scope, end);
+        self.error("E0566", span, format!("{time} is no time that comes, so the stimulus never acts"));
+        None
     }
 
     /// The port that `net.E.I` or `net.E[0 .. 5].I` names.

@@ -171,6 +171,9 @@ fn vector_strength(s: &mut Session, call: &Call) -> Value {
         return s.error("E0222", call.span, "`vector_strength` needs a frequency `f`");
     };
     let Some(f) = s.known_quantity(call.scope, id, "a frequency", &hertz()) else { return Value::Missing };
+    if f.is_nan() || f <= 0.0 {
+        return s.error("E0446", call.span, "`f` of `vector_strength` is a frequency above 0");
+    }
     let inside = stretch.times(&spikes);
     let turn = 2.0 * std::f64::consts::PI * f;
     let (c, q) = inside
