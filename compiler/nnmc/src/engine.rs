@@ -132,6 +132,10 @@ impl Engine {
             return self.run();
         }
         let several = threads.always || pace.next();
+        // Making the code and its tables happens once: it says nothing of the pace.
+        if several {
+            self.cut()?;
+        }
         let begun = Instant::now();
         let status = if several { self.run_together()? } else { None };
         let together = status.is_some();
@@ -143,14 +147,19 @@ impl Engine {
         Ok(status)
     }
 
-    /// Runs the kernel with several threads; no status where that cannot be.
-    fn run_together(&mut self) -> Result<Option<i32>, EngineError> {
+    /// Makes the code for several threads, unless it is there or there is nothing to cut.
+    fn cut(&mut self) -> Result<(), EngineError> {
         if self.several.code.is_none() {
             let most = self.several.threads.most;
             let made = nnm_codegen::Together::new(&self.lowered.kernel, &self.memory, &options(), most);
             self.several.code = made.map_err(|e| EngineError::Bug(format!("cutting a kernel: {e}")))?;
             self.several.whole = self.several.code.is_none();
         }
+        Ok(())
+    }
+
+    /// Runs the kernel with several threads; no status where that cannot be.
+    fn run_together(&mut self) -> Result<Option<i32>, EngineError> {
         let Some(code) = &mut self.several.code else { return Ok(None) };
         let status = code.run(&mut self.memory, &mut self.slots).map_err(|e| EngineError::Bug(e.to_string()))?;
         self.several.whole = status.is_none();
