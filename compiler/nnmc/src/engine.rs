@@ -122,7 +122,7 @@ impl Engine {
     /// The steps of the next call, where so many are good for one: fewer where it is a trial.
     pub fn next_piece(&self, steps: i64) -> i64 {
         let several = self.several.threads.most > 1 && !self.several.threads.always && !self.several.whole;
-        if several && self.several.pace.tries_together() { (steps / TRIAL).max(1) } else { steps }
+        if several && self.several.pace.tries() { (steps / TRIAL).max(1) } else { steps }
     }
 
     /// Runs the kernel once, for so many steps; its status.

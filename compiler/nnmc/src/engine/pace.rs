@@ -47,10 +47,12 @@ impl Pace {
         (if other { 1 - best } else { best }) == 1
     }
 
-    /// Whether the next call only tries several threads, which may be far slower: it is to be a short one.
-    pub fn tries_together(&self) -> bool {
-        let [alone, together] = self.seconds;
-        self.next() && !alone.zip(together).is_some_and(|(alone, together)| together < alone)
+    /// Whether the next call only tries the way that is not known, or known as the slower: it is to be a short one.
+    pub fn tries(&self) -> bool {
+        match self.seconds {
+            [Some(alone), Some(together)] => self.next() != (together < alone),
+            _ => self.next(),
+        }
     }
 
     /// Notes a call of so many steps that was begun then.
@@ -61,8 +63,9 @@ impl Pace {
         let known = self.seconds[way].filter(|_| self.last == way);
         self.calls = if self.last == way { self.calls + 1 } else { 1 };
         self.last = way;
-        // What is too short to be cut is as if it took no time.
-        let brief = way == 0 && (call < SHORT || step < BRIEF);
+        // What is too short to be cut is as if it took no time; trials are short by themselves.
+        let first = self.seconds[way].is_none();
+        let brief = way == 0 && ((first && call < SHORT) || step < BRIEF);
         self.seconds[way] = Some(match known {
             _ if brief => 0.0,
             Some(before) if before > 0.0 => 0.5 * (before + step),
