@@ -90,3 +90,38 @@ fn cartpole() {
 fn grid_cells() {
     hold("navigation/grid_cells.nnm", &[("seeds", "8")]);
 }
+
+#[test]
+fn cuba_stdp() {
+    hold("networks/cuba_stdp.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn clopath_competition() {
+    hold("plasticity/clopath_competition.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn barrel_cortex() {
+    hold("networks/barrel_cortex.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn rate_homeostasis() {
+    hold("plasticity/rate_homeostasis.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn jansen_rit() {
+    hold("rates/jansen_rit.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn wang_buzsaki() {
+    hold("networks/wang_buzsaki.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn diehl_cook() {
+    hold("plasticity/diehl_cook.nnm", &[("seeds", "5")]);
+}
