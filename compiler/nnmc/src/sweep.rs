@@ -25,8 +25,11 @@ pub struct Sweep<'a> {
     pub parallel: bool,
 }
 
-/// Reports by name, each with its values of the passes so far.
-type Tables = IndexMap<String, Vec<Value>>;
+/// What the passes have given so far: reports by name, each with its values, and all else.
+struct Gathered<'a> {
+    tables: IndexMap<String, Vec<Value>>,
+    outcome: &'a mut Outcome,
+}
 
 impl Session<'_> {
     /// The passes of a sweep. Where one ends early, the tables hold those before it.
@@ -41,11 +44,12 @@ impl Session<'_> {
         if self.mode == Mode::Check && keys.iter().all(|k| matches!(k, Value::Num(_))) {
             keys.truncate(1);
         }
-        let mut tables = Tables::new();
+        let mut gathered = Gathered { tables: IndexMap::new(), outcome };
         let ended = match sweep.parallel && self.mode == Mode::Run {
-            true => self.passes_beside(scope, sweep, &keys, &mut tables, outcome),
-            false => self.passes_in_turn(scope, sweep, &keys, &mut tables, outcome),
+            true => self.passes_beside(scope, sweep, &keys, &mut gathered),
+            false => self.passes_in_turn(scope, sweep, &keys, &mut gathered),
         };
+        let Gathered { tables, outcome } = gathered;
         for (report, values) in tables {
             let value = sweep_value(&sweep.name.text, &keys[..values.len().min(keys.len())], values);
             outcome.reports.push((report.clone(), value.clone()));
@@ -59,15 +63,14 @@ impl Session<'_> {
         scope: ScopeId,
         sweep: &Sweep,
         keys: &[Value],
-        tables: &mut Tables,
-        outcome: &mut Outcome,
+        gathered: &mut Gathered,
     ) -> Result<(), Failure> {
         let seed = self.seed;
         for key in keys {
             self.seed = seed;
             let mut pass = Outcome::default();
             let ended = self.pass(scope, sweep, key, &mut pass);
-            outcome.absorb(pass, &self.label(key), tables);
+            gathered.take_in(pass, &self.label(key));
             ended?;
         }
         self.seed = seed;
@@ -86,8 +89,7 @@ impl Session<'_> {
         scope: ScopeId,
         sweep: &Sweep,
         keys: &[Value],
-        tables: &mut Tables,
-        outcome: &mut Outcome,
+        gathered: &mut Gathered,
     ) -> Result<(), Failure> {
         let what = format!("for {}", sweep.name.text);
         let (course, host, known) = (self.next_course(&what), self.host, self.nets.len());
@@ -116,7 +118,7 @@ impl Session<'_> {
                 hosts[k].said().drain(..).for_each(|event| host.progress(&event));
                 let done = (k + 1) as f64 / keys.len() as f64;
                 host.progress(&Event::Steps { what: what.clone(), done, seconds: None });
-                outcome.absorb(pass, &labels[k], tables);
+                gathered.take_in(pass, &labels[k]);
                 ended = end;
             }
         });
@@ -130,17 +132,17 @@ fn panicked() -> Failure {
     Failure::bug("a pass of a loop came to no end")
 }
 
-impl Outcome {
+impl Gathered<'_> {
     /// Takes over what a pass gave.
-    fn absorb(&mut self, pass: Outcome, label: &str, tables: &mut Tables) {
+    fn take_in(&mut self, pass: Outcome, label: &str) {
         for (report, value) in pass.reports {
-            tables.entry(report).or_default().push(value);
+            self.tables.entry(report).or_default().push(value);
         }
-        self.runs.extend(pass.runs.into_iter().map(|(n, v)| (format!("{label}/{n}"), v)));
-        self.expectations.extend(pass.expectations);
-        self.figures.extend(pass.figures.into_iter().map(|(n, f)| (format!("{n} {label}"), f)));
-        self.saved.extend(pass.saved);
-        self.put_weights(pass.weights);
+        self.outcome.runs.extend(pass.runs.into_iter().map(|(n, v)| (format!("{label}/{n}"), v)));
+        self.outcome.expectations.extend(pass.expectations);
+        self.outcome.figures.extend(pass.figures.into_iter().map(|(n, f)| (format!("{n} {label}"), f)));
+        self.outcome.saved.extend(pass.saved);
+        self.outcome.put_weights(pass.weights);
     }
 }
 
