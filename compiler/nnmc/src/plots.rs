@@ -60,16 +60,7 @@ impl Session<'_> {
             self.report(suggest::did_you_mean(d, name_span, near).help(format!("the plots are {}", list.join(", "))));
             return None;
         };
-        let call = Call {
-            scope,
-            name: name.clone(),
-            receiver: None,
-            bound: vec![],
-            args,
-            clauses,
-            span,
-            asked: Default::default(),
-        };
+        let call = Call { clauses, ..Call::written(scope, name.clone(), args, span) };
         let title = match call.named("title") {
             Some(id) => match self.eval(scope, id) {
                 Value::Text(text) => text.to_string(),

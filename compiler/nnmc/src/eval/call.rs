@@ -61,6 +61,20 @@ impl Asked {
 }
 
 impl Call {
+    /// A call as it stands, with nothing before it and no clauses.
+    pub fn written(scope: ScopeId, name: impl Into<String>, args: Vec<Arg>, span: Span) -> Call {
+        Call {
+            scope,
+            name: name.into(),
+            receiver: None,
+            bound: vec![],
+            args,
+            clauses: vec![],
+            span,
+            asked: Asked::default(),
+        }
+    }
+
     /// The k-th argument without a name, as written.
     pub fn positional(&self, k: usize) -> Option<ExprId> {
         let k = match &self.receiver {
@@ -106,6 +120,22 @@ impl Call {
 }
 
 impl Session<'_> {
+    /// What stands where a plain name with or without arguments is meant (a pattern, a place): without a name where it is
+    /// something else.
+    pub fn call_by_name(&self, scope: ScopeId, id: ExprId) -> Option<Call> {
+        let (_, expr) = self.bare_expr(scope, id);
+        let (name, args) = match expr.kind {
+            ExprKind::Call { callee, args, .. } => match self.bare_expr(scope, callee).1.kind {
+                ExprKind::Name(name) => (name, args),
+                _ => (String::new(), args),
+            },
+            ExprKind::Name(name) => (name, vec![]),
+            ExprKind::Error => return None,
+            _ => (String::new(), vec![]),
+        };
+        Some(Call::written(scope, name, args, expr.span))
+    }
+
     pub fn call(
         &mut self,
         scope: ScopeId,

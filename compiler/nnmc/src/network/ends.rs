@@ -150,25 +150,7 @@ impl Session<'_> {
 
     /// `at ring()`, `at grid(10, 10, spacing = 50 um)`, `at random(…)`: positions in metres, angles on a ring.
     pub fn place_population(&mut self, population: &mut Population, scope: ScopeId, place: ExprId) {
-        let (_, expr) = self.bare_expr(scope, place);
-        let (name, args) = match expr.kind {
-            ExprKind::Call { callee, args, .. } => match self.bare_expr(scope, callee).1.kind {
-                ExprKind::Name(name) => (name, args),
-                _ => (String::new(), args),
-            },
-            ExprKind::Name(name) => (name, vec![]),
-            _ => (String::new(), vec![]),
-        };
-        let call = Call {
-            scope,
-            name,
-            receiver: None,
-            bound: vec![],
-            args,
-            clauses: vec![],
-            span: expr.span,
-            asked: Default::default(),
-        };
+        let Some(call) = self.call_by_name(scope, place) else { return };
         let n = population.size();
         match call.name.as_str() {
             "ring" => {
@@ -181,7 +163,7 @@ impl Session<'_> {
             "grid" => population.position = self.grid(&call, n),
             "random" => population.position = self.random_places(&call, n, &population.name.clone()),
             _ => {
-                self.error("E0413", expr.span, "cells are placed `at grid(…)`, `at ring()` or `at random(…)`");
+                self.error("E0413", call.span, "cells are placed `at grid(…)`, `at ring()` or `at random(…)`");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Connection patterns: which sender meets which target, and the linear operation that a dense one is.
 
 use nnm_graph::ir::{Conv, Pool};
-use nnm_syntax::ast::{ExprId, ExprKind};
+use nnm_syntax::ast::ExprId;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -121,27 +121,8 @@ impl Pattern {
 impl Session<'_> {
     /// The pattern after a connection's colon.
     pub fn pattern(&mut self, scope: ScopeId, id: ExprId) -> Option<Pattern> {
-        let (_, expr) = self.bare_expr(scope, id);
-        let (name, args) = match expr.kind {
-            ExprKind::Call { callee, args, .. } => match self.bare_expr(scope, callee).1.kind {
-                ExprKind::Name(name) => (name, args),
-                _ => (String::new(), args),
-            },
-            ExprKind::Name(name) => (name, vec![]),
-            ExprKind::Error => return None,
-            _ => (String::new(), vec![]),
-        };
-        let span = expr.span;
-        let call = Call {
-            scope,
-            name: name.clone(),
-            receiver: None,
-            bound: vec![],
-            args,
-            clauses: vec![],
-            span,
-            asked: Default::default(),
-        };
+        let call = self.call_by_name(scope, id)?;
+        let (name, span) = (call.name.clone(), call.span);
         let allowed = allowed(&name);
         let extra: Vec<(String, Span)> =
             call.named_args().filter(|(n, _, _)| !allowed.contains(n)).map(|(n, s, _)| (n.to_string(), s)).collect();
