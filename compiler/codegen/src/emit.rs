@@ -5,7 +5,7 @@
 //! floats: what is a scalar in the IR lives in lane 0 of a vector.
 
 use crate::callees::{Callee, Callees};
-use crate::plan::Plan;
+use crate::plan::{Extent, Plan};
 use crate::shape::Shape;
 use crate::{CodegenError, Options, plan};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -36,7 +36,7 @@ type Emitted<T> = Result<T, CodegenError>;
 /// Elements in a tile.
 const TILE: i64 = 256;
 /// Maps of up to so many elements make their block calls together.
-const SHORT: i64 = 64;
+const FEW: i64 = 64;
 /// Scratch memory is aligned to this many bytes.
 const LINE: i64 = 64;
 
@@ -145,7 +145,7 @@ impl<'a> Emitter<'a> {
         let shape = self.shape;
         let mut scratch = 0;
         for map in &uses.maps {
-            let plan = plan::plan(self.kernel, &map.body, is_short(map));
+            let plan = plan::plan(self.kernel, &map.body, extent(map));
             scratch = scratch.max(self.scratch_bytes(map, &plan));
             self.plans.push_back(plan);
         }
@@ -240,11 +240,12 @@ impl<'a> Emitter<'a> {
         self.builder.ins().iconst(types::I64, value)
     }
 
-    /// The elements that a tile of this map has room for.
+    /// The elements that a tile of this map has room for: a whole number of vectors, or a single element.
     fn tile_len(&self, map: &Map) -> i64 {
         let lanes = i64::from(self.shape.lanes);
         match map.len.as_const() {
-            Some(len) if len <= 4 * lanes => (len.max(1) + lanes - 1) / lanes * lanes,
+            Some(1) => 1,
+            Some(len) if len <= 4 * lanes => (len + lanes - 1) / lanes * lanes,
             Some(len) => padded(len).min(TILE),
             None => TILE,
         }
@@ -261,9 +262,12 @@ impl<'a> Emitter<'a> {
     }
 }
 
-/// Whether block calls of a map cost more for being made than for what they do.
-fn is_short(map: &Map) -> bool {
-    map.len.as_const().is_some_and(|len| (1..=SHORT).contains(&len))
+fn extent(map: &Map) -> Extent {
+    match map.len.as_const() {
+        Some(1) => Extent::One,
+        Some(len) if (1..=FEW).contains(&len) => Extent::Few,
+        _ => Extent::Many,
+    }
 }
 
 /// Buffers and scratch memory can always be accessed, at any alignment.

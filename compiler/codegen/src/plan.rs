@@ -64,15 +64,32 @@ pub(crate) struct Plan {
 /// Where on the stack a vector lies, and its type.
 pub(crate) type Kept = (StackSlot, i32, Type);
 
+impl Extent {
+    /// The tiles that a call for so many values takes: of single elements as many as block functions take at once.
+    fn tiles(self, values: u32) -> u32 {
+        let rest = values % 8;
+        if self == Extent::One && rest > 0 { values - rest + rest.next_power_of_two() } else { values }
+    }
+}
+
 impl Plan {
     pub fn has_calls(&self) -> bool {
         self.boundaries.iter().any(|calls| !calls.is_empty())
     }
 }
 
-/// Plans a map's body. In a short map calls of the same function become one.
-pub(crate) fn plan(kernel: &Kernel, body: &Body, short: bool) -> Plan {
-    let facts = Facts::new(kernel, body, short);
+/// How many elements a map has, as far as its plan depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    One,
+    /// So few that a block call costs more for being made than for what it does.
+    Few,
+    Many,
+}
+
+/// Plans a map's body. Where there are few elements, calls of the same function become one.
+pub(crate) fn plan(kernel: &Kernel, body: &Body, extent: Extent) -> Plan {
+    let facts = Facts::new(kernel, body, extent);
     let levels = order::levels(&facts);
     let homes = tiles::assign(&facts, &levels);
     let segments = (0..levels.segments).map(|segment| schedule(&facts, &levels, &homes, segment)).collect();
@@ -84,7 +101,7 @@ pub(crate) fn plan(kernel: &Kernel, body: &Body, short: bool) -> Plan {
         }
         let args = facts.inst(inst).operands().map(|value| homes.argument(&facts, value)).collect();
         let result = homes.of.get(&inst).copied().unwrap_or(Home::Tile(0));
-        let tiles = group.map_or(1, |group| group.len() as u32);
+        let tiles = group.map_or(1, |group| facts.extent.tiles(group.len() as u32));
         boundaries[levels.of[inst.0 as usize] as usize].push(Call { inst, args, result, tiles });
     }
     let fills = homes.fills.iter().map(|(value, home)| (*value, *home)).collect();
@@ -94,6 +111,7 @@ pub(crate) fn plan(kernel: &Kernel, body: &Body, short: bool) -> Plan {
 /// What is known about a body before it is cut.
 pub(crate) struct Facts<'a> {
     pub insts: &'a [Inst],
+    pub extent: Extent,
     /// The same for all elements.
     pub uniform: Vec<bool>,
     /// The instructions that take each value.
@@ -111,13 +129,16 @@ pub(crate) struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn new(kernel: &Kernel, body: &'a Body, short: bool) -> Facts<'a> {
+    fn new(kernel: &Kernel, body: &'a Body, extent: Extent) -> Facts<'a> {
         let insts = &body.insts[..];
         let elem = |buffer: BufId| kernel.buffers.get(buffer.0 as usize).map(|buffer| buffer.elem);
         let own = Some(crate::shape::Shape::of(kernel.precision).elem());
         let pinned = pinned(insts);
         let (users, uniform) = (users(insts), uniform(insts));
-        let grouped = if short { grouped(insts, &uniform) } else { vec![false; insts.len()] };
+        let grouped = match extent {
+            Extent::One | Extent::Few => grouped(insts, &uniform),
+            Extent::Many => vec![false; insts.len()],
+        };
         let is_direct = |number: usize| match &insts[number] {
             Inst::Load { from, at: At::Unit } => {
                 let in_group = users[number].iter().any(|user| grouped[user.0 as usize]);
@@ -127,7 +148,7 @@ impl<'a> Facts<'a> {
         };
         let direct: Vec<bool> = (0..insts.len()).map(is_direct).collect();
         let (remade, stored) = (Vec::new(), BTreeMap::new());
-        let mut facts = Facts { insts, uniform, users, pinned, direct, grouped, remade, stored };
+        let mut facts = Facts { insts, extent, uniform, users, pinned, direct, grouped, remade, stored };
         facts.remade = facts.values().map(|value| facts.find_remade(value)).collect();
         facts.stored = facts.find_stored(|buffer| elem(buffer) == own);
         facts

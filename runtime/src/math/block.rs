@@ -168,6 +168,23 @@ unsafe fn run<T: Real, O: Unary<T>, const F: bool>(dst: *mut T, src: *const T, n
     pieces!(n, piece);
 }
 
+/// L elements; few of them one by one. A kernel may have stored these just before, each for itself, and a wide load waits
+/// until all narrow stores that it spans are in the cache, where a narrow one takes its element from the store. Volatile,
+/// for else the compiler makes one wide load of them.
+///
+/// # Safety
+/// `src` is readable for L elements.
+#[inline(always)]
+unsafe fn read<T: Real, const L: usize>(src: *const T) -> [T; L] {
+    if L <= SMALL {
+        // SAFETY: the caller's.
+        std::array::from_fn(|i| unsafe { src.add(i).read_volatile() })
+    } else {
+        // SAFETY: the caller's.
+        unsafe { src.cast::<[T; L]>().read_unaligned() }
+    }
+}
+
 /// One piece of L elements.
 ///
 /// # Safety
@@ -176,7 +193,7 @@ unsafe fn run<T: Real, O: Unary<T>, const F: bool>(dst: *mut T, src: *const T, n
 unsafe fn piece<T: Real, O: Unary<T>, const F: bool, const L: usize>(dst: *mut T, src: *const T) {
     let mut y = [T::ONE; L];
     // SAFETY: the caller's: L elements are readable.
-    let x = unsafe { src.cast::<[T; L]>().read_unaligned() };
+    let x = unsafe { read::<T, L>(src) };
     for i in 0..L {
         y[i] = O::eval::<F>(x[i]);
     }
@@ -222,7 +239,7 @@ unsafe fn run2<T: Real, O: Binary<T>, const F: bool>(dst: *mut T, a: *const T, b
 unsafe fn piece2<T: Real, O: Binary<T>, const F: bool, const L: usize>(dst: *mut T, a: *const T, b: *const T) {
     let mut y = [T::ONE; L];
     // SAFETY: the caller's: L elements are readable.
-    let (x, w) = unsafe { (a.cast::<[T; L]>().read_unaligned(), b.cast::<[T; L]>().read_unaligned()) };
+    let (x, w) = unsafe { (read::<T, L>(a), read::<T, L>(b)) };
     for i in 0..L {
         y[i] = O::eval::<F>(x[i], w[i]);
     }

@@ -58,10 +58,14 @@ impl Emitter<'_> {
         }
     }
 
-    /// Fills `count` elements, a whole number of vectors, with one value.
+    /// Fills `count` elements, a whole number of vectors or one element, with one value.
     pub fn fill(&mut self, to: Place, value: Value, count: i64) -> Emitted<()> {
-        let (start, end) = (self.iconst(0), self.iconst(count));
         let elem = self.shape.elem();
+        if count == 1 {
+            self.store_lane(elem, to, value);
+            return Ok(());
+        }
+        let (start, end) = (self.iconst(0), self.iconst(count));
         self.counted(start, end, i64::from(self.shape.lanes), |emitter, index| {
             let address = emitter.indexed(to.base, index, elem);
             emitter.builder.ins().store(memory(), value, address, to.distance);

@@ -168,7 +168,7 @@ impl Emitter<'_> {
                 Item::Reload(value, home) => {
                     for copy in 0..strip.copies {
                         let place = self.home_element(home, tile, strip, copy, &mut values);
-                        let loaded = self.load_vector(self.shape.elem(), place);
+                        let loaded = self.load_spilled(tile, place);
                         let is_mask = tile.insts[value.0 as usize].gives() == Gives::Mask;
                         let loaded = if is_mask { self.cast(self.shape.mask, loaded) } else { loaded };
                         values.of[value.0 as usize].push(loaded);
@@ -180,12 +180,28 @@ impl Emitter<'_> {
                         let spilled = values.of[value.0 as usize][copy];
                         let is_mask = tile.insts[value.0 as usize].gives() == Gives::Mask;
                         let spilled = if is_mask { self.cast(self.shape.vector, spilled) } else { spilled };
-                        self.store_vector(self.shape.elem(), place, spilled);
+                        self.spill(tile, place, spilled);
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// A vector from a tile, or the single element of it.
+    fn load_spilled(&mut self, tile: &Tile<'_>, place: Place) -> Value {
+        let elem = self.shape.elem();
+        if self.is_single(tile) { self.load_lane(elem, place) } else { self.load_vector(elem, place) }
+    }
+
+    fn spill(&mut self, tile: &Tile<'_>, place: Place, value: Value) {
+        let elem = self.shape.elem();
+        if self.is_single(tile) { self.store_lane(elem, place, value) } else { self.store_vector(elem, place, value) }
+    }
+
+    /// Whether a tile has room for no more than one element.
+    fn is_single(&self, tile: &Tile<'_>) -> bool {
+        tile.layout.tile == i64::from(self.shape.bytes)
     }
 
     /// All copies of one instruction.

@@ -90,7 +90,7 @@ fn group(facts: &Facts<'_>, levels: &Levels, homes: &mut Homes) {
         }
     }
     for (_, calls) in groups.into_iter().filter(|(_, calls)| calls.len() > 1) {
-        let count = calls.len() as u32;
+        let count = facts.extent.tiles(calls.len() as u32);
         for (number, call) in calls.iter().enumerate() {
             let tile = homes.tiles + number as u32;
             homes.of.extend(facts.inst(*call).operands().map(|argument| (argument, Home::Tile(tile))));
