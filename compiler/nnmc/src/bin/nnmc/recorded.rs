@@ -125,17 +125,27 @@ fn decimal(ms: f64) -> String {
 }
 
 fn write_spikes(folder: &RunFolder, name: &str, spikes: &Spikes, index: &mut Vec<Json>) -> Result<(), ResultError> {
-    let mut text = String::from("cell,time_ms\n");
-    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
-        text.push_str(&format!("{cell},{}\n", decimal(time * 1e3)));
-    }
     let file = format!("recorded/{}.csv", file_name(name));
-    folder.write(&file, text.as_bytes())?;
+    folder.write(&file, spikes_csv(spikes).as_bytes())?;
     index.push(json!({
         "name": name, "file": file, "spikes": spikes.times.len(), "cells": spikes.n,
         "from": format!("{} s", plain(spikes.from)), "to": format!("{} s", plain(spikes.to)),
     }));
     Ok(())
+}
+
+/// One line a spike: the cell, then the time in ms. Spikes of one step stand together, so a time is made into text once.
+fn spikes_csv(spikes: &Spikes) -> String {
+    let mut text = String::from("cell,time_ms\n");
+    let mut last = (f64::NAN, String::new());
+    for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
+        if last.0 != *time {
+            last = (*time, format!(",{}\n", decimal(time * 1e3)));
+        }
+        text.push_str(&cell.to_string());
+        text.push_str(&last.1);
+    }
+    text
 }
 
 /// A name that the run folder takes: other signs become `_`.
