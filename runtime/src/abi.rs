@@ -39,12 +39,15 @@ pub struct PrimDef {
     pub reach: fn(ints: &[i64]) -> Vec<i64>,
 }
 
+/// What is larger has diverged: no quantity comes near it, in any unit.
+pub const LARGEST: f64 = 1e100;
+
 /// Status words that a kernel may return.
 pub mod status {
     pub const OK: i32 = 0;
     /// A spike or event log is full: drain it and go on from the step in slot 0.
     pub const LOG_FULL: i32 = 1;
-    /// A primitive met a non-finite value.
+    /// A primitive met a value that is NaN, infinite or beyond [`LARGEST`](super::LARGEST).
     pub const NOT_FINITE: i32 = 2;
     /// An index is no whole number inside of its axis.
     pub const OUTSIDE: i32 = 3;

@@ -145,6 +145,7 @@ impl Session<'_> {
         if let Some(param) = self.net_mut(net).populations[index].params.iter_mut().find(|(n, _)| n == name) {
             param.1 = num;
         }
+        self.hold_population(&self.net(net).populations[index].clone(), given.span);
     }
 
     /// The number that is given, or one drawn for each element, in the unit of what it is given to.

@@ -166,7 +166,7 @@ const TABLE: &[(Class, Roles, &[&str])] = &[
     (
         Class::Clause,
         CLAUSE,
-        &["by", "with", "over", "via", "at", "scale", "surrogate", "through", "minimizing", "from", "after"],
+        &["by", "with", "over", "via", "at", "scale", "surrogate", "through", "minimizing", "from", "after", "where"],
     ),
     (Class::Flag, CLAUSE, &["shared", "plastic", "parallel"]),
     (Class::Direction, CONTINUES, &["upward", "downward"]),

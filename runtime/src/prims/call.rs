@@ -22,9 +22,11 @@ pub(super) trait Float:
     const ONE: Self;
     const INFINITY: Self;
     const NEG_INFINITY: Self;
+    /// What is larger has diverged; in single precision infinity alone.
+    const LARGEST: Self;
     fn from_f64(value: f64) -> Self;
     fn to_f64(self) -> f64;
-    fn is_finite(self) -> bool;
+    fn abs(self) -> Self;
     fn is_nan(self) -> bool;
     /// `c = a · b`, or `c += a · b`; a of m x k, b of k x n, c of m x n, strides from a row and a column to the next.
     ///
@@ -40,20 +42,21 @@ pub(super) trait Float:
 }
 
 macro_rules! float {
-    ($t:ident, $gemm:ident) => {
+    ($t:ident, $gemm:ident, $largest:expr) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const INFINITY: Self = $t::INFINITY;
             const NEG_INFINITY: Self = $t::NEG_INFINITY;
+            const LARGEST: Self = $largest;
             fn from_f64(value: f64) -> Self {
                 value as $t
             }
             fn to_f64(self) -> f64 {
                 f64::from(self)
             }
-            fn is_finite(self) -> bool {
-                $t::is_finite(self)
+            fn abs(self) -> Self {
+                $t::abs(self)
             }
             fn is_nan(self) -> bool {
                 $t::is_nan(self)
@@ -72,8 +75,8 @@ macro_rules! float {
         }
     };
 }
-float!(f32, gemm_f32);
-float!(f64, gemm_f64);
+float!(f32, gemm_f32, f32::MAX);
+float!(f64, gemm_f64, crate::abi::LARGEST);
 
 /// The words of one call, by their place in the primitive's list of arguments.
 #[derive(Clone, Copy)]

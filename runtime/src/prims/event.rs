@@ -1,4 +1,4 @@
-//! Events: from flags to index lists, from lists to logs, and the search for what is not finite.
+//! Events: from flags to index lists, from lists to logs, and the search for what has diverged.
 
 use super::call::{Args, Float, Prim, def};
 use super::level::by_level;
@@ -42,7 +42,7 @@ pub(super) static PRIMS: &[PrimDef] = &[
     ),
     def::<FindBad>(
         "find_bad",
-        "place[0] = the first i < n for which src[i] is not finite, else -1",
+        "place[0] = the first i < n for which src[i] is NaN, infinite or beyond 1e100, else -1",
         &[("place", OutCount), ("src", In), ("n", Int)],
         |ints| vec![1, ints[0]],
     ),
@@ -145,9 +145,9 @@ impl Prim for LogValues {
 #[inline(always)]
 fn bad_loop<T: Float>(values: &[T]) -> Option<usize> {
     for (block, part) in values.chunks(BLOCK).enumerate() {
-        // 0 times what is not finite is NaN.
-        if part.iter().fold(false, |any, x| any | (*x * T::ZERO != T::ZERO)) {
-            return part.iter().position(|x| !x.is_finite()).map(|i| block * BLOCK + i);
+        let is_bad = |x: &T| x.is_nan() | (x.abs() > T::LARGEST);
+        if part.iter().fold(false, |any, x| any | is_bad(x)) {
+            return part.iter().position(is_bad).map(|i| block * BLOCK + i);
         }
     }
     None

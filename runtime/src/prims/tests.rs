@@ -212,6 +212,16 @@ fn events() {
 }
 
 #[test]
+fn what_has_diverged_is_found_before_it_is_infinite() {
+    for (value, found) in [(-1e100, -1), (1.1e100, 3), (-1.1e100, 3), (f64::NAN, 3)] {
+        let (mut x, mut place) = (vec![1.0; 5], vec![0]);
+        x[3] = value;
+        let words = with(vec![Word::Count(&mut place), Word::F64(&mut x)], &[5]);
+        assert_eq!((call("find_bad", words), &place[..]), (status::OK, &[found][..]), "{value}");
+    }
+}
+
+#[test]
 fn what_is_not_finite_is_found() {
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut x = vec![f32::MAX; 70];

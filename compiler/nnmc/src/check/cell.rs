@@ -4,6 +4,7 @@ use nnm_syntax::ast::Init;
 use nnm_syntax::diag::Diagnostic;
 
 use crate::hir::{Decl, Dynamics, ItemId, ItemKind};
+use crate::network::Holder;
 use crate::session::{Lazy, ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Value};
@@ -51,6 +52,7 @@ impl Session<'_> {
             for decl in &d.params {
                 s.bind_declared(scope, decl, false);
             }
+            s.hold_conditions(scope, &d.params, &Holder::alone(item, declared.name.span));
             for decl in neuron.inputs.iter().chain(&d.states).chain(&d.running).chain(&d.weights) {
                 s.bind_declared(scope, decl, true);
             }
@@ -93,6 +95,7 @@ impl Session<'_> {
             for decl in &d.params {
                 s.bind_declared(scope, decl, false);
             }
+            s.hold_conditions(scope, &d.params, &Holder::alone(item, declared.name.span));
             for decl in d.weights.iter().chain(&d.states).chain(&d.running) {
                 s.bind_declared(scope, decl, true);
             }
@@ -156,6 +159,7 @@ impl Session<'_> {
                     s.hold_unit("E0524", &num, decl.span, &Unit::REAL, &what);
                 }
             }
+            s.hold_conditions(scope, &d.params, &Holder::alone(item, declared.name.span));
             s.bind_formulas(scope, d);
             s.check_names(scope, d);
             if let Some(change) = optimizer.change.and_then(|e| s.operand(scope, e)) {

@@ -5,7 +5,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use crate::hir::{Decl, ItemId, ItemKind, Rule, Trace};
-use crate::network::FrameId;
+use crate::network::{FrameId, Holder};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Kind, Num, Value};
@@ -43,6 +43,8 @@ impl Session<'_> {
         for decl in d.params.iter().chain(&rule.modulators).chain(&rule.consts).chain(&rule.noises) {
             self.bind_rule_decl(scope, decl);
         }
+        let span = self.modules.item(item).name.span;
+        self.hold_conditions(scope, &d.params, &Holder::alone(item, span));
         for decl in d.states.iter().chain(&d.running) {
             self.bind_rule_decl(scope, decl);
         }

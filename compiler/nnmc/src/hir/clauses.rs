@@ -5,6 +5,7 @@ use nnm_syntax::diag::Diagnostic;
 
 /// `(statement, clauses)`; what is not listed takes none.
 const TABLE: &[(&str, &[&str])] = &[
+    ("param", &["where"]),
     ("weight", &["shared"]),
     ("spike", &["surrogate", "through"]),
     ("hold", &["for"]),

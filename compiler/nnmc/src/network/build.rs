@@ -93,6 +93,7 @@ impl Session<'_> {
             };
             self.bind(scope, param.name.text.clone(), value);
         }
+        self.hold_conditions(scope, params, &Holder { item: kind.item, args: &kind.args, span: kind.span });
     }
 
     pub fn argument_value(&mut self, argument: &Argument) -> Value {

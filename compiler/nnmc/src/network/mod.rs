@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod conditions;
 mod connect;
 mod ends;
 mod frame;
@@ -20,6 +21,7 @@ mod synapse;
 mod weights;
 
 pub use check::clause_of;
+pub use conditions::Holder;
 pub use ends::Drawing;
 pub use frame::{Frame, PopulationFrame};
 pub use params::Entry;

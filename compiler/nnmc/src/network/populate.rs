@@ -96,6 +96,9 @@ impl Session<'_> {
             population.params.push((param.name.text.clone(), num.clone()));
             self.bind(scope, param.name.text.clone(), Value::Num(num));
         }
+        let args = population.kind.args.clone();
+        let holder = Holder { item: population.item, args: &args, span: population.span };
+        self.hold_conditions(scope, &neuron.dynamics.params, &holder);
         for decl in &neuron.inputs {
             let Some(q) = self.quantity_of_cell(decl, scope) else { continue };
             if matches!(decl.name.text.as_str(), "t" | "dt" | "index" | "n" | "training") {

@@ -73,6 +73,7 @@ impl Session<'_> {
             self.bind(scope, decl.name.text.clone(), Value::Num(num.clone()));
             out.insert(decl.name.text.clone(), num);
         }
+        self.hold_conditions(scope, &synapse.dynamics.params, &Holder { item, args: &p.args, span: p.span });
         Some(out)
     }
 

@@ -11,7 +11,7 @@ use super::slot;
 use super::target::Link;
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Rule};
-use crate::network::{FrameId, NetId, Projection};
+use crate::network::{FrameId, Holder, NetId, Projection};
 use crate::program::{Feedback, NewLeaf, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
@@ -181,6 +181,8 @@ impl Session<'_> {
             };
             self.bind(scope, decl.name.text.clone(), Value::Num(num));
         }
+        let Credit { kind, rule, span, .. } = credit;
+        self.hold_conditions(scope, &rule.dynamics.params, &Holder { item: kind.item, args: &kind.args, span: *span });
         Some(())
     }
 

@@ -9,6 +9,7 @@ use super::given::with_fields;
 use super::target::{Directions, Target};
 use crate::failure::Noted;
 use crate::hir::{ItemKind, Optimizer};
+use crate::network::Holder;
 use crate::program::{NewLeaf, Role};
 use crate::session::{Lazy, ScopeId, Session};
 use crate::unit::Unit;
@@ -108,6 +109,8 @@ impl Session<'_> {
             }
             self.bind(inner, decl.name.text.clone(), Value::Num(num));
         }
+        let holder = Holder { item: kind.item, args: &kind.args, span: kind.span };
+        self.hold_conditions(inner, &optimizer.dynamics.params, &holder);
         Some(())
     }
 

@@ -321,7 +321,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Repeats the piece step by step to find where a state ceased to be finite.
+    /// Repeats the piece step by step to find where a state diverged.
     fn not_finite(&mut self, sim: &Simulation, d: Duration, b: &Build, engine: &mut Engine) -> Failure {
         engine.set_slot("check_every", 1);
         let (from, to) = (engine.slot("from"), engine.slot("to"));
@@ -350,7 +350,13 @@ impl Session<'_> {
         } else {
             format!("step {step}")
         };
-        let message = format!("`{name}`, index {index}, is no longer finite at {when}");
+        let read = |l: &Leaf| engine.read(l.var, 0).get(index.max(0) as usize).copied();
+        let message = match leaf.as_ref().and_then(|(_, l)| Some((read(l)?, &l.unit))) {
+            Some((now, unit)) if now.is_finite() => {
+                format!("`{name}`, index {index}, has grown to {} at {when}", crate::table::quantity(now, unit))
+            }
+            _ => format!("`{name}`, index {index}, is no longer finite at {when}"),
+        };
         let mut d = Diagnostic::error("E0701", blame.span, message)
             .at("by this equation")
             .label(sim.span, "in this simulation");

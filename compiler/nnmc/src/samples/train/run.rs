@@ -2,7 +2,7 @@
 
 use indexmap::IndexMap;
 use nnm_graph::ir::VarId;
-use nnm_runtime::abi::status;
+use nnm_runtime::abi::{LARGEST, status};
 use nnm_runtime::random;
 use nnm_syntax::ast::ExprId;
 use nnm_syntax::diag::Diagnostic;
@@ -274,7 +274,9 @@ impl Session<'_> {
     fn diverged(&mut self, t: &Training, built: &Built, engine: &Engine, course: &Course, to: usize) -> Failure {
         let losses =
             |n: usize| built.losses.iter().map(|v| engine.read(*v, n % course.per_epoch)[0]).collect::<Vec<_>>();
-        let update = (course.done..to).find(|n| losses(*n).iter().any(|x| !x.is_finite())).unwrap_or(course.done);
+        let update = (course.done..to)
+            .find(|n| losses(*n).iter().any(|x| x.is_nan() || x.abs() > LARGEST))
+            .unwrap_or(course.done);
         let epoch = update / course.per_epoch + 1;
         let message = format!("the loss is no longer finite at update {} (epoch {epoch})", update + 1);
         let before = (update > epoch.saturating_sub(1) * course.per_epoch).then(|| losses(update - 1));

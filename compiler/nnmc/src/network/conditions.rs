@@ -1,0 +1,75 @@
+//! What a declaration asks of a parameter's value: `param tau = 20 ms where tau > 0 ms`.
+
+use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
+
+use crate::hir::{Decl, ItemId, clause};
+use crate::network::Population;
+use crate::session::{ScopeId, Session};
+use crate::table::quantity;
+use crate::value::{Argument, Value};
+
+/// Whose parameters are held to their conditions: what was declared, what it was given, and where.
+pub struct Holder<'a> {
+    pub item: ItemId,
+    pub args: &'a [(String, Argument)],
+    pub span: Span,
+}
+
+impl Holder<'_> {
+    /// A declaration on its own, with its defaults.
+    pub fn alone(item: ItemId, span: Span) -> Self {
+        Holder { item, args: &[], span }
+    }
+}
+
+impl Session<'_> {
+    /// Looks at the conditions of parameters that are all bound in `scope`. What only a run knows is not looked at.
+    pub fn hold_conditions(&mut self, scope: ScopeId, decls: &[Decl], of: &Holder) {
+        let owner = self.modules.item(of.item).name.text.clone();
+        for decl in decls {
+            let Some(cond) = clause(&decl.clauses, "where") else { continue };
+            let Some(found) = self.operand(scope, cond) else { continue };
+            if !found.num.unit.is_real() {
+                let message = format!("a condition is true or false, not {}", found.num.unit.describe());
+                self.error("E0310", found.span, message);
+                continue;
+            }
+            let Some(failing) = found.num.as_const().and_then(|a| a.iter().position(|x| *x == 0.0)) else { continue };
+            let several = found.num.as_const().is_some_and(|a| a.len() > 1);
+            let name = &decl.name.text;
+            let shown = match self.local(scope, name, decl.span) {
+                Some(Value::Num(num)) => num.as_const().and_then(|a| {
+                    let k = if a.len() == 1 { 0 } else { failing };
+                    a.iter().nth(k).map(|value| quantity(*value, &num.unit))
+                }),
+                _ => None,
+            };
+            let place = if several { format!("{name}[{failing}]") } else { name.clone() };
+            let message = match shown {
+                Some(value) => format!("`{place}` of `{owner}` is {value}: that is not allowed"),
+                None => format!("`{place}` of `{owner}` has a value that is not allowed"),
+            };
+            let d = Diagnostic::error("E0448", self.given_at(of, name), message);
+            self.report(d.label(found.span, "its declaration asks for this"));
+        }
+    }
+
+    /// The same for a population whose parameters have been changed at `span`.
+    pub fn hold_population(&mut self, population: &Population, span: Span) {
+        let neuron = self.neuron_of(population);
+        let scope = self.scope(self.modules.item(population.item).module, None);
+        for (name, num) in &population.params {
+            self.bind(scope, name.clone(), Value::Num(num.clone()));
+        }
+        self.hold_conditions(scope, &neuron.dynamics.params, &Holder::alone(population.item, span));
+    }
+
+    /// Where a parameter got its value.
+    fn given_at(&self, of: &Holder, name: &str) -> Span {
+        match of.args.iter().find(|(n, _)| n == name) {
+            Some((_, Argument::Expr(c) | Argument::Draw(c))) => self.expr_span(c.scope, c.expr.id),
+            _ => of.span,
+        }
+    }
+}
