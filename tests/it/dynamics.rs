@@ -1,5 +1,10 @@
 //! Synapses, plasticity and solvers of simulations against closed forms and independent integration.
 
+use std::path::PathBuf;
+
+use nnm_compiler::failure::Failure;
+use nnm_compiler::settings::Settings;
+
 use crate::support::reports;
 
 fn one(text: &str, name: &str) -> f64 {
@@ -762,4 +767,183 @@ experiment E {
         near(found["first"][k], first[k], 1e-6);
         near(found["second"][k], second[k], 1e-6);
     }
+}
+
+/// Strong coupling of neighbours is held over a step and swings up: the run ends long before numbers do.
+#[test]
+fn what_grows_beyond_all_measure_ends_a_run() {
+    let text = |coupling: &str| {
+        format!(
+            "use std.synapses.GapJunction
+neuron Passive {{
+  input I: nA
+  state v: mV = -65 mV
+  v' = (5 nS * (-65 mV - v) + I) / (100 pF)
+}}
+architecture Chain {{
+  population c: Passive(v = linspace(-65 mV, -45 mV, 5))[5]
+  connect c -> c: where(abs(i - j) == 1) via GapJunction(w = {coupling})
+}}
+experiment E {{
+  let net = Chain()
+  simulate net for 20 ms step 0.1 ms
+}}
+"
+        )
+    };
+    let run = |coupling| crate::support::run(&PathBuf::from("chain.nnm"), &text(coupling), &Settings::default());
+    assert!(run("10 nS").failure.is_none());
+    let Some(Failure::Numeric(d)) = run("10 uS").failure else { panic!("it went on") };
+    assert_eq!(d.code, "E0701");
+    assert!(d.message.contains("has grown to"), "{}", d.message);
+}
+
+/// States that read the weight, the target or chance by a name of their block are the target's own, as if they read it
+/// themselves.
+#[test]
+fn a_name_in_a_block_hides_nothing_of_what_it_reads() {
+    let text = "use std.sources.Regular
+fn coin(p: real) -> real = if bernoulli(p) then 1 else 0
+neuron Cell { input I: real
+  param p = 0
+  state v: real = 0
+  v' = (I - v) / (20 ms) }
+synapse S {
+  weight w: real = 1
+  state a: real = 0
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  state e: real = 0
+  state f: real = 0
+  on pre {
+    let k = w
+    let q = k * post.p
+    let r = if bernoulli(0.5) then 1 else 0
+    a += k
+    b += w
+    c += q
+    d += w * post.p
+    e += r
+    f += coin(0.5)
+  }
+  output I = a + b + c + d + e + f
+}
+architecture N {
+  population s: Regular(rate = 50 Hz, start = 10 ms)[1]
+  population c: Cell(p = linspace(1, 2, 20))[20]
+  connect s -> c as y: all() via S(w = 1 + j)
+}
+experiment E {
+  let net = N()
+  let run = simulate net for 400 ms step 1 ms {
+    record net.y.a as a, net.y.b as b, net.y.c as c, net.y.d as d, net.y.e as e, net.y.f as f
+  }
+  report a = last(run.a) - last(run.b)
+  report c = last(run.c) - last(run.d)
+  report spread_b = std(last(run.b))
+  report spread_e = std(last(run.e))
+  report spread_f = std(last(run.f))
+}
+";
+    let found = reports(text);
+    assert!(found["a"].iter().chain(&found["c"]).all(|x| *x == 0.0), "{found:?}");
+    for name in ["spread_b", "spread_e", "spread_f"] {
+        assert!(found[name][0] > 0.5, "{name}: {:?}", found[name]);
+    }
+}
+
+/// Names of a neuron's block hold until its end; what is computed from an event's value counts all that arrived.
+#[test]
+fn blocks_of_neurons_have_names_of_their_own() {
+    let text = "use std.sources.SpikeTimes
+neuron Cell {
+  input kick: event
+  param up = 2
+  state n: real = 0
+  state v: real = 0
+  next v = v + 1
+  when v > 50 { let start = v - 51
+    v = start }
+  on kick {
+    let j = 2 * kick
+    n += j
+    let z = up
+    n += z
+  }
+}
+architecture N {
+  population a: SpikeTimes(times = [5 ms, 5 ms, 7 ms])[1]
+  population c: Cell[2]
+  connect a -> c.kick: all() via Direct(w = 3)
+}
+experiment E {
+  let net = N()
+  simulate net for 60 ms step 1 ms
+  report n = net.c.n
+  report v = net.c.v
+}
+";
+    let found = reports(text);
+    assert_eq!((found["n"][0], found["v"][1]), (3.0 * 6.0 + 3.0 * 2.0, 9.0));
+}
+
+/// `net.syn[i, j]` counts in the populations, as `i`, `j`, `pre` and `post` do, whatever the pattern.
+#[test]
+fn synapses_of_slices_are_picked_by_place() {
+    for pattern in ["all()", "where(i != j)", "random(p = 1)"] {
+        let text = format!(
+            "neuron Acc {{ input I: real\n state v: real = 0\n next v = v + I\n output v }}
+architecture N {{
+  population s: Acc[8]
+  population a: Acc[6]
+  connect s[2 .. 6] -> a[1 .. 5] as z: {pattern} via Direct(w = 10 * i + j)
+}}
+experiment E {{
+  let net = N()
+  report one = net.z[5, 4].w
+  report some = net.z[3, 0 .. 6].w
+  report senders = net.z[4 .. 6, 1].pre
+  report targets = net.z[5, 1 .. 3].post
+  report none = length(net.z[1, 1].w)
+  set net.z[2, 1].w = -1
+  report changed = net.z[2, 1 .. 6].w
+}}
+"
+        );
+        let found = reports(&text);
+        let some: Vec<f64> =
+            [31.0, 32.0, 33.0, 34.0].into_iter().filter(|w| *w != 33.0 || pattern != "where(i != j)").collect();
+        let left = if pattern == "where(i != j)" { vec![-1.0, 23.0, 24.0] } else { vec![-1.0, 22.0, 23.0, 24.0] };
+        assert_eq!((&found["one"], &found["some"]), (&vec![54.0], &some), "{pattern}");
+        assert_eq!((&found["senders"], &found["targets"]), (&vec![4.0, 5.0], &vec![1.0, 2.0]), "{pattern}");
+        assert_eq!((&found["none"], &found["changed"]), (&vec![0.0], &left), "{pattern}");
+    }
+}
+
+/// A shorter hold does not end a longer one.
+#[test]
+fn the_longer_hold_lasts() {
+    let text = "use std.sources.SpikeTimes
+neuron Cell {
+  input long: event
+  input short: event
+  state v: real = 0
+  v' = 1 / (1 ms)
+  on long { hold v for 10 ms }
+  on short { hold v for 2 ms }
+}
+architecture N {
+  population s: SpikeTimes(times = [5 ms, 8 ms], cells = [0, 1])[2]
+  population c: Cell[1]
+  connect s[0 .. 1] -> c.long: all() via Direct()
+  connect s[1 .. 2] -> c.short: all() via Direct()
+}
+experiment E {
+  let net = N()
+  simulate net for 30 ms step 1 ms
+  report v = net.c.v
+}
+";
+    near(one(text, "v"), 20.0, 1e-9);
 }

@@ -509,7 +509,7 @@ impl Session<'_> {
         let projection = self.net(id).projections[p.index].clone();
         let target = self.net(id).populations[projection.target].clone();
         let source = projection.source.map(|(s, _)| self.net(id).populations[s].clone());
-        let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
+        let first = projection.first_sender() as u32;
         let weights = self.stored_weight(id, &format!("{}.w", projection.name));
         let shown = projection.weight.as_ref().map(|q| q.unit.shown());
         let entries = match &projection.edges {

@@ -43,6 +43,11 @@ pub(super) struct Walk {
     pub(super) states: IndexMap<String, Num>,
     pub(super) holds: IndexMap<String, Num>,
     pub(super) ports: Vec<(String, Value)>,
+    /// Of the block at hand.
+    pub(super) lets: Vec<(String, Value)>,
+    /// States that are not held where the block at hand acts, and those that a block of this step has held.
+    pub(super) free: Vec<String>,
+    pub(super) held: Vec<String>,
     pub(super) scope: ScopeId,
     /// Holds last whole steps.
     pub(super) whole: bool,
@@ -100,6 +105,9 @@ impl Session<'_> {
             states,
             holds: counted,
             ports: self.port_values(scope, &population),
+            lets: vec![],
+            free: vec![],
+            held: vec![],
             scope,
             whole: true,
         };
@@ -344,7 +352,7 @@ impl Session<'_> {
 
     pub(super) fn walk_scope(&mut self, walk: &Walk) -> ScopeId {
         let scope = self.population_scope(walk.frame, walk.index, &walk.states);
-        for (name, value) in &walk.ports {
+        for (name, value) in walk.ports.iter().chain(&walk.lets) {
             self.bind(scope, name.clone(), value.clone());
         }
         scope
@@ -365,8 +373,17 @@ impl Session<'_> {
             let due = self.binary(Binary::Eq, &back, &now, Unit::REAL, on.span);
             let due = self.to_shape(due, &population.shape, on.span);
             self.walk_block(walk, &on.block, &due, &mut None)?;
+            self.leave_block(walk);
         }
         Some(())
+    }
+
+    /// What a block called by a name is gone after it.
+    fn leave_block(&mut self, walk: &mut Walk) {
+        if !walk.lets.is_empty() {
+            walk.lets.clear();
+            walk.scope = self.walk_scope(walk);
+        }
     }
 
     pub(super) fn walk_whens(
@@ -379,12 +396,14 @@ impl Session<'_> {
     ) -> Option<Option<Num>> {
         let mut spikes: Option<Num> = None;
         for when in &neuron.dynamics.whens {
+            walk.free.clear();
             let flag = self.condition(before, walk, when)?;
             let flag = self.to_shape(flag, &population.shape, when.span);
             let flag = if when.spike { self.unless_reading_held(walk, held_before, neuron, when, flag) } else { flag };
             let flag = self.with_surrogate(walk, when, flag, population)?;
             let mut soft = when.through_reset.then(|| flag.clone());
             self.walk_block(walk, &when.block, &flag, &mut soft)?;
+            self.leave_block(walk);
             if when.spike {
                 spikes = Some(match spikes {
                     None => flag,
@@ -450,35 +469,22 @@ impl Session<'_> {
     /// `spike when` is not tested while a state that it reads is held.
     fn unless_reading_held(
         &mut self,
-        walk: &Walk,
+        walk: &mut Walk,
         held: &IndexMap<String, Num>,
         neuron: &Neuron,
         when: &When,
         flag: Num,
     ) -> Num {
-        let mut read = vec![];
-        self.names_read(walk.scope, when.cond, neuron, &mut read);
+        let file = &self.modules.get(self.module_of(walk.scope)).file;
+        let read = crate::eval::names_through(file, when.cond, &neuron.dynamics.lets);
         let mut flag = flag;
         for (name, counter) in held {
             if read.contains(name) {
                 flag = self.select(counter, &Num::real(0.0), &flag, when.span);
+                walk.free.push(name.clone());
             }
         }
         flag
-    }
-
-    /// The names that an expression reads, through lets.
-    pub(super) fn names_read(&self, scope: ScopeId, id: ExprId, neuron: &Neuron, out: &mut Vec<String>) {
-        for name in crate::eval::names_in(&self.modules.get(self.module_of(scope)).file, id) {
-            if out.contains(&name) {
-                continue;
-            }
-            out.push(name.clone());
-            let inner = neuron.dynamics.lets.iter().find(|d| d.name.text == name).and_then(|d| d.init);
-            if let Some(nnm_syntax::ast::Init::Value(e)) = inner {
-                self.names_read(scope, e, neuron, out);
-            }
-        }
     }
 
     /// The flag with the derivative of the surrogate of the distance from threshold.
@@ -524,7 +530,8 @@ impl Session<'_> {
                 StmtKind::Hold { name, clauses } => self.walk_hold(walk, name, clauses, mask)?,
                 StmtKind::Let { name, value, .. } => {
                     let value = self.eval(walk.scope, *value);
-                    self.bind(walk.scope, name.text.clone(), value);
+                    walk.lets.push((name.text.clone(), value));
+                    walk.scope = self.walk_scope(walk);
                 }
                 _ => {}
             }
@@ -611,6 +618,10 @@ impl Session<'_> {
             false => steps,
         };
         let old = walk.holds.get(&name.text).cloned()?;
+        // Of two holds the longer lasts.
+        let is_free = walk.free.contains(&name.text) && !walk.held.contains(&name.text);
+        let steps = if is_free { steps } else { self.binary(Binary::Max, &steps, &old, Unit::REAL, name.span) };
+        walk.held.push(name.text.clone());
         let new = self.select(mask, &steps, &old, name.span);
         let shape = self.net(self.frame(walk.frame).net).populations[walk.index].shape.clone();
         let new = self.to_shape(new, &shape, name.span);
@@ -625,22 +636,42 @@ impl Session<'_> {
         let holds = self.hold_counters(frame, &population, &neuron);
         let states = self.frame(frame).populations[index].states.clone();
         let before = self.frame(frame).populations[index].scope;
-        let mut walk = Walk { frame, index, states, holds, ports: vec![], scope: before, whole: true };
+        let mut walk = Walk {
+            frame,
+            index,
+            states,
+            holds,
+            ports: vec![],
+            lets: vec![],
+            free: vec![],
+            held: vec![],
+            scope: before,
+            whole: true,
+        };
         for arrival in arrivals {
             let Some(on) = neuron.dynamics.ons.iter().find(|o| o.event.text == arrival.port) else { continue };
             walk.ports.push((arrival.port.clone(), Value::Num(arrival.value.clone())));
             walk.scope = self.walk_scope(&walk);
+            // What has been computed from the event's value counts all events that arrived.
+            let mut of_port = vec![arrival.port.clone()];
             for stmt in &on.block {
+                let reads_port = |id: ExprId| {
+                    let file = &self.modules.get(self.module_of(walk.scope)).file;
+                    let names = crate::eval::names_through(file, id, &neuron.dynamics.lets);
+                    names.iter().any(|n| of_port.contains(n))
+                };
                 let repeated = match &stmt.kind {
-                    StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => {
-                        let names = crate::eval::names_in(&self.modules.get(self.module_of(walk.scope)).file, *value);
-                        !names.contains(&arrival.port)
+                    StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => !reads_port(*value),
+                    StmtKind::Let { name, value, .. } if reads_port(*value) => {
+                        of_port.push(name.text.clone());
+                        false
                     }
                     _ => false,
                 };
                 let mut soft = repeated.then(|| arrival.count.clone());
                 self.walk_block(&mut walk, std::slice::from_ref(stmt), &arrival.count, &mut soft)?;
             }
+            self.leave_block(&mut walk);
         }
         Some(Advanced { states: walk.states, holds: walk.holds, ..Advanced::default() })
     }

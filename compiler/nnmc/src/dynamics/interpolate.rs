@@ -146,8 +146,8 @@ impl Session<'_> {
             return self.not_inside(inside, when.span, "its blocks hold more than one state");
         }
         let scope = self.frame(inside.frame).populations[inside.index].scope;
-        let mut read = vec![];
-        self.names_read(scope, when.cond, inside.neuron, &mut read);
+        let file = &self.modules.get(self.module_of(scope)).file;
+        let read = crate::eval::names_through(file, when.cond, &inside.neuron.dynamics.lets);
         let place = inside.equations[..inside.own].iter().position(|e| e.name == *name);
         match place {
             Some(k) if read.contains(name) => Some(Some((k, counter.clone()))),
@@ -385,8 +385,10 @@ impl Session<'_> {
         let shape = inside.population.shape.clone();
         let none = self.graph.filled(0.0, &shape);
         let holds = inside.holds.keys().map(|n| (n.clone(), Num::node(Unit::REAL, none))).collect();
+        let free = inside.holds.keys().cloned().collect();
         let (frame, index) = (inside.frame, inside.index);
-        let mut walk = Walk { frame, index, states, holds, ports, scope, whole: false };
+        let mut walk =
+            Walk { frame, index, states, holds, ports, lets: vec![], free, held: vec![], scope, whole: false };
         walk.scope = self.walk_scope(&walk);
         walk
     }

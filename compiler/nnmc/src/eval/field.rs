@@ -210,14 +210,18 @@ impl Session<'_> {
             };
         }
         if let (Some(edges), "pre" | "post") = (&projection.edges, name.text.as_str()) {
-            let first = projection.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
-            let (cells, first) =
-                if name.text == "pre" { (edges.sender().into(), first) } else { (edges.target.clone(), 0) };
+            let (cells, first) = match name.text.as_str() {
+                "pre" => (edges.sender().into(), projection.first_sender()),
+                _ => (edges.target.clone(), 0),
+            };
             let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c) + first as f64).collect());
-            return Value::Num(Num::array(crate::unit::Unit::REAL, cells));
+            return self.selected_weights(Num::array(crate::unit::Unit::REAL, cells), p, &projection, name.span);
         }
         if let (None, "pre" | "post", true) = (&projection.edges, name.text.as_str(), projection.pattern.is_full()) {
-            return self.ends_of_full(&projection, name.text == "pre");
+            return match self.ends_of_full(&projection, name.text == "pre") {
+                Value::Num(num) => self.selected_weights(num, p, &projection, name.span),
+                other => other,
+            };
         }
         let quantity = [&projection.weight, &projection.bias].into_iter().flatten().find(|q| q.name == name.text);
         let Some(q) = quantity else {

@@ -90,9 +90,9 @@ impl Session<'_> {
         let p = &net.projections[index];
         let targets = net.populations[p.target].size();
         let senders = match (&p.edges, &p.weight, p.source) {
-            (Some(edges), _, _) => edges.senders,
-            (None, _, Some((source, None))) => net.populations[source].size(),
-            (None, Some(w), _) => w.shape.get(1).copied().unwrap_or(1),
+            (_, _, Some((source, _))) => net.populations[source].size(),
+            (Some(edges), _, None) => edges.senders,
+            (None, Some(w), None) => w.shape.get(1).copied().unwrap_or(1),
             _ => usize::MAX,
         };
         (senders, targets)

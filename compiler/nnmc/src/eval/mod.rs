@@ -18,12 +18,12 @@ mod trees;
 pub mod types;
 mod walk;
 
-pub use builtins::distributions;
 pub use builtins::{
     Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
 };
+pub use builtins::{distributions, draws};
 pub use call::{Call, Written, parameter_names};
-pub use walk::{children, names_in, only_counts};
+pub use walk::{children, names_in, names_through, only_counts};
 
 use crate::hir::{ExprRef, ModuleId};
 use crate::session::ScopeId;

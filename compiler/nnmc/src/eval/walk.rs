@@ -2,6 +2,8 @@
 
 use nnm_syntax::ast::{Arg, Clause, ClauseValue, ExprId, ExprKind, File, Init};
 
+use crate::hir::Decl;
+
 /// All plain names that an expression reads, each once, in order of appearance.
 pub fn names_in(file: &File, id: ExprId) -> Vec<String> {
     let mut names = vec![];
@@ -14,6 +16,21 @@ pub fn names_in(file: &File, id: ExprId) -> Vec<String> {
             names.push(name.clone());
         }
         stack.extend(children(&expr.kind).into_iter().rev());
+    }
+    names
+}
+
+/// The same, and what the `let`s among them are computed from.
+pub fn names_through(file: &File, id: ExprId, lets: &[Decl]) -> Vec<String> {
+    let mut names = names_in(file, id);
+    let mut seen = 0;
+    while seen < names.len() {
+        let inner = lets.iter().find(|d| d.name.text == names[seen]).and_then(|d| d.init);
+        if let Some(Init::Value(e)) = inner {
+            let more = names_in(file, e).into_iter().filter(|n| !names.contains(n));
+            names.extend(more.collect::<Vec<_>>());
+        }
+        seen += 1;
     }
     names
 }

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
-use nnm_syntax::ast::{self, Name, UseNames};
+use nnm_syntax::ast::{self, Name, StmtKind, UseNames};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::{FileId, SourceMap, Span};
 
-use super::{Item, ItemId, build};
+use super::{Item, ItemId, ItemKind, build};
 use crate::suggest;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +56,31 @@ impl Modules {
 
     pub fn item(&self, id: ItemId) -> &Item {
         &self.items[id.0 as usize]
+    }
+
+    /// Whether an item is a function that draws random numbers, itself or by another one.
+    pub fn draws(&self, item: ItemId) -> bool {
+        let (mut seen, mut open) = (vec![], vec![item]);
+        while let Some(id) = open.pop() {
+            let ItemKind::Function(function) = &self.item(id).kind else { continue };
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            let module = self.get(self.item(id).module);
+            let lets = function.lets.iter().filter_map(|stmt| match &stmt.kind {
+                StmtKind::Let { value, .. } => Some(*value),
+                _ => None,
+            });
+            for name in lets.chain(function.value).flat_map(|e| crate::eval::names_in(&module.file, e)) {
+                match module.seen.get(&name) {
+                    Some(inner) => open.push(*inner),
+                    None if crate::eval::draws(&name) => return true,
+                    None => {}
+                }
+            }
+        }
+        false
     }
 
     /// A module for a text given on the command line.

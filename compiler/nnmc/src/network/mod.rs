@@ -176,19 +176,34 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// The places, among weights of this shape, of the synapses between some senders and some targets.
+    /// The first sender's place in its population.
+    pub fn first_sender(&self) -> usize {
+        self.source.and_then(|(_, cells)| cells).map_or(0, |(from, _)| from)
+    }
+
+    /// The places, among weights of this shape, of the synapses between some senders and some targets, all of them named
+    /// by their places in their populations.
     pub fn synapses(&self, [pre, post]: [(usize, usize); 2], shape: &[usize]) -> Vec<usize> {
+        let first = self.first_sender();
         match &self.edges {
             Some(edges) if shape.len() == 1 => {
                 let inside = |(s, t): (u32, &u32)| {
-                    (pre.0..pre.1).contains(&(s as usize)) && (post.0..post.1).contains(&(*t as usize))
+                    (pre.0..pre.1).contains(&(s as usize + first)) && (post.0..post.1).contains(&(*t as usize))
                 };
                 let ends = edges.sender().into_iter().zip(edges.target.iter());
                 ends.enumerate().filter(|(_, ends)| inside(*ends)).map(|(e, _)| e).collect()
             }
             _ => {
-                let senders = shape.get(1).copied().unwrap_or(1);
-                (post.0..post.1).flat_map(|t| (pre.0..pre.1).map(move |s| t * senders + s)).collect()
+                let (targets, senders) = (shape.first().copied().unwrap_or(1), shape.get(1).copied().unwrap_or(1));
+                let first_target = self.target_cells.map_or(0, |(from, _)| from);
+                // Those of a slice, from its first cell on.
+                let within = |(from, to): (usize, usize), first: usize, count: usize| {
+                    from.saturating_sub(first).min(count)..to.saturating_sub(first).min(count)
+                };
+                let senders_picked = within(pre, first, senders);
+                within(post, first_target, targets)
+                    .flat_map(|t| senders_picked.clone().map(move |s| t * senders + s))
+                    .collect()
             }
         }
     }

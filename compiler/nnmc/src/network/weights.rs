@@ -279,7 +279,7 @@ impl Session<'_> {
     /// The values of an expression over some senders and all targets of a projection, by sender.
     fn pair_table(&mut self, id: NetId, p: &Projection, closure: Closure, [from, to]: [usize; 2]) -> Option<Vec<f64>> {
         let (pre, post) = self.end_populations(id, p);
-        let first = p.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a);
+        let first = p.first_sender();
         let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
         let list = |a: usize, b: usize| (a as u32..b as u32).collect::<Vec<u32>>();
         let pairs = Pairs::Grid { senders: list(first + from, first + to), targets: list(t0, t1) };
@@ -498,7 +498,7 @@ impl Session<'_> {
                     };
                 }
                 let (pre, post) = self.end_populations(id, p);
-                let first = p.source.and_then(|(_, c)| c).map_or(0, |(a, _)| a) as u32;
+                let first = p.first_sender() as u32;
                 let edges = self.net(id).projections.iter().find(|q| q.name == p.name).and_then(|q| q.edges.clone());
                 let pairs = match edges.filter(|_| !p.pattern.is_full()) {
                     Some(e) => Pairs::Listed {

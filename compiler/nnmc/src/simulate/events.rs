@@ -76,13 +76,7 @@ impl Session<'_> {
             StmtKind::Assign { place, op, value } => {
                 let own = place.first().is_some_and(|n| changed.contains(&n.text));
                 let scales = own && !matches!(op, AssignOp::Add | AssignOp::Sub);
-                let mut names = crate::eval::names_in(file, *value);
-                for decl in &work.learn.rule.dynamics.lets {
-                    if let (true, Some(nnm_syntax::ast::Init::Value(e))) = (names.contains(&decl.name.text), decl.init)
-                    {
-                        names.extend(crate::eval::names_in(file, e));
-                    }
-                }
+                let names = crate::eval::names_through(file, *value, &work.learn.rule.dynamics.lets);
                 scales || names.iter().any(|n| changed.contains(n))
             }
             _ => false,

@@ -30,6 +30,8 @@ impl Home {
 /// What is known of the connection that a synapse serves.
 pub struct Surroundings<'a> {
     pub file: &'a File,
+    /// Functions in sight that draw random numbers.
+    pub drawing: Vec<&'a str>,
     /// Parameters that differ between synapses.
     pub uneven: Vec<String>,
     /// Whether all synapses have one delay.
@@ -171,8 +173,6 @@ struct Forms<'a> {
     around: &'a Surroundings<'a>,
 }
 
-const DRAWS: [&str; 7] = ["uniform", "normal", "lognormal", "bernoulli", "poisson", "exponential", "xi"];
-
 impl Forms<'_> {
     fn is_state(&self, name: &str) -> bool {
         self.synapse.dynamics.states.iter().any(|s| s.name.text == name)
@@ -181,6 +181,15 @@ impl Forms<'_> {
     fn let_of(&self, name: &str) -> Option<ExprId> {
         let dynamics = &self.synapse.dynamics;
         dynamics.lets.iter().find(|d| d.name.text == name).and_then(value)
+    }
+
+    /// What a name inside of blocks is computed from.
+    fn lets_in_blocks(&self, name: &str) -> impl Iterator<Item = ExprId> {
+        let blocks = self.synapse.dynamics.ons.iter().flat_map(|o| &o.block);
+        blocks.filter_map(move |stmt| match &stmt.kind {
+            StmtKind::Let { name: known, value, .. } if known.text == name => Some(*value),
+            _ => None,
+        })
     }
 
     /// What a name of the synapse is computed from: an output that is a state is that state.
@@ -225,16 +234,17 @@ impl Forms<'_> {
         let weight = self.synapse.dynamics.weights.first().map_or("w", |w| w.name.text.as_str());
         match name {
             "pre" => out.pre_bare = true,
-            "post" => out.post = true,
+            "post" | "port" => out.post = true,
+            "delay" => out.uneven |= !self.around.one_delay,
             _ if name == weight => out.weight = true,
             _ if self.is_state(name) => {
                 out.states.insert(name.to_string());
             }
-            _ if DRAWS.contains(&name) => out.draw = true,
+            _ if crate::eval::draws(name) || self.around.drawing.contains(&name) => out.draw = true,
             _ if self.around.uneven.iter().any(|p| p == name) => out.uneven = true,
             _ => {
                 // A chain of lets that comes back to itself is reported elsewhere.
-                if let (Some(inner), true) = (self.let_of(name), depth < 64) {
+                for inner in self.let_of(name).into_iter().chain(self.lets_in_blocks(name)).filter(|_| depth < 64) {
                     self.add_reads(inner, out, depth + 1);
                 }
             }
@@ -257,7 +267,7 @@ impl Forms<'_> {
             }
             ExprKind::Name(name) => match self.let_of(name) {
                 Some(inner) if depth < 64 && !self.is_state(name) => self.form_at(inner, names, depth + 1),
-                _ => Form::free(self.reads(id), false),
+                _ => self.opaque(id, names),
             },
             ExprKind::Binary(BinaryOp::Add | BinaryOp::Sub, a, b) => of(*a).sum(of(*b)),
             ExprKind::Binary(BinaryOp::Mul, a, b) => {

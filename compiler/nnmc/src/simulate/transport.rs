@@ -230,10 +230,12 @@ impl Session<'_> {
     /// What decides where states live.
     pub fn around(&self, path: &Path) -> Option<Surroundings<'_>> {
         let (item, _) = path.synapse.as_ref()?;
-        let file = &self.modules.get(self.modules.item(*item).module).file;
+        let module = self.modules.get(self.modules.item(*item).module);
+        let drawing = module.seen.iter().filter(|(_, item)| self.modules.draws(**item)).map(|(n, _)| n.as_str());
+        let (file, drawing) = (&module.file, drawing.collect());
         let uneven = path.params.iter().filter(|(_, num)| num.as_const().is_some_and(|a| a.len() != 1));
         let uneven = uneven.map(|(n, _)| n.clone()).collect();
-        Some(Surroundings { file, uneven, one_delay: path.delays().len() <= 1 && path.one_delay })
+        Some(Surroundings { file, drawing, uneven, one_delay: path.delays().len() <= 1 && path.one_delay })
     }
 
     /// Makes sure that a population's spikes of the last `delay` steps are kept.

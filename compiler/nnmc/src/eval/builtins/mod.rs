@@ -62,6 +62,11 @@ pub fn distributions() -> impl Iterator<Item = &'static str> {
     random::FUNCTIONS.iter().map(|b| b.name).filter(|name| *name != "xi")
 }
 
+/// Whether a function of the library draws random numbers.
+pub fn draws(name: &str) -> bool {
+    random::FUNCTIONS.iter().any(|b| b.name == name)
+}
+
 pub fn find(name: &str) -> Option<&'static Builtin> {
     all().find(|b| b.name == name)
 }
