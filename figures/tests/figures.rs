@@ -29,8 +29,10 @@ fn small() -> Vec<Figure> {
     let kinds = [
         Kind::Line { x: vec![0.0, 1.0, 2.0], series: series(), x_axis: axis("x"), y_axis: axis("y") },
         Kind::Traces {
-            time: vec![0.0, 1.0, 2.0],
-            panels: vec![Panel { axis: Axis::new("v", "mV"), series: series() }, Panel::default()],
+            panels: vec![
+                Panel { axis: Axis::new("v", "mV"), time: vec![0.0, 1.0, 2.0], series: series() },
+                Panel::default(),
+            ],
             x_axis: Axis::new("time", "ms"),
         },
         Kind::Raster {
@@ -83,7 +85,7 @@ fn hollow() -> Vec<Figure> {
         let kinds = [
             Kind::Line { x: x.clone(), series: nothing(y.clone(), "a"), x_axis: axis(""), y_axis: axis("") },
             Kind::Line { x: vec![1.0; 3], series: vec![], x_axis: axis(""), y_axis: axis("").log() },
-            Kind::Traces { time: x.clone(), panels: vec![], x_axis: axis("") },
+            Kind::Traces { panels: vec![], x_axis: axis("") },
             Kind::Raster { groups: vec![SpikeGroup { name: "E".into(), cells: 9, spikes: vec![] }], x_axis: axis("") },
             Kind::Histogram { series: nothing(y.clone(), ""), bins: None, x_axis: axis("") },
             Kind::Heatmap(Heatmap { rows: 1, columns: y.len(), values: y.clone(), ..Heatmap::default() }),

@@ -13,6 +13,7 @@ mod library;
 mod models;
 mod pages;
 mod published;
+mod recordings;
 mod robust;
 mod science;
 mod simulation;

@@ -362,7 +362,7 @@ impl Session<'_> {
     pub(super) fn walk_periods(&mut self, walk: &mut Walk, population: &Population, neuron: &Neuron) -> Option<()> {
         for on in &neuron.dynamics.ons {
             let Some(period) = on.period else { continue };
-            let steps = self.whole_period(walk.scope, period)?;
+            let steps = self.whole_period(walk.scope, period, "every")?;
             let step = self.program.as_ref().map(|p| p.step.clone())?;
             let count = self.graph.count(step);
             let now = self.add(&Num::node(Unit::REAL, count), &Num::real(1.0), on.span);

@@ -281,7 +281,9 @@ impl Session<'_> {
         let back = scaled(self, first, -1.0)?;
         let ratio = self.graph.binary(Binary::Div, back, way)?;
         let chord = self.graph.binary(Binary::Mul, length, ratio)?;
-        let mut at = self.between(chord, length)?;
+        let at = self.between(chord, length)?;
+        let (begins_beyond, none) = (self.graph.binary(Binary::Gt, first, zero)?, self.graph.filled(0.0, &shape));
+        let mut at = self.graph.select(begins_beyond, none, at)?;
         let mut crossing = free.run(self, &begin, at, free_from)?;
         for _ in 0..REFINEMENTS {
             let distance = free.seen(self, threshold.distance, &crossing)?;
