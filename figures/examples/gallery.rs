@@ -136,7 +136,7 @@ fn raster(cells: usize, spikes: usize) -> Figure {
             let t = noise(seed + 2 * k) * 2.0;
             (t + 0.03 * (t * 40.0).sin(), (noise(seed + 2 * k + 1) * cells as f64) as u32)
         };
-        SpikeGroup { name: name.into(), cells, spikes: (0..spikes).map(one).collect() }
+        SpikeGroup { name: name.into(), cells, spikes: (0..spikes).map(one).collect(), ..SpikeGroup::default() }
     };
     let groups = vec![group("E", cells, spikes, 0), group("I", cells / 4, spikes / 4, 77_000_000)];
     Figure::new("Irregular activity", Kind::Raster { groups, x_axis: Axis::new("time", "s") })

@@ -55,6 +55,8 @@ pub struct SpikeGroup {
     /// Number of cells, silent ones included; 0 takes the largest cell that fired.
     pub cells: usize,
     pub spikes: Vec<(f64, u32)>,
+    /// The times from and to which it was looked at; without it, as far as there are spikes.
+    pub seen: Option<(f64, f64)>,
 }
 
 /// A cloud of points.

@@ -271,13 +271,16 @@ fn spikes_of_a_slice_are_numbered_from_its_beginning() {
         "{CLOCK}experiment A {{
   let net = N()
   let r = simulate net for 2 ms step 1 ms {{ record net.c[2 .. 4].spikes }}
-  plot raster(r.c)
+  plot raster(r.c), raster(r.c, from = 0.5 ms, to = 1.5 ms)
 }}
 "
     );
     let found = figures(&text);
     let Kind::Raster { groups, .. } = &found[0].kind else { panic!("{:?}", found[0]) };
     assert_eq!((groups[0].name.as_str(), groups[0].cells), ("c[2 .. 4]", 2));
+    // The axis shows what was asked for, with or without spikes there.
+    assert_eq!(groups[0].seen, Some((0.0, 2.0)));
+    assert!(matches!(&found[1].kind, Kind::Raster { groups, .. } if groups[0].seen == Some((0.5, 1.5))));
     assert_eq!(groups[0].spikes.iter().map(|s| s.1).collect::<Vec<_>>(), [0, 1, 0, 1]);
 }
 
@@ -317,19 +320,27 @@ neuron C {
     hold v for 2.2 ms
   }
 }
+neuron Edge {
+  state v: mV = 0 mV
+  v' = -v / (10 ms)
+  spike when v crosses 3 mV upward { v = 0 mV }
+}
 architecture N {
   population s: SpikeTimes(times = [1 ms, 3.5 ms, 20 ms])[1]
   population a: C[1]
+  population e: Edge[1]
   connect s -> a: all() via Jump(w = 4 mV, delay = 1 ms)
+  connect s -> e: all() via Jump(w = 4 mV, delay = 1 ms)
 }
 experiment A {
   let net = N()
   set net.a.v = 5 mV
   let r = simulate net for 40 ms step 0.5 ms {
-    interpolate net.a.spikes
-    record net.a.spikes
+    interpolate net.a.spikes, net.e.spikes
+    record net.a.spikes, net.e.spikes
   }
   report times = spike_times(r.a)
+  report edges = spike_times(r.e)
   report n = count(r.a)
   report binned = sum(psth(r.a, bin = 20 ms)) * 20 ms
   report later = count(r.a, from = 0.1 ms)
@@ -340,5 +351,8 @@ experiment A {
     let wanted = [0.0, 4.5e-3, 21e-3];
     assert_eq!(found["times"].len(), 3, "{:?}", found["times"]);
     assert!(found["times"].iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-12), "{:?}", found["times"]);
+    let edges = [2e-3, 4.5e-3, 21e-3];
+    assert_eq!(found["edges"].len(), 3, "{:?}", found["edges"]);
+    assert!(found["edges"].iter().zip(edges).all(|(a, b)| (a - b).abs() < 1e-12), "{:?}", found["edges"]);
     assert_eq!((found["n"][0], found["binned"][0].round(), found["later"][0]), (3.0, 3.0, 2.0));
 }

@@ -335,7 +335,8 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         if let Some(spikes) = spikes_of(&item.value) {
             let inside = spikes.times.iter().zip(&spikes.cells).filter(|(t, _)| (from..to).contains(*t));
             let points = inside.map(|(t, c)| (t * 1e3, *c)).collect();
-            groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points });
+            let seen = Some((from.max(spikes.from) * 1e3, to.min(spikes.to) * 1e3));
+            groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points, seen });
             continue;
         }
         let (values, shape, unit) = s.plot_numbers(item)?;
@@ -350,7 +351,7 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             .enumerate()
             .filter(|(_, v)| **v != 0.0)
             .map(|(k, _)| ((k / cells) as f64, (k % cells) as u32));
-        groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect() });
+        groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect(), seen: None });
     }
     Some(Kind::Raster { groups, x_axis: Axis::new("time", "ms") })
 }
