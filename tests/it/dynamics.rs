@@ -947,3 +947,137 @@ experiment E {
 ";
     near(one(text, "v"), 20.0, 1e-9);
 }
+
+/// A function draws for whom it is called: cells, stimulated cells and synapses each for themselves.
+#[test]
+fn functions_draw_for_each_cell() {
+    let text = "fn jitter(x) = x + normal(0, 1)
+fn twice(x) = jitter(jitter(x))
+fn wiener() = xi()
+local rule Drift { next w = w + jitter(0) }
+neuron Cell {
+  input I: real
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  next b = jitter(0)
+  next c = twice(0)
+  next d = I
+  state e: real = 0
+  e' = wiener() * 1 ms^(-1/2)
+  output y = d
+}
+architecture N {
+  population q: Cell[4]
+  population r: Cell[4]
+  connect q -> r as z: all() via Direct(w = 0.1)
+}
+experiment E {
+  let net = N()
+  simulate net for 3 ms step 1 ms {
+    stimulate net.q.I = jitter(1)
+    learn net.z by Drift()
+  }
+  report b = net.q.b
+  report c = net.q.c
+  report d = net.q.d
+  report e = net.q.e
+  report w = net.z.w.reshape(16)
+  report other = net.r.b
+}
+";
+    let found = reports(text);
+    for (name, values) in &found {
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        assert_eq!(sorted.len(), values.len(), "{name}: {values:?}");
+    }
+    assert_ne!(found["b"], found["other"]);
+}
+
+/// Sources of times lose nothing in single precision.
+#[test]
+fn regular_sources_keep_their_rate_in_both_precisions() {
+    for precision in ["f64", "f32"] {
+        let text = format!(
+            "use std.sources.{{Regular, TimeSeries}}
+architecture N {{
+  population a: Regular(rate = 100 Hz)[1]
+  population b: Regular(rate = 33 Hz, start = 3 ms)[1]
+  population s: TimeSeries(values = arange(400), width = 1 ms)[1]
+}}
+experiment E {{
+  precision {precision}
+  let net = N()
+  let run = simulate net for 4 s step 0.1 ms {{
+    record net.a.spikes, net.b.spikes
+    record sum_t(net.s.y) as total
+  }}
+  report counts = [count(run.a)[0], count(run.b)[0]]
+  report total = run.total[0]
+}}
+"
+        );
+        let found = reports(&text);
+        assert_eq!(found["counts"], [400.0, 132.0], "{precision}");
+        near(found["total"][0], 10.0 * 399.0 * 200.0, 1e-6);
+    }
+}
+
+/// A coefficient that reads the time: x' = -(1 + t / T) x / T, of order 2 and more by every choice.
+#[test]
+fn coefficients_follow_the_time() {
+    let error = |step: &str| {
+        let text = format!(
+            "neuron Cell {{ param tau = 10 ms\n state b: real = 1\n state c: real = 1\n state d: real = 0
+  b' = -(1 + t / tau) * b / tau
+  c' = -sin(t / tau) * c / tau
+  d' = (b - d) * (1 + t / tau) / tau }}
+architecture N {{ population c: Cell[1] }}
+experiment E {{
+  let net = N()
+  simulate net for 10 ms step {step}
+  report b = net.c.b
+  report c = net.c.c
+}}
+"
+        );
+        let found = reports(&text);
+        let exact = [(-1.5f64).exp(), (1.0f64.cos() - 1.0).exp()];
+        [(found["b"][0] - exact[0]).abs(), (found["c"][0] - exact[1]).abs()]
+    };
+    let (coarse, fine) = (error("1 ms"), error("0.5 ms"));
+    // Of a line the middle of a step is exact.
+    assert!(coarse[0] < 1e-12 && coarse[1] < 1e-3, "{coarse:?}");
+    let order = (coarse[1] / fine[1]).log2();
+    assert!((1.9..2.1).contains(&order), "{order}");
+}
+
+/// `net.syn.w` has one layout, in recordings as elsewhere.
+#[test]
+fn recorded_weights_are_laid_out_as_weights() {
+    let text = "use std.sources.SpikeTimes
+neuron A { input I: real\n state v: real = 0\n next v = v + I\n output v }
+architecture N {
+  population s: SpikeTimes(times = [1 ms])[3]
+  population a: A[2]
+  connect s -> a as z: all() via Direct(w = 10 * i + j, delay = (1 + i + 2 * j) * 1 ms)
+}
+experiment E {
+  let net = N()
+  let run = simulate net for 2 ms step 1 ms {
+    record net.z.w as w, mean(net.z.w, axis = 0) as m, net.z[1, 0 .. 2].w as p, net.z.w[0, 1] as q
+  }
+  report w = (last(run.w) - net.z.w).reshape(6)
+  report m = last(run.m)
+  report p = last(run.p)
+  report q = last(run.q)
+  report delay = (net.z.delay / (1 ms) - (1 + net.z.pre + 2 * net.z.post)).reshape(6)
+}
+";
+    let found = reports(text);
+    assert_eq!((&found["w"], &found["delay"]), (&vec![0.0; 6], &vec![0.0; 6]));
+    assert_eq!((&found["m"], &found["p"]), (&vec![0.5, 10.5, 20.5], &vec![10.0, 11.0]));
+    assert_eq!(found["q"], [10.0]);
+}

@@ -407,16 +407,34 @@ impl<'e> System<'e> {
         }
     }
 
-    /// x + dt phi1(a dt) f, with a = df/dx at the step's start.
+    /// x + dt phi1(a dt) f, with a = df/dx, all as at the step's start but for the time, which is that of its middle.
     pub(super) fn exponential_euler(&self, s: &mut Session, k: usize, dt: Length) -> Built<NodeId> {
         let e = &self.equations[k];
         let Some(slope) = self.jacobian[k][k] else { return self.euler(s, k, dt) };
-        let slope = self.restored(s, slope)?;
+        let (rate, slope) = match self.timed[k] {
+            true => {
+                let half = self.share(s, dt, 2.0)?;
+                (self.later(s, self.rates[k], half)?, self.later(s, slope, half)?)
+            }
+            false => (e.rate, self.restored(s, slope)?),
+        };
         let z = dt.times(s, slope, 1.0)?;
         let phi = phi1(s, z)?;
-        let rate = dt.times(s, e.rate, 1.0)?;
+        let rate = dt.times(s, rate, 1.0)?;
         let change = s.graph.binary(Binary::Mul, rate, phi)?;
         s.graph.binary(Binary::Add, e.state, change)
+    }
+
+    /// What a right side is a share of the step later, all but the time as it was.
+    fn later(&self, s: &mut Session, node: NodeId, share: NodeId) -> Built<NodeId> {
+        let moved = match self.step_count(s) {
+            Some(count) => Some((count, s.graph.binary(Binary::Add, count, share)?)),
+            None => None,
+        };
+        let later = nnm_graph::substitute(&mut s.graph, node, &|_, n| {
+            self.kept(n).or(moved.filter(|(count, _)| *count == n).map(|(_, moved)| moved))
+        })?;
+        self.restored(s, later)
     }
 
     /// The number of the step as the right sides read it, if they do.

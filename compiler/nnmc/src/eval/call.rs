@@ -257,6 +257,7 @@ impl Session<'_> {
             return self.bind_arguments(item, call);
         }
         let inner = self.scope(declared.module, None);
+        self.scopes[inner.0 as usize].caller = Some(call.scope);
         if !self.bind_params(&declared, call, inner) {
             return Value::Missing;
         }

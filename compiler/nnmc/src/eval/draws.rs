@@ -21,6 +21,23 @@ impl Session<'_> {
         format!("{}.{}.{count}", item.name.text, call.name)
     }
 
+    /// Where a draw belongs: a function draws for whom it is called, as if its body stood there.
+    pub fn drawing_scope(&self, scope: ScopeId) -> ScopeId {
+        let mut belongs = scope;
+        let mut at = Some(scope);
+        while let Some(id) = at {
+            let scope = &self.scopes[id.0 as usize];
+            at = match scope.caller {
+                Some(caller) => {
+                    belongs = caller;
+                    Some(caller)
+                }
+                None => scope.parent,
+            };
+        }
+        belongs
+    }
+
     /// Whose value is being computed: the population, else the name for which something is asked.
     pub fn drawn_for(&self, scope: ScopeId) -> String {
         let mut at = Some(scope);

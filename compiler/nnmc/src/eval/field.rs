@@ -215,7 +215,11 @@ impl Session<'_> {
         }
         if name.text == "delay" {
             return match self.delay_of(id, p.index) {
-                Some(num) => self.selected_weights(num, p, &projection, name.span),
+                Some(num) => {
+                    let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
+                    let num = self.laid_out(&num, &shape);
+                    self.selected_weights(num, p, &projection, name.span)
+                }
                 None => Value::Missing,
             };
         }
@@ -225,7 +229,9 @@ impl Session<'_> {
                 _ => (edges.target.clone(), 0),
             };
             let cells = crate::value::vector(cells.iter().map(|c| f64::from(*c) + first as f64).collect());
-            return self.selected_weights(Num::array(crate::unit::Unit::REAL, cells), p, &projection, name.span);
+            let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
+            let cells = self.laid_out(&Num::array(crate::unit::Unit::REAL, cells), &shape);
+            return self.selected_weights(cells, p, &projection, name.span);
         }
         if let (None, "pre" | "post", true) = (&projection.edges, name.text.as_str(), projection.pattern.is_full()) {
             return match self.ends_of_full(&projection, name.text == "pre") {
@@ -362,10 +368,22 @@ impl Session<'_> {
         match leaf {
             Some(leaf) => {
                 let node = self.read_whole(leaf.var);
-                Num::node(q.unit.clone(), node)
+                self.laid_out(&Num::node(q.unit.clone(), node), &q.shape)
             }
             None => self.projection_weight(id, name, q),
         }
+    }
+
+    /// What is kept by synapse as the connection's weights are laid out: of a full one by target, then sender.
+    fn laid_out(&mut self, by_edge: &Num, shape: &[usize]) -> Num {
+        let &[targets, senders] = shape else { return by_edge.clone() };
+        if self.shape(by_edge).is_none_or(|s| s != [targets * senders]) {
+            return by_edge.clone();
+        }
+        self.apply(Span::default(), by_edge.unit.clone(), &[by_edge], |g, n| {
+            let rows = g.reshape(n[0], &[senders, targets])?;
+            g.permute(rows, &[1, 0])
+        })
     }
 
     /// `net.syn[0, 1 .. 5].w`: the weights between the senders and targets chosen.

@@ -70,7 +70,8 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
         return None;
     };
     let (place, batched) = ([program.step.clone(), program.first.clone()], program.batched);
-    let mut shape: Vec<usize> = match s.local(call.scope, "index", call.span) {
+    let belongs = s.drawing_scope(call.scope);
+    let mut shape: Vec<usize> = match s.local(belongs, "index", call.span) {
         Some(Value::Num(index)) => s.shape(&index).unwrap_or_default(),
         _ => vec![],
     };
@@ -81,7 +82,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
             shape = other;
         }
     }
-    let key = s.draw_key(format!("{}:{}", s.drawn_for(call.scope), s.place_in_declaration(call)))?;
+    let key = s.draw_key(format!("{}:{}", s.drawn_for(belongs), s.place_in_declaration(call)))?;
     let mean = mean.map(|m| s.lift(m));
     match s.graph.draw(draw, key, place, &shape, batched, mean) {
         Ok(node) => {
