@@ -113,12 +113,10 @@ fn traces() -> Figure {
     let time: Vec<f64> = (0..100_000).map(|i| f64::from(i) * 0.01).collect();
     let v = time.iter().map(|t| -65.0 + 100.0 * (-((t % 14.7) - 4.0).powi(2) / 0.5).exp() + 6.0 * (t % 14.7) / 14.7);
     let gate = |k: f64| time.iter().map(|t| 0.5 + 0.45 * (t / 2.34 + k).sin()).collect::<Vec<f64>>();
-    let panels = vec![
-        Panel { axis: Axis::new("v", "mV"), series: vec![Series::new("v", v.collect())] },
-        Panel { axis: Axis::new("m", ""), series: vec![Series::new("m", gate(0.0))] },
-        Panel { axis: Axis::new("h", ""), series: vec![Series::new("h", gate(1.0))] },
-    ];
-    Figure::new("Hodgkin–Huxley", Kind::Traces { time, panels, x_axis: Axis::new("time", "ms") })
+    let panel =
+        |name, unit, y| Panel { axis: Axis::new(name, unit), time: time.clone(), series: vec![Series::new(name, y)] };
+    let panels = vec![panel("v", "mV", v.collect()), panel("m", "", gate(0.0)), panel("h", "", gate(1.0))];
+    Figure::new("Hodgkin–Huxley", Kind::Traces { panels, x_axis: Axis::new("time", "ms") })
 }
 
 fn trace() -> Figure {
@@ -128,8 +126,8 @@ fn trace() -> Figure {
             .map(|k| if c == 1 && (150..200).contains(&k) { f64::NAN } else { -60.0 + 3.0 * bell(c * 1000 + k) });
         Series::new(format!("E[{c}]"), y.collect())
     };
-    let panels = vec![Panel { axis: Axis::new("membrane potential", "mV"), series: (0..3).map(one).collect() }];
-    Figure::new("Membrane potentials", Kind::Traces { time, panels, x_axis: Axis::new("time", "ms") })
+    let panels = vec![Panel { axis: Axis::new("membrane potential", "mV"), time, series: (0..3).map(one).collect() }];
+    Figure::new("Membrane potentials", Kind::Traces { panels, x_axis: Axis::new("time", "ms") })
 }
 
 fn raster(cells: usize, spikes: usize) -> Figure {
@@ -138,7 +136,7 @@ fn raster(cells: usize, spikes: usize) -> Figure {
             let t = noise(seed + 2 * k) * 2.0;
             (t + 0.03 * (t * 40.0).sin(), (noise(seed + 2 * k + 1) * cells as f64) as u32)
         };
-        SpikeGroup { name: name.into(), cells, spikes: (0..spikes).map(one).collect() }
+        SpikeGroup { name: name.into(), cells, spikes: (0..spikes).map(one).collect(), ..SpikeGroup::default() }
     };
     let groups = vec![group("E", cells, spikes, 0), group("I", cells / 4, spikes / 4, 77_000_000)];
     Figure::new("Irregular activity", Kind::Raster { groups, x_axis: Axis::new("time", "s") })

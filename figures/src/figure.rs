@@ -40,10 +40,11 @@ pub struct Curve {
     pub y: Vec<f64>,
 }
 
-/// One row of stacked recordings: a quantity with a unit of its own, a line per cell.
+/// One row of stacked recordings: a quantity with times and a unit of its own, a line per cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
     pub axis: Axis,
+    pub time: Vec<f64>,
     pub series: Vec<Series>,
 }
 
@@ -54,6 +55,8 @@ pub struct SpikeGroup {
     /// Number of cells, silent ones included; 0 takes the largest cell that fired.
     pub cells: usize,
     pub spikes: Vec<(f64, u32)>,
+    /// The times from and to which it was looked at; without it, as far as there are spikes.
+    pub seen: Option<(f64, f64)>,
 }
 
 /// A cloud of points.
@@ -68,8 +71,8 @@ pub struct Cloud {
 pub enum Kind {
     /// Quantities over a common x, in the order given: x need not grow (a phase plane).
     Line { x: Vec<f64>, series: Vec<Series>, x_axis: Axis, y_axis: Axis },
-    /// Recordings under one another over a common time.
-    Traces { time: Vec<f64>, panels: Vec<Panel>, x_axis: Axis },
+    /// Recordings under one another over a common axis of time.
+    Traces { panels: Vec<Panel>, x_axis: Axis },
     /// A tick for every spike, populations above one another.
     Raster { groups: Vec<SpikeGroup>, x_axis: Axis },
     /// How often each value occurs. Without `bins` the number follows from the data.

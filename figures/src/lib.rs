@@ -37,7 +37,7 @@ pub fn render(figure: &Figure, theme: Theme) -> String {
             line::render(title, &line::of_series(frequency, series), x_axis, y_axis, theme)
         }
         Kind::Curves { curves, x_axis, y_axis } => line::render(title, &line::of_curves(curves), x_axis, y_axis, theme),
-        Kind::Traces { time, panels, x_axis } => traces::render(title, time, panels, x_axis, theme),
+        Kind::Traces { panels, x_axis } => traces::render(title, panels, x_axis, theme),
         Kind::Raster { groups, x_axis } => raster::render(title, groups, x_axis, theme),
         Kind::Histogram { series, bins, x_axis } => histogram::render(title, series, *bins, x_axis, theme),
         Kind::Heatmap(map) => matrix::heatmap(title, map, theme),

@@ -49,9 +49,9 @@ fn body(kind: &Kind, width: usize, height: usize, ink: Ink) -> Option<String> {
             plot(x_axis, y_axis).lines(&line::of_series(frequency, series))
         }
         Kind::Curves { curves, x_axis, y_axis } => plot(x_axis, y_axis).lines(&line::of_curves(curves)),
-        Kind::Traces { time, panels, x_axis } => {
+        Kind::Traces { panels, x_axis } => {
             let shown = &panels[..panels.len().min((height / 4).max(1))];
-            plot(x_axis, &Axis::default()).stacked(time, shown)
+            plot(x_axis, &Axis::default()).stacked(shown)
         }
         Kind::Raster { groups, x_axis } => {
             let range = raster::time_range(groups)?;

@@ -29,12 +29,17 @@ fn small() -> Vec<Figure> {
     let kinds = [
         Kind::Line { x: vec![0.0, 1.0, 2.0], series: series(), x_axis: axis("x"), y_axis: axis("y") },
         Kind::Traces {
-            time: vec![0.0, 1.0, 2.0],
-            panels: vec![Panel { axis: Axis::new("v", "mV"), series: series() }, Panel::default()],
+            panels: vec![
+                Panel { axis: Axis::new("v", "mV"), time: vec![0.0, 1.0, 2.0], series: series() },
+                Panel::default(),
+            ],
             x_axis: Axis::new("time", "ms"),
         },
         Kind::Raster {
-            groups: vec![SpikeGroup { name: "E".into(), cells: 4, spikes }, SpikeGroup::default()],
+            groups: vec![
+                SpikeGroup { name: "E".into(), cells: 4, spikes, ..SpikeGroup::default() },
+                SpikeGroup::default(),
+            ],
             x_axis: Axis::new("time", "s"),
         },
         Kind::Histogram { series: series(), bins: Some(4), x_axis: axis("w") },
@@ -83,8 +88,11 @@ fn hollow() -> Vec<Figure> {
         let kinds = [
             Kind::Line { x: x.clone(), series: nothing(y.clone(), "a"), x_axis: axis(""), y_axis: axis("") },
             Kind::Line { x: vec![1.0; 3], series: vec![], x_axis: axis(""), y_axis: axis("").log() },
-            Kind::Traces { time: x.clone(), panels: vec![], x_axis: axis("") },
-            Kind::Raster { groups: vec![SpikeGroup { name: "E".into(), cells: 9, spikes: vec![] }], x_axis: axis("") },
+            Kind::Traces { panels: vec![], x_axis: axis("") },
+            Kind::Raster {
+                groups: vec![SpikeGroup { name: "E".into(), cells: 9, spikes: vec![], ..SpikeGroup::default() }],
+                x_axis: axis(""),
+            },
             Kind::Histogram { series: nothing(y.clone(), ""), bins: None, x_axis: axis("") },
             Kind::Heatmap(Heatmap { rows: 1, columns: y.len(), values: y.clone(), ..Heatmap::default() }),
             Kind::Bar { categories: vec![], series: nothing(y.clone(), ""), y_axis: axis("") },
@@ -166,7 +174,7 @@ fn a_million_points_stay_small() {
     assert!(text.len() < 120_000, "line: {} bytes", text.len());
 
     let spikes = x.iter().map(|&t| (t / 1e6, ((t * 0.618).fract() * 4000.0) as u32)).collect();
-    let groups = vec![SpikeGroup { name: "E".into(), cells: 4000, spikes }];
+    let groups = vec![SpikeGroup { name: "E".into(), cells: 4000, spikes, ..SpikeGroup::default() }];
     let text = render(&Figure::new("", Kind::Raster { groups, x_axis: Axis::new("time", "s") }), Theme::Auto);
     assert!(text.len() < 600_000, "raster: {} bytes", text.len());
 

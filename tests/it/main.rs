@@ -14,6 +14,7 @@ mod library;
 mod models;
 mod pages;
 mod published;
+mod recordings;
 mod robust;
 mod science;
 mod simulation;

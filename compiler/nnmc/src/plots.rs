@@ -1,5 +1,7 @@
 //! `plot` calls to figures: numbers in their units, names as the user wrote them.
 
+mod axes;
+
 use nnm_figures::figure::Cloud;
 use nnm_figures::{Axis, Curve, Figure, Heatmap, Kind, Panel, Series, SpikeGroup};
 use nnm_syntax::ast::{Arg, Clause, ExprId, ExprKind, Init};
@@ -12,12 +14,20 @@ use crate::suggest;
 use crate::sweep::sweep_parts;
 use crate::unit::{Unit, from_si};
 use crate::value::{Num, Value};
+use axes::Scaled;
 
 /// A plotted argument: its name and value.
 struct Shown {
     name: String,
     value: Value,
     span: Span,
+}
+
+impl Shown {
+    /// Whether its numbers are there, and not only their unit.
+    fn is_known(&self) -> bool {
+        matches!(&self.value, Value::Num(num) if num.as_const().is_some())
+    }
 }
 
 type Draw = fn(&mut Session, &Call, Vec<Shown>) -> Option<Kind>;
@@ -88,33 +98,6 @@ impl Session<'_> {
         Some((format!("{name}{label}"), Figure::new(title, kind)))
     }
 
-    /// `x_label = "…"`, `y_label = "…"`, `log = "x"`: what the axes are called, and powers of ten along them.
-    fn name_axes(&mut self, call: &Call, kind: &mut Kind) -> Option<()> {
-        for (option, place) in [("x_label", 0), ("y_label", 1)] {
-            if call.named(option).is_some() {
-                let text = self.text_arg(call, usize::MAX, option)?;
-                if let Some(axis) = axes_of(kind)[place].as_mut() {
-                    // The unit is added: one that the text ends with already is that one.
-                    let unit = format!("({})", axis.unit);
-                    axis.label = text.strip_suffix(&unit).map_or(text.clone(), |t| t.trim_end().to_string());
-                }
-            }
-        }
-        if call.named("log").is_some() {
-            let text = self.text_arg(call, usize::MAX, "log")?;
-            if !["x", "y", "xy"].contains(&text.as_str()) {
-                self.error("E0553", call.span, "`log` is \"x\", \"y\" or \"xy\"");
-                return None;
-            }
-            for (k, letter) in ["x", "y"].into_iter().enumerate() {
-                if let Some(axis) = axes_of(kind)[k].as_mut().filter(|_| text.contains(letter)) {
-                    axis.scale = nnm_figures::Scale::Log;
-                }
-            }
-        }
-        Some(())
-    }
-
     fn plotted(&mut self, call: &Call) -> Option<Vec<Shown>> {
         if matches!(call.name.as_str(), "confusion") || (call.clause("on").is_some() && call.name != "curves") {
             return self.plotted_on_data(call);
@@ -151,42 +134,10 @@ impl Session<'_> {
         Some(out)
     }
 
-    /// Each value of x has one of y; what is not known yet has none.
-    fn hold_pairs(&mut self, x: usize, y: usize, span: Span) -> Option<()> {
-        if x == y || x == 0 || y == 0 {
-            return Some(());
-        }
-        self.error("E0313", span, format!("one value is drawn for each x: there are {x} of x, and {y} here"));
-        None
-    }
-
     fn plot_numbers(&mut self, s: &Shown) -> Option<(Vec<f64>, Vec<usize>, Unit)> {
-        let num = self.number(s.value.clone(), s.span)?;
-        let Some(array) = num.as_const() else {
-            if self.mode == Mode::Run {
-                let bug = format!("`{}` is no number after the run", s.name);
-                self.failure.get_or_insert_with(|| crate::failure::Failure::bug(bug));
-            }
-            return Some((vec![], vec![0], num.unit));
-        };
-        let shown = num.unit.shown();
-        Some((array.iter().map(|v| from_si(*v, &shown)).collect(), array.shape().to_vec(), num.unit))
-    }
-}
-
-/// The axes along x and y of a figure that has them.
-fn axes_of(kind: &mut Kind) -> [Option<&mut Axis>; 2] {
-    match kind {
-        Kind::Line { x_axis, y_axis, .. }
-        | Kind::Curves { x_axis, y_axis, .. }
-        | Kind::Scatter { x_axis, y_axis, .. }
-        | Kind::Spectrum { x_axis, y_axis, .. } => [Some(x_axis), Some(y_axis)],
-        Kind::Heatmap(map) => [Some(&mut map.x_axis), Some(&mut map.y_axis)],
-        Kind::Histogram { x_axis, .. } | Kind::Raster { x_axis, .. } | Kind::Traces { x_axis, .. } => {
-            [Some(x_axis), None]
-        }
-        Kind::Bar { y_axis, .. } => [None, Some(y_axis)],
-        Kind::Filters { .. } | Kind::Confusion { .. } | Kind::ConnectivityMatrix { .. } => [None, None],
+        let mut own = Scaled::default();
+        let (values, shape) = self.numbers_along(&mut own, s)?;
+        Some((values, shape, own.unit()))
     }
 }
 
@@ -201,40 +152,79 @@ fn times_of(value: &Value) -> Option<Vec<f64>> {
     }
 }
 
+/// The unit that suits the span of several lists of seconds.
+fn unit_of_times<'a>(all: impl Iterator<Item = &'a Vec<f64>>) -> &'static str {
+    let longest = all.flatten().copied().fold(0.0, f64::max);
+    if longest > 10.0 { "s" } else { "ms" }
+}
+
+fn in_unit(times: &[f64], unit: &str) -> Vec<f64> {
+    let scale = if unit == "s" { 1.0 } else { 1e3 };
+    times.iter().map(|t| t * scale).collect()
+}
+
 /// Seconds in a unit that suits their span, with its name.
 fn readable_times(times: &[f64]) -> (Vec<f64>, &'static str) {
-    let longest = times.iter().copied().fold(0.0, f64::max);
-    if longest > 10.0 { (times.to_vec(), "s") } else { (times.iter().map(|t| t * 1e3).collect(), "ms") }
+    let unit = unit_of_times([times.to_vec()].iter());
+    (in_unit(times, unit), unit)
 }
 
 fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let first = shown.first()?;
-    let (x, x_axis, rest) = if let Some(times) = times_of(&first.value) {
-        let (x, unit) = readable_times(&times);
-        (x, Axis::new("time", unit), &shown[..])
-    } else if shown.len() == 1 {
+    if let Some(times) = times_of(&first.value) {
+        return lines_over_time(s, &times, &shown);
+    }
+    let (x, x_axis, rest) = if shown.len() == 1 {
         let (y, shape, _) = s.plot_numbers(first)?;
         let rows = shape.first().copied().unwrap_or(y.len());
         ((0..rows).map(|k| k as f64).collect(), Axis::new("", ""), &shown[..])
     } else {
-        let (x, _, unit) = s.plot_numbers(first)?;
+        let (x, shape, unit) = s.plot_numbers(first)?;
+        if shape.is_empty() && first.is_known() {
+            s.error("E0642", first.span, "`line` joins points: this is one number, and it takes a list of them");
+            return None;
+        }
         (x, axis_of(&first.name, &unit), &shown[1..])
     };
+    let mut along = Scaled::default();
     let mut series = vec![];
-    let mut unit = Unit::REAL;
     for item in rest {
-        let (y, shape, u) = s.plot_numbers(item)?;
+        let (y, shape) = s.numbers_along(&mut along, item)?;
         let rows = shape.first().copied().unwrap_or(y.len());
         s.hold_pairs(x.len(), rows, item.span)?;
-        unit = u;
-        let lines = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
-        for k in 0..lines {
-            let name = if lines > 1 { format!("{} {k}", item.name) } else { item.name.clone() };
-            series.push(Series::new(name, y.iter().skip(k).step_by(lines).copied().collect()));
-        }
+        series.extend(columns(&item.name, &y, &shape).map(|(name, y)| Series::new(name, y)));
     }
-    let label = if let [one] = rest { one.name.clone() } else { String::new() };
-    Some(Kind::Line { x, series, x_axis, y_axis: axis_of(&label, &unit) })
+    Some(Kind::Line { x, series, x_axis, y_axis: along.axis(rest) })
+}
+
+/// Recorded series, each over its own times.
+fn lines_over_time(s: &mut Session, times: &[f64], shown: &[Shown]) -> Option<Kind> {
+    let all: Vec<Option<Vec<f64>>> = shown.iter().map(|item| times_of(&item.value)).collect();
+    let unit = unit_of_times(all.iter().flatten());
+    let mut along = Scaled::default();
+    let mut curves = vec![];
+    for (item, own) in shown.iter().zip(&all) {
+        let (y, shape) = s.numbers_along(&mut along, item)?;
+        let own = own.as_deref().unwrap_or(times);
+        s.hold_pairs(own.len(), shape.first().copied().unwrap_or(y.len()), item.span)?;
+        let x = in_unit(own, unit);
+        curves.extend(columns(&item.name, &y, &shape).map(|(name, y)| Curve { name, x: x.clone(), y }));
+    }
+    let (x_axis, y_axis) = (Axis::new("time", unit), along.axis(shown));
+    if all.iter().all(|own| own.as_deref().is_none_or(|own| own == times)) {
+        let series = curves.into_iter().map(|curve| Series::new(curve.name, curve.y)).collect();
+        return Some(Kind::Line { x: in_unit(times, unit), series, x_axis, y_axis });
+    }
+    Some(Kind::Curves { curves, x_axis, y_axis })
+}
+
+/// The columns of values whose rows are points, each with its name.
+fn columns(name: &str, values: &[f64], shape: &[usize]) -> impl Iterator<Item = (String, Vec<f64>)> {
+    let count = shape.get(1..).map_or(1, |rest| rest.iter().product::<usize>()).max(1);
+    (0..count).map(move |k| {
+        let name = if count > 1 { format!("{name} {k}") } else { name.to_string() };
+        (name, values.iter().skip(k).step_by(count).copied().collect())
+    })
 }
 
 /// Pairs of quantities against one another: trajectories, nullclines.
@@ -244,21 +234,15 @@ fn phase_plane(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> 
         return None;
     }
     let mut curves = vec![];
-    let mut axes = [Axis::default(), Axis::default()];
-    for (k, pair) in shown.chunks(2).enumerate() {
-        let ((x, shape, ux), (y, _, uy)) = (s.plot_numbers(&pair[0])?, s.plot_numbers(&pair[1])?);
+    let mut along = [Scaled::default(), Scaled::default()];
+    for pair in shown.chunks(2) {
+        let (x, shape) = s.numbers_along(&mut along[0], &pair[0])?;
+        let (y, of_y) = s.numbers_along(&mut along[1], &pair[1])?;
         s.hold_pairs(x.len(), y.len(), pair[1].span)?;
-        if k == 0 {
-            axes = [axis_of(&pair[0].name, &ux), axis_of(&pair[1].name, &uy)];
-        }
-        let lines = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
-        for c in 0..lines {
-            let of = |v: &[f64]| v.iter().skip(c).step_by(lines).copied().collect();
-            let name = if lines > 1 { format!("{} {c}", pair[1].name) } else { pair[1].name.clone() };
-            curves.push(Curve { name, x: of(&x), y: of(&y) });
-        }
+        let (x, y) = (columns("", &x, &shape), columns(&pair[1].name, &y, &of_y));
+        curves.extend(x.zip(y).map(|((_, x), (name, y))| Curve { name, x, y }));
     }
-    let [x_axis, y_axis] = axes;
+    let [x_axis, y_axis] = [0, 1].map(|k| along[k].axis(&shown[k..=k]));
     Some(Kind::Curves { curves, x_axis, y_axis })
 }
 
@@ -294,40 +278,54 @@ fn connectivity(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind>
     s.connectivity_of(p)
 }
 
+/// How many cells a panel of traces shows: more lines than these cannot be told from one another.
+const MOST_TRACES: usize = 12;
+
 fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let stacked = match call.named("stacked") {
         Some(id) => s.known(call.scope, id, "`stacked`")?.as_f64()? != 0.0,
         None => false,
     };
-    let mut panels = vec![];
-    let mut time = vec![];
-    let mut unit_of_time = "ms";
-    for item in &shown {
-        let Value::Num(num) = &item.value else {
+    let mut cut = vec![];
+    for item in shown {
+        let Value::Num(num) = item.value else {
             s.error("E0553", item.span, "`traces` shows recorded states: `traces(run.E.v)`");
             return None;
         };
-        let operand = crate::eval::operators::Operand { num: num.clone(), span: item.span };
+        let operand = crate::eval::operators::Operand { num, span: item.span };
         let windowed = s.windowed_series(call, operand)?;
-        let Some(times) = windowed.num.times.clone() else { continue };
-        let (t, unit) = readable_times(&times);
-        (time, unit_of_time) = (t, unit);
-        let cut = Shown { name: item.name.clone(), value: Value::Num(windowed.num), span: item.span };
-        let (y, shape, unit) = s.plot_numbers(&cut)?;
-        let cells = shape.get(1..).map_or(1, |r| r.iter().product::<usize>()).max(1);
-        let of = |k: usize| y.iter().skip(k).step_by(cells).copied().collect::<Vec<f64>>();
-        if stacked && cells > 1 {
-            panels.extend((0..cells.min(12)).map(|k| Panel {
-                axis: axis_of(&format!("{k}"), &unit),
-                series: vec![Series::new(String::new(), of(k))],
-            }));
+        let Some(times) = windowed.num.times.clone() else {
+            if s.mode == Mode::Run {
+                let message = "`traces` shows a recorded series; `line(x, y)` shows other lists of numbers";
+                s.error("E0553", item.span, message);
+                return None;
+            }
             continue;
-        }
-        let name = |k: usize| if cells > 1 { format!("{k}") } else { String::new() };
-        let series = (0..cells.min(12)).map(|k| Series::new(name(k), of(k))).collect();
-        panels.push(Panel { axis: axis_of(&item.name, &unit), series });
+        };
+        cut.push((times.to_vec(), Shown { value: Value::Num(windowed.num), ..item }));
     }
-    Some(Kind::Traces { time, panels, x_axis: Axis::new("time", unit_of_time) })
+    let unit = unit_of_times(cut.iter().map(|(times, _)| times));
+    let mut panels = vec![];
+    for (times, item) in &cut {
+        let (y, shape, in_y) = s.plot_numbers(item)?;
+        let all = columns("", &y, &shape).map(|(_, y)| y).collect::<Vec<_>>();
+        let left_out =
+            if all.len() > MOST_TRACES { format!(", the first {MOST_TRACES} of {}", all.len()) } else { String::new() };
+        let several = all.len() > 1;
+        let named = all.into_iter().take(MOST_TRACES).enumerate();
+        let panel = |label: &str, series| Panel { axis: axis_of(label, &in_y), time: in_unit(times, unit), series };
+        if stacked && several {
+            panels.extend(named.map(|(k, y)| {
+                let note = if k + 1 == MOST_TRACES { left_out.as_str() } else { "" };
+                panel(&format!("{k}{note}"), vec![Series::new(String::new(), y)])
+            }));
+        } else {
+            let name = |k: usize| if several { format!("{k}") } else { String::new() };
+            let series = named.map(|(k, y)| Series::new(name(k), y)).collect();
+            panels.push(panel(&format!("{}{left_out}", item.name), series));
+        }
+    }
+    Some(Kind::Traces { panels, x_axis: Axis::new("time", unit) })
 }
 
 fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
@@ -337,7 +335,8 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         if let Some(spikes) = spikes_of(&item.value) {
             let inside = spikes.times.iter().zip(&spikes.cells).filter(|(t, _)| (from..to).contains(*t));
             let points = inside.map(|(t, c)| (t * 1e3, *c)).collect();
-            groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points });
+            let seen = Some((from.max(spikes.from) * 1e3, to.min(spikes.to) * 1e3));
+            groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points, seen });
             continue;
         }
         let (values, shape, unit) = s.plot_numbers(item)?;
@@ -352,33 +351,42 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             .enumerate()
             .filter(|(_, v)| **v != 0.0)
             .map(|(k, _)| ((k / cells) as f64, (k % cells) as u32));
-        groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect() });
+        groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect(), seen: None });
     }
     Some(Kind::Raster { groups, x_axis: Axis::new("time", "ms") })
 }
 
 fn histogram(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let bins = s.optional_int(call, "bins", 1)?.map(|b| b as usize);
+    let mut along = Scaled::default();
     let mut series = vec![];
-    let mut axis = Axis::default();
     for item in &shown {
-        let (y, _, unit) = s.plot_numbers(item)?;
-        axis = axis_of(&item.name, &unit);
+        let (y, _) = s.numbers_along(&mut along, item)?;
         series.push(Series::new(item.name.clone(), y));
     }
-    Some(Kind::Histogram { series, bins, x_axis: axis })
+    Some(Kind::Histogram { series, bins, x_axis: along.axis(&shown) })
 }
 
-fn heatmap(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
-    let item = shown.first()?;
+fn heatmap(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let item = s.only_one(call, &shown)?;
     let times = times_of(&item.value);
     let (values, shape, unit) = s.plot_numbers(item)?;
     let (rows, columns) = match shape.as_slice() {
-        [.., r, c] => (*r, *c),
-        [n] => (1, *n),
-        [] => (1, 1),
+        // All cells of a moment are one row of it.
+        [r, rest @ ..] if times.is_some() && !rest.is_empty() => (*r, rest.iter().product()),
+        [lead @ .., r, c] if lead.iter().all(|n| *n == 1) => (*r, *c),
+        _ if !item.is_known() => (1, values.len()),
+        other => {
+            let found = crate::eval::types::shape_text(other);
+            let message = format!("`heatmap` shows two axes, and this has the shape {found}");
+            let help = match other.len() {
+                0 | 1 => "a list is drawn by `line(x)` or `bar(x)`, and has two axes by `x.reshape(4, 4)`",
+                _ => "one of them is `x[0]`; images in a grid are `filters(x)`",
+            };
+            s.report(Diagnostic::error("E0642", item.span, message).help(help));
+            return None;
+        }
     };
-    let values: Vec<f64> = values.into_iter().take(rows * columns).collect();
     let value_axis = axis_of(&item.name, &unit);
     if let Some(times) = times {
         // Time runs to the right, cells upwards.
@@ -415,31 +423,29 @@ fn heatmap(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
 fn bar(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let mut categories: Vec<String> = vec![];
     let mut series = vec![];
-    let mut axis = Axis::default();
+    let mut along = Scaled::default();
     for item in &shown {
         if let Some((keys, values)) = sweep_parts(&item.value) {
             categories = keys.iter().map(|k| s.label(k)).collect();
             let mut y = vec![];
             for value in values {
                 let one = Shown { name: item.name.clone(), value, span: item.span };
-                let (v, _, unit) = s.plot_numbers(&one)?;
-                axis = axis_of(&item.name, &unit);
+                let (v, _) = s.numbers_along(&mut along, &one)?;
                 y.push(v.first().copied().unwrap_or(f64::NAN));
             }
             series.push(Series::new(item.name.clone(), y));
         } else {
-            let (y, _, unit) = s.plot_numbers(item)?;
-            axis = axis_of(&item.name, &unit);
+            let (y, _) = s.numbers_along(&mut along, item)?;
             categories = (0..y.len()).map(|k| k.to_string()).collect();
             series.push(Series::new(item.name.clone(), y));
         }
     }
-    Some(Kind::Bar { categories, series, y_axis: axis })
+    Some(Kind::Bar { categories, series, y_axis: along.axis(&shown[shown.len().saturating_sub(1)..]) })
 }
 
 fn curves(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let mut out = vec![];
-    let mut axis = Axis::default();
+    let mut along = Scaled::default();
     for item in &shown {
         let parts: Vec<(String, Value)> = match (&item.value, sweep_parts(&item.value)) {
             (_, Some((keys, values))) => keys.iter().map(|k| s.label(k)).zip(values).collect(),
@@ -448,10 +454,9 @@ fn curves(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             }
             _ => vec![(item.name.clone(), item.value.clone())],
         };
-        axis = Axis::new(item.name.rsplit('.').next().unwrap_or(""), "");
         for (name, value) in parts {
             let one = Shown { name: name.clone(), value, span: item.span };
-            let (y, _, _) = s.plot_numbers(&one)?;
+            let (y, _) = s.numbers_along(&mut along, &one)?;
             out.push(Curve::counted(name, 1.0, y));
         }
     }
@@ -461,11 +466,13 @@ fn curves(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
         let every = (longest / curve.x.len().max(1)).max(1);
         curve.x.iter_mut().enumerate().for_each(|(k, x)| *x = ((k + 1) * every) as f64);
     }
-    Some(Kind::Curves { curves: out, x_axis: Axis::new("epoch", ""), y_axis: axis })
+    let last = shown.last().and_then(|item| item.name.rsplit('.').next()).unwrap_or("");
+    let y_axis = Axis { label: last.to_string(), ..along.axis(&[]) };
+    Some(Kind::Curves { curves: out, x_axis: Axis::new("epoch", ""), y_axis })
 }
 
-fn filters(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
-    let item = shown.first()?;
+fn filters(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let item = s.only_one(call, &shown)?;
     let (values, shape, _) = s.plot_numbers(item)?;
     let (height, width) = match shape.as_slice() {
         [.., h, w] if shape.len() >= 3 => (*h, *w),
@@ -479,8 +486,12 @@ fn filters(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     Some(Kind::Filters { height, width, images })
 }
 
-fn scatter(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
-    let [x, y, ..] = shown.as_slice() else { return None };
+fn scatter(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
+    let [x, y] = shown.as_slice() else {
+        let message = format!("`scatter` takes x and y, `scatter(net.c.w, net.c.delay)`; here are {}", shown.len());
+        s.error("E0553", call.span, message);
+        return None;
+    };
     let ((a, _, ua), (b, _, ub)) = (s.plot_numbers(x)?, s.plot_numbers(y)?);
     s.hold_pairs(a.len(), b.len(), y.span)?;
     let points = a.into_iter().zip(b).collect();

@@ -7,7 +7,7 @@ use nnm_syntax::span::Span;
 
 use crate::eval::types::Declared;
 use crate::network::NetId;
-use crate::session::{ScopeId, Session};
+use crate::session::{Mode, ScopeId, Session};
 use crate::value::{Num, PopulationRef, Value, shaped};
 
 /// What is given to a quantity, and where it says so.
@@ -108,7 +108,9 @@ impl Session<'_> {
         let chosen = chosen(old.shape());
         let declared = Declared { unit, ..Declared::real() };
         let Some(num) = self.given_number(given, &declared, given.span, &chosen.shape, path) else { return };
-        if let Some(new) = self.spread(&num, &chosen.shape, given.span) {
+        if let Some(new) = self.spread(&num, &chosen.shape, given.span)
+            && self.refuse_nan(path, &new, given.scope, given.value, given.span).is_some()
+        {
             self.net_mut(net).store.insert(path.to_string(), chosen.put(&old, &new));
         }
     }
@@ -122,6 +124,9 @@ impl Session<'_> {
         let path = format!("{}.{name}", population.name);
         let Some(num) = self.given_number(given, &declared, population.span, &chosen.shape, &path) else { return };
         let (Some(array), Some(before)) = (num.as_const(), old.as_const()) else { return };
+        if self.refuse_nan(&path, array, given.scope, given.value, given.span).is_none() {
+            return;
+        }
         let fits =
             array.ndim() == 0 || array.shape() == chosen.shape || (cells.is_none() && array.shape() == before.shape());
         if !fits {
@@ -146,6 +151,20 @@ impl Session<'_> {
             param.1 = num;
         }
         self.hold_population(&self.net(net).populations[index].clone(), given.span);
+    }
+
+    /// What begins as NaN stays it. Before the run only what has no names in it is known for certain.
+    pub fn refuse_nan(&mut self, path: &str, values: &Array, scope: ScopeId, given: Init, span: Span) -> Option<()> {
+        let Some(first) = values.iter().position(|x| x.is_nan()) else { return Some(()) };
+        let (Init::Value(e) | Init::Draw(e)) = given;
+        let file = &self.modules.get(self.module_of(scope)).file;
+        if self.mode == Mode::Check && !crate::eval::names_in(file, e).is_empty() {
+            return Some(());
+        }
+        let which = if values.len() > 1 { format!(", index {first},") } else { String::new() };
+        let d = Diagnostic::error("E0640", span, format!("`{path}`{which} would be NaN, which is no number"));
+        self.report(d.help("NaN is what `0 / 0`, `inf - inf` and roots and logarithms of numbers below 0 give"));
+        None
     }
 
     /// The number that is given, or one drawn for each element, in the unit of what it is given to.

@@ -82,7 +82,13 @@ impl Unit {
         }
         let (a, b) = (self.dim().unwrap_or(NONE), other.dim().unwrap_or(NONE));
         if b == NONE {
-            return if matches!(self, Unit::Zero) { Unit::REAL } else { self.clone() };
+            // Twice an angle is an angle, the ratio of two and their product are not.
+            return match (self, a == NONE && other.has_name(), sign) {
+                (Unit::Zero, ..) => Unit::REAL,
+                (_, true, 1) if !self.has_name() => other.clone(),
+                (_, true, _) => Unit::REAL,
+                _ => self.clone(),
+            };
         }
         if a == NONE && sign == 1 {
             return other.clone();
@@ -92,6 +98,11 @@ impl Unit {
             *x = x.saturating_add(sign * y);
         }
         Unit::of(dim)
+    }
+
+    /// Whether numbers of it are shown in a unit that was named: `deg` and `%` of plain numbers.
+    fn has_name(&self) -> bool {
+        matches!(self, Unit::Known { shown: Some(_), .. })
     }
 
     /// The unit to a power; `None` where an exponent would be no half integer.

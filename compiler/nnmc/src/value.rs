@@ -148,8 +148,12 @@ pub struct Spikes {
     pub times: Vec<f64>,
     /// How many cells there are.
     pub n: usize,
+    /// The number in its population of the cell that is 0 here: spikes of a slice are numbered from its beginning.
+    pub first: usize,
     pub from: f64,
     pub to: f64,
+    /// The times are whole numbers of this; 0 where they lie anywhere.
+    pub grain: f64,
 }
 
 impl Num {

@@ -399,7 +399,8 @@ fn what_fails_in_a_run_names_its_cause() {
         (learning("w_max = 1 nA, tau_plus = 0 ms", ""), "`tau_plus` of `STDP` is 0 ms"),
         (model("report s = window(run.g.v, from = 1 s, to = 2 s)"), "nothing of it is in this window"),
         (model("report s = spectrum(run.g.v, window = 10 s)"), "longer than the series"),
-        (model("report s = psth(run.g, bin = 1e-9 ms)"), "bins of"),
+        (model("report s = psth(run.g, bin = 1e-9 ms)"), "and a step 0.1 ms"),
+        (model("report s = correlogram(run.g, bin = 1 ms, width = 1e6 s).rate"), "bins of"),
         (model("plot traces(run.g.v, from = 1 s)"), "nothing of it is in this window"),
         (joined("max(i, 3)"), "this is a number, such as 3"),
     ];

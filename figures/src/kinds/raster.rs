@@ -38,10 +38,16 @@ pub fn render(title: &str, groups: &[SpikeGroup], x_axis: &Axis, theme: Theme) -
     page.finish(bottom + RIM, title, &describe(groups, x_axis, x_range))
 }
 
-/// From 0, if the first spike comes early, to the last spike or the tick that it nearly reaches.
+/// All of the time that was looked at; where that is not said from 0, if the first spike comes early, to the last spike
+/// or the tick that it nearly reaches.
 pub fn time_range(groups: &[SpikeGroup]) -> Option<(f64, f64)> {
     let times = groups.iter().flat_map(|group| group.spikes.iter().map(|&(time, _)| time));
     let (first, last) = drawable(bounds(times)?, Scale::Linear);
+    if let Some(seen) = bounds(groups.iter().filter_map(|group| group.seen).flat_map(|(from, to)| [from, to]))
+        && groups.iter().all(|group| group.seen.is_some())
+    {
+        return Some(drawable(seen, Scale::Linear));
+    }
     let start = if first > 0.0 && first < 0.2 * last { 0.0 } else { first };
     Some(snapped((start, last), 0.04))
 }

@@ -1,4 +1,4 @@
-//! Recordings under one another over a common time.
+//! Recordings under one another over a common axis of time.
 
 use super::line;
 use crate::axes::Axes;
@@ -10,10 +10,12 @@ use crate::theme::Theme;
 
 const GAP: f64 = 10.0;
 
-pub fn render(title: &str, time: &[f64], panels: &[Panel], x_axis: &Axis, theme: Theme) -> String {
+pub fn render(title: &str, panels: &[Panel], x_axis: &Axis, theme: Theme) -> String {
     let mut page = Page::new(title, WIDTH, theme);
     let values = panels.iter().flat_map(|panel| panel.series.iter().flat_map(|series| series.y.iter().copied()));
-    let (Some(x_range), Some(_)) = (line::x_range(time.iter().copied(), x_axis.scale), bounds(values)) else {
+    let (Some(x_range), Some(_)) =
+        (line::x_range(panels.iter().flat_map(|panel| panel.time.iter().copied()), x_axis.scale), bounds(values))
+    else {
         return page.nothing("no data");
     };
     let longest = panels.iter().max_by_key(|panel| panel.series.len());
@@ -40,7 +42,7 @@ pub fn render(title: &str, time: &[f64], panels: &[Panel], x_axis: &Axis, theme:
         for (index, series) in panel.series.iter().enumerate() {
             let mark = page.mark(index, panel.series.len());
             let thin = if panel.series.len() > 1 { " thin" } else { "" };
-            page.svg.path(&format!("{}{thin}", mark.class), &line_path(&frame, time, &series.y), &mark.stroke);
+            page.svg.path(&format!("{}{thin}", mark.class), &line_path(&frame, &panel.time, &series.y), &mark.stroke);
         }
         top = area.bottom + if last { 0.0 } else { GAP };
     }

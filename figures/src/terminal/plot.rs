@@ -74,8 +74,8 @@ impl Plot<'_> {
     }
 
     /// Panels under one another with one x axis; each has its name above it.
-    pub fn stacked(&self, time: &[f64], panels: &[Panel]) -> Option<String> {
-        let x = bounds(time.iter().copied())?;
+    pub fn stacked(&self, panels: &[Panel]) -> Option<String> {
+        let x = bounds(panels.iter().flat_map(|panel| panel.time.iter().copied()))?;
         let each = (self.height.saturating_sub(2) / panels.len().max(1)).max(3);
         let ranges: Vec<(f64, f64)> = panels.iter().map(|panel| panel_range(panel).unwrap_or((0.0, 1.0))).collect();
         panels.iter().find_map(panel_range)?;
@@ -89,7 +89,7 @@ impl Plot<'_> {
             field.canvas = Canvas::new(self.width.saturating_sub(margin + 2).max(4), each - 1);
             field.x.to = field.canvas.size().0 as f64 - 1.0;
             for (series, one) in panel.series.iter().enumerate() {
-                field.trace(&Line { name: &one.name, x: time, y: &one.y }, series);
+                field.trace(&Line { name: &one.name, x: &panel.time, y: &one.y }, series);
             }
             lines.push(format!(
                 "{:margin$} {}",

@@ -362,7 +362,7 @@ impl Session<'_> {
     pub(super) fn walk_periods(&mut self, walk: &mut Walk, population: &Population, neuron: &Neuron) -> Option<()> {
         for on in &neuron.dynamics.ons {
             let Some(period) = on.period else { continue };
-            let steps = self.whole_period(walk.scope, period)?;
+            let steps = self.whole_period(walk.scope, period, "every")?;
             let step = self.program.as_ref().map(|p| p.step.clone())?;
             let count = self.graph.count(step);
             let now = self.add(&Num::node(Unit::REAL, count), &Num::real(1.0), on.span);
@@ -442,14 +442,14 @@ impl Session<'_> {
             return None;
         }
         let was = self.binary(was, &x0.num, &l0.num, Unit::REAL, span);
-        let was = if self.has_events(walk) { self.before_events(was) } else { was };
+        let was = if self.has_events(walk.frame, walk.index) { self.before_events(was) } else { was };
         let is = self.binary(is, &x1.num, &l1.num, Unit::REAL, span);
         Some(self.binary(Binary::And, &was, &is, Unit::REAL, span))
     }
 
     /// Whether events of this step may have changed the population's states.
-    fn has_events(&self, walk: &Walk) -> bool {
-        let own = |frame: FrameId, index: usize| (frame, index) == (walk.frame, walk.index);
+    pub(super) fn has_events(&self, frame: FrameId, index: usize) -> bool {
+        let own = |f: FrameId, k: usize| (f, k) == (frame, index);
         self.program.as_ref().is_some_and(|p| {
             p.jumps.keys().any(|(frame, index, _)| own(*frame, *index))
                 || p.events.keys().any(|(frame, index, _)| own(*frame, *index))
@@ -457,7 +457,7 @@ impl Session<'_> {
     }
 
     /// A value of the states as it was at the end of the step before.
-    fn before_events(&mut self, num: Num) -> Num {
+    pub(super) fn before_events(&mut self, num: Num) -> Num {
         let crate::value::Repr::Node(node) = num.repr else { return num };
         if self.reads_ports(node) {
             return num;

@@ -53,6 +53,8 @@ struct Threshold {
     distance: NodeId,
     speed: NodeId,
     op: CmpOp,
+    /// Of a crossing: whether it was below before what arrives at the step's beginning.
+    was_below: Option<NodeId>,
 }
 
 /// A step until its threshold: states at its begin, its end and the crossing; shares of the step.
@@ -232,7 +234,17 @@ impl Session<'_> {
         }
         let distance = self.lift(&distance);
         let speed = self.speed(inside, distance).noted(self)?;
-        Some(Threshold { distance, speed, op: *op })
+        let jumps = matches!(op, CmpOp::CrossesUp | CmpOp::CrossesDown) && self.has_events(inside.frame, inside.index);
+        let was_below = match jumps {
+            true => {
+                let zero = self.graph.constant(0.0);
+                let below = self.graph.binary(Binary::Lt, distance, zero).noted(self)?;
+                let below = self.before_events(Num::node(Unit::REAL, below));
+                Some(self.lift(&below))
+            }
+            false => None,
+        };
+        Some(Threshold { distance, speed, op: *op, was_below })
     }
 
     /// How fast a function of the states grows along the equations.
@@ -272,7 +284,7 @@ impl Session<'_> {
         let end = free.run(self, &begin, length, free_from)?;
         let first = free.seen(self, threshold.distance, &begin)?;
         let last = free.seen(self, threshold.distance, &end)?;
-        let fired = self.beyond(threshold.op, first, last, length)?;
+        let fired = self.beyond(threshold, first, last, length)?;
         // The chord's root; what begins beyond the threshold fires there and then.
         let way = self.graph.binary(Binary::Sub, last, first)?;
         let shape = inside.population.shape.clone();
@@ -281,7 +293,9 @@ impl Session<'_> {
         let back = scaled(self, first, -1.0)?;
         let ratio = self.graph.binary(Binary::Div, back, way)?;
         let chord = self.graph.binary(Binary::Mul, length, ratio)?;
-        let mut at = self.between(chord, length)?;
+        let at = self.between(chord, length)?;
+        let (begins_beyond, none) = (self.graph.binary(Binary::Gt, first, zero)?, self.graph.filled(0.0, &shape));
+        let mut at = self.graph.select(begins_beyond, none, at)?;
         let mut crossing = free.run(self, &begin, at, free_from)?;
         for _ in 0..REFINEMENTS {
             let distance = free.seen(self, threshold.distance, &crossing)?;
@@ -304,16 +318,28 @@ impl Session<'_> {
         self.graph.binary(Binary::Min, x, most)
     }
 
-    fn beyond(&mut self, op: CmpOp, first: NodeId, last: NodeId, length: NodeId) -> Built<NodeId> {
+    fn beyond(&mut self, threshold: &Threshold, first: NodeId, last: NodeId, length: NodeId) -> Built<NodeId> {
         let g = &mut self.graph;
         let zero = g.constant(0.0);
-        let past = if matches!(op, CmpOp::Gt | CmpOp::Lt) { Binary::Gt } else { Binary::Ge };
-        let (before, after) = match op {
-            CmpOp::CrossesUp | CmpOp::CrossesDown => (g.binary(Binary::Lt, first, zero)?, Binary::And),
-            _ => (g.binary(past, first, zero)?, Binary::Or),
+        let met = match threshold.op {
+            CmpOp::CrossesUp | CmpOp::CrossesDown => {
+                let (below, above) = (g.binary(Binary::Lt, first, zero)?, g.binary(Binary::Ge, last, zero)?);
+                let moved = g.binary(Binary::And, below, above)?;
+                match threshold.was_below {
+                    Some(was_below) => {
+                        let above = g.binary(Binary::Ge, first, zero)?;
+                        let carried = g.binary(Binary::And, was_below, above)?;
+                        g.binary(Binary::Or, moved, carried)?
+                    }
+                    None => moved,
+                }
+            }
+            op => {
+                let past = if matches!(op, CmpOp::Gt | CmpOp::Lt) { Binary::Gt } else { Binary::Ge };
+                let (before, now) = (g.binary(past, first, zero)?, g.binary(past, last, zero)?);
+                g.binary(Binary::Or, before, now)?
+            }
         };
-        let now = g.binary(past, last, zero)?;
-        let met = g.binary(after, before, now)?;
         let free = g.binary(Binary::Gt, length, zero)?;
         g.binary(Binary::And, met, free)
     }

@@ -35,6 +35,16 @@ impl Session<'_> {
             Value::Params(tree) => self.tree_field(&tree, name),
             Value::Record(record) => match record.get(&name.text) {
                 Some(value) => value.clone(),
+                None if record.is_empty() => {
+                    let d = Diagnostic::error(
+                        "E0225",
+                        span,
+                        format!("there is no `{}` here: nothing was recorded", name.text),
+                    );
+                    let help =
+                        format!("a simulation keeps what its block says: `{{ record net.{}.spikes }}`", name.text);
+                    self.fail(d.help(help))
+                }
                 None => {
                     let names: Vec<String> = record.keys().cloned().collect();
                     self.no_field(name, &names)

@@ -147,12 +147,30 @@ impl Session<'_> {
         names
     }
 
+    /// `net.E` for `E`, where a network in sight has that member.
+    fn member_in_sight(&self, scope: ScopeId, name: &str) -> Option<String> {
+        let scopes = std::iter::successors(Some(scope), |id| self.scopes[id.0 as usize].parent);
+        let mut slots = scopes.flat_map(|id| self.scopes[id.0 as usize].names.iter());
+        slots.find_map(|(owner, slot)| {
+            let net = match slot {
+                Slot::Value(Value::Network(id)) => *id,
+                Slot::Value(Value::Frame(frame)) => self.frame(*frame).net,
+                _ => return None,
+            };
+            self.net(net).member_names().iter().any(|m| m == name).then(|| format!("{owner}.{name}"))
+        })
+    }
+
     fn unknown_name(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
         let names = self.names_in_sight(scope);
         let mut d = Diagnostic::error("E0204", span, format!("there is no `{name}` here"));
         let word = WORDS.iter().find(|(other, _)| *other == name).map(|(_, own)| *own);
         let near = word.or_else(|| suggest::nearest(name, names.iter().map(String::as_str)));
         let from = (near.is_none()).then(|| library_home(name)).flatten();
+        if let Some(path) = self.member_in_sight(scope, name) {
+            let d = d.at("a network's member is named with the network").fix(span, path.clone());
+            return self.fail(d.help(format!("did you mean `{path}`?")));
+        }
         d = suggest::did_you_mean(d, span, near);
         if let Some(module) = from {
             d = d.help(format!("the library has it: `use std.{module}.{name}`"));

@@ -1,8 +1,10 @@
 //! What a declaration asks of a parameter's value: `param tau = 20 ms where tau > 0 ms`.
 
+use nnm_syntax::ast::ExprKind;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use crate::eval::Call;
 use crate::hir::{Decl, ItemId, clause};
 use crate::network::Population;
 use crate::session::{ScopeId, Session};
@@ -24,8 +26,10 @@ impl Holder<'_> {
 }
 
 impl Session<'_> {
-    /// Looks at the conditions of parameters that are all bound in `scope`. What only a run knows is not looked at.
-    pub fn hold_conditions(&mut self, scope: ScopeId, decls: &[Decl], of: &Holder) {
+    /// Looks at the conditions of parameters that are all bound in `scope`; gives the names of those that are not met.
+    /// What only a run knows is not looked at.
+    pub fn hold_conditions(&mut self, scope: ScopeId, decls: &[Decl], of: &Holder) -> Vec<String> {
+        let mut wrong = vec![];
         let owner = self.modules.item(of.item).name.text.clone();
         for decl in decls {
             let Some(cond) = clause(&decl.clauses, "where") else { continue };
@@ -52,17 +56,30 @@ impl Session<'_> {
             };
             let d = Diagnostic::error("E0448", self.given_at(of, name), message);
             self.report(d.label(found.span, "its declaration asks for this"));
+            wrong.push(name.clone());
         }
+        wrong
     }
 
     /// The same for a population whose parameters have been changed at `span`.
     pub fn hold_population(&mut self, population: &Population, span: Span) {
         let neuron = self.neuron_of(population);
-        let scope = self.scope(self.modules.item(population.item).module, None);
+        let scope = self.cell_scope(self.modules.item(population.item).module, population);
         for (name, num) in &population.params {
             self.bind(scope, name.clone(), Value::Num(num.clone()));
         }
         self.hold_conditions(scope, &neuron.dynamics.params, &Holder::alone(population.item, span));
+    }
+
+    /// Where a population gives its neuron the parameter that an argument of a call in it is.
+    pub fn given_to_cells(&self, call: &Call, k: usize) -> Option<Span> {
+        let ExprKind::Name(param) = self.bare_expr(call.scope, call.positional(k)?).1.kind else { return None };
+        let scopes = std::iter::successors(Some(call.scope), |id| self.scopes[id.0 as usize].parent);
+        let owner = scopes.filter_map(|id| self.scopes[id.0 as usize].owner.as_deref()).next()?;
+        let nets = self.program.as_ref()?.frames.keys();
+        let population = nets.flat_map(|id| &self.net(*id).populations).find(|p| p.name == owner)?;
+        let holder = Holder { item: population.item, args: &population.kind.args, span: population.span };
+        Some(self.given_at(&holder, &param))
     }
 
     /// Where a parameter got its value.

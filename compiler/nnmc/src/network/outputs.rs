@@ -86,8 +86,9 @@ impl Session<'_> {
         }
         let id = self.frame(frame).net;
         let population = self.net(id).populations[index].clone();
-        let names: Vec<String> =
+        let mut names: Vec<String> =
             self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
+        names.extend(population.spiking.then(|| "spikes".to_string()));
         let d = Diagnostic::error("E0418", span, format!("`{}` has no `{name}`", population.name))
             .label(population.span, "declared here");
         let near = crate::suggest::nearest(name, names.iter().map(String::as_str));

@@ -91,14 +91,19 @@ impl Session<'_> {
         let scope = self.cell_scope(item.module, population);
         for param in &neuron.dynamics.params {
             let arg = find_arg(&population.kind, &param.name.text).cloned();
-            let num = self.param_value(scope, param, arg.as_ref(), &population.shape.clone(), path);
+            let num = self.param_value(scope, param, arg.as_ref(), &population.shape.clone(), (path, population.span));
             let num = num.unwrap_or_else(|| Num::unknown(Unit::Unknown));
             population.params.push((param.name.text.clone(), num.clone()));
             self.bind(scope, param.name.text.clone(), Value::Num(num));
         }
         let args = population.kind.args.clone();
         let holder = Holder { item: population.item, args: &args, span: population.span };
-        self.hold_conditions(scope, &neuron.dynamics.params, &holder);
+        for name in self.hold_conditions(scope, &neuron.dynamics.params, &holder) {
+            // Nothing more is said of what it would lead to.
+            let wrong = population.params.iter_mut().filter(|(n, _)| *n == name);
+            wrong.for_each(|(_, num)| *num = Num::unknown(num.unit.clone()));
+            self.bind(scope, name, Value::Num(Num::unknown(Unit::Unknown)));
+        }
         for decl in &neuron.inputs {
             let Some(q) = self.quantity_of_cell(decl, scope) else { continue };
             if matches!(decl.name.text.as_str(), "t" | "dt" | "index" | "n" | "training") {
@@ -187,7 +192,7 @@ impl Session<'_> {
         param: &Decl,
         arg: Option<&Argument>,
         shape: &[usize],
-        path: &str,
+        (path, whose): (&str, Span),
     ) -> Option<Num> {
         let path = format!("{path}.{}", param.name.text);
         let num = match (arg, param.init) {
@@ -205,7 +210,9 @@ impl Session<'_> {
                     return Some(Num::unknown(unit));
                 }
                 let name = &param.name.text;
-                self.error("E0222", param.span, format!("`{name}` has no value and none is given"));
+                let message = format!("`{name}` has no value and none is given");
+                let d = Diagnostic::error("E0222", whose, message).label(param.span, "declared here without one");
+                self.report(d);
                 return None;
             }
         };

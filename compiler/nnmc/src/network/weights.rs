@@ -416,10 +416,12 @@ impl Session<'_> {
             (None, None) if p.trained => self.glorot(shape, &path),
             (None, None) => Num { unit: Unit::Zero, ..Num::real(1.0) },
         };
-        let at = p.args.iter().find(|(n, _)| n == "w").map_or(p.span, |(_, a)| match a {
-            Argument::Expr(c) | Argument::Draw(c) => self.expr_span(c.scope, c.expr.id),
-            Argument::Value(_) => p.span,
+        let given_at = p.args.iter().find(|(n, _)| n == "w").and_then(|(_, a)| match a {
+            Argument::Expr(c) => Some((c.scope, Init::Value(c.expr.id))),
+            Argument::Draw(c) => Some((c.scope, Init::Draw(c.expr.id))),
+            Argument::Value(_) => None,
         });
+        let at = given_at.map_or(p.span, |(scope, Init::Value(e) | Init::Draw(e))| self.expr_span(scope, e));
         if !num.unit.fits(unit) {
             let (found, wanted) = (num.unit.describe(), unit.describe());
             let whence = match p.synapse {
@@ -433,6 +435,9 @@ impl Session<'_> {
         let num = if self.has_unknown_edges(&p.pattern) { any_of(num) } else { num };
         // One number for a list of edges is kept as one number.
         let listed = shape.len() == 1 && !p.trained && !p.pattern.is_plain_product();
+        if let (Some(values), Some((scope, given))) = (num.as_const(), given_at) {
+            self.refuse_nan(&format!("{}.w", p.name), values, scope, given, at)?;
+        }
         match num.as_const() {
             Some(one) if listed && one.len() == 1 && self.mode == Mode::Run && self.lengths.is_empty() => {
                 self.spread(&num, &[1], at)
@@ -636,9 +641,7 @@ impl Session<'_> {
         }
         let timed =
             self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && p.dt.is_some());
-        // `1 step` says what it counts; of a name nothing is known.
-        let bare = || self.text(span).chars().all(|c| !c.is_alphabetic() || matches!(c, 'i' | 'j' | 'e'));
-        if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) && bare() {
+        if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) && self.is_bare_number(span) {
             let d = Diagnostic::error("E0425", span, "this simulation goes in time, and the delay has no unit");
             self.report(d.help("a delay is a time, `delay = 1 ms`, or counts steps, `delay = 1 step`"));
             return None;

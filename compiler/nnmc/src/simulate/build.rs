@@ -15,7 +15,7 @@ use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
 use crate::network::FrameId;
-use crate::program::{NewLeaf, Program, Purpose, Role};
+use crate::program::{Leaf, NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
@@ -333,12 +333,12 @@ impl Session<'_> {
         for (k, end) in [window.step, window.from].into_iter().enumerate() {
             let Some(end) = end else { continue };
             if k == 0 {
-                steps[k] = self.whole_period(scope, end)? as f64;
+                steps[k] = self.whole_period(scope, end, "step")? as f64;
                 continue;
             }
             let time = self.known_quantity(scope, end, "a time of a stimulus", &ms)?;
             self.hold_window_end(scope, end, time)?;
-            steps[k] = (time / b.dt).round();
+            steps[k] = self.on_the_grid(scope, end, time, b.dt);
         }
         let rows = array.shape().first().copied().unwrap_or(1);
         let path = format!("{}.stimulus {}", self.net(b.net).path, b.tables.len());
@@ -378,7 +378,8 @@ impl Session<'_> {
                 self.error("E0566", span, "this window ends before it begins, so the stimulus never acts");
                 return None;
             }
-            let step = self.graph.constant((time / dt).round());
+            let step = self.on_the_grid(scope, end, time, dt);
+            let step = self.graph.constant(step);
             let now = self.graph.count(Int::Loop(STEP));
             let op = if is_from { nnm_graph::ir::Binary::Ge } else { nnm_graph::ir::Binary::Lt };
             let one = self.graph.binary(op, now, step).noted(self)?;
@@ -390,6 +391,18 @@ impl Session<'_> {
         let Some(inside) = inside else { return Some(num) };
         let zero = Num::scalar(num.unit.clone(), 0.0);
         Some(self.select(&Num::node(Unit::REAL, inside), &num, &zero, span))
+    }
+
+    /// A time in whole steps, rounded with a warning.
+    fn on_the_grid(&mut self, scope: ScopeId, at: ExprId, time: f64, dt: f64) -> f64 {
+        let steps = (time / dt).round();
+        if (time / dt - steps).abs() > 1e-6 {
+            let span = self.expr_span(scope, at);
+            let message =
+                format!("this is no whole number of steps of {} ms: it is rounded", crate::table::plain(dt * 1e3));
+            self.report(Diagnostic::warning("W0001", span, message));
+        }
+        steps
     }
 
     /// A window begins at a time that comes.
@@ -665,32 +678,41 @@ impl Session<'_> {
         step.push(Stmt::Stage { about: "equations".into(), assigns });
         step.extend(b.after.iter().cloned());
         step.extend(b.rules.iter().cloned());
-        let checks = self.finite_checks(b);
+        let checks = self.finite_checks(&[]);
         if !checks.is_empty() {
             let phase = Int::Rem(Box::new(Int::Loop(STEP)), Box::new(read_slot("check_every")));
             step.push(Stmt::IfEqual { a: phase, b: Int::Const(0), body: checks });
         }
         let mut body =
             vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
-        let records = self.record_statements(b, last, true);
-        if !records.is_empty() {
+        let mut at_end = self.record_statements(b, last, true);
+        at_end.extend(self.finite_checks(&self.learned_weights(b)));
+        if !at_end.is_empty() {
             let end = Int::Add(Box::new(read_slot("to")), Box::new(read_slot("final")));
-            body.push(Stmt::For { index: STEP, from: read_slot("to"), to: end, down: false, body: records });
+            body.push(Stmt::For { index: STEP, from: read_slot("to"), to: end, down: false, body: at_end });
         }
         body
     }
 
-    fn finite_checks(&mut self, _b: &Build) -> Vec<Stmt> {
+    /// States are held to be finite, and what else is asked for: at the end, learned weights too.
+    fn finite_checks(&self, also: &[String]) -> Vec<Stmt> {
         let Some(program) = &self.program else { return vec![] };
-        program
-            .leaves
-            .iter()
-            .enumerate()
-            .filter(|(_, (path, leaf))| {
-                leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
-            })
+        let state = |(path, leaf): (&String, &Leaf)| {
+            leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
+        };
+        let all = program.leaves.iter().enumerate();
+        all.filter(|(_, (path, leaf))| state((path, leaf)) || also.contains(path))
             .map(|(k, (_, leaf))| Stmt::CheckFinite { var: leaf.var, place: Place::Whole, code: k as i64 })
             .collect()
+    }
+
+    /// The paths of the weights that rules change.
+    pub fn learned_weights(&self, b: &Build) -> Vec<String> {
+        let Some(program) = &self.program else { return vec![] };
+        let learned = b.all().flat_map(|unit| unit.learned.iter().map(|k| (unit.net, *k)));
+        let named = learned.map(|(net, k)| format!("{}.{}.w", self.net(net).path, self.net(net).projections[k].name));
+        let paths = named.flat_map(|path| [format!("{path}@edges"), path]);
+        paths.filter(|path| program.leaves.contains_key(path)).collect()
     }
 
     /// Storage of the program's own, read as a whole.

@@ -821,7 +821,7 @@ impl Session<'_> {
         for on in &work.learn.rule.dynamics.ons {
             let Some(period) = on.period else { continue };
             let scope = self.rule_names(sim, work)?;
-            let steps = self.whole_period(scope, period)?;
+            let steps = self.whole_period(scope, period, "every")?;
             let before = self.connection_values(work, work.all);
             let mut here = before.clone();
             let shape = self.shape_of_all(work);
@@ -845,15 +845,18 @@ impl Session<'_> {
     }
 
     /// A period in whole steps, rounded with a warning.
-    pub fn whole_period(&mut self, scope: ScopeId, period: ast::ExprId) -> Option<i64> {
+    pub fn whole_period(&mut self, scope: ScopeId, period: ast::ExprId, word: &str) -> Option<i64> {
         let num = self.known(scope, period, "a period")?;
         let span = self.expr_span(scope, period);
         let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
         let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
         if !num.unit.is_real() && !num.unit.fits(&ms) {
-            let message = format!("`every` is a time or a number of steps, not {}", num.unit.describe());
+            let message = format!("`{word}` is a time or a number of steps, not {}", num.unit.describe());
             self.error("E0309", span, message);
             return None;
+        }
+        if num.unit.is_real() && self.program.as_ref().is_some_and(|p| p.dt.is_some()) {
+            self.refuse_bare_number(scope, period, word)?;
         }
         let steps = if num.unit.is_real() { num.as_f64()? } else { num.as_f64()? / dt };
         if steps.is_nan() || steps <= 0.0 {

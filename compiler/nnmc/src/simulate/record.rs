@@ -96,13 +96,16 @@ impl Session<'_> {
             if word.text != "record" {
                 continue;
             }
-            let when = self.record_when(b, sim.scope, clauses, duration)?;
-            let single = self.record_single(sim.scope, clauses)?;
+            let when = self.record_when(b, sim.scope, clauses, duration);
+            let (Some(when), Some(single)) = (when, self.record_single(sim.scope, clauses)) else {
+                good = None;
+                continue;
+            };
             let before = b.records.len();
             for item in items {
                 // All of them are looked at, so that each mistake is said.
                 let key = self.record_name(sim.scope, item, stmt.span, &mut names);
-                if key.and_then(|key| self.record_item(b, sim.scope, item, when, key)).is_none() {
+                if key.and_then(|key| self.record_item(b, sim.scope, item, (when, clauses), key)).is_none() {
                     good = None;
                 }
             }
@@ -201,6 +204,9 @@ impl Session<'_> {
             self.error("E0309", span, format!("`{word}` is a time or a number of steps, not {}", num.unit.describe()));
             return None;
         }
+        if d.timed && num.unit.is_real() && x != 0.0 {
+            self.refuse_bare_number(scope, e, word)?;
+        }
         let steps = if num.unit.is_real() { x } else { x / d.dt };
         if steps.is_nan() || steps.abs() >= 1e15 {
             let span = self.expr_span(scope, e);
@@ -220,19 +226,50 @@ impl Session<'_> {
         Some(Some(rounded as i64))
     }
 
+    /// Where steps have a length, a number says whether it counts them: `every 1 step`, `every 1 ms`.
+    pub fn refuse_bare_number(&mut self, scope: ScopeId, e: nnm_syntax::ast::ExprId, word: &str) -> Option<()> {
+        let span = self.expr_span(scope, e);
+        let text = self.text(span).trim();
+        if let Some(unit) = ["epoch", "update", "episode"].iter().find(|unit| text.contains(**unit)) {
+            let d = Diagnostic::error("E0647", span, format!("a simulation has no {unit}s: they are of training"));
+            self.report(d.help(format!("`{word} 10 s` is a time, `{word} 1000 steps` counts steps")));
+            return None;
+        }
+        // Of a name nothing is known.
+        if !self.is_bare_number(span) {
+            return Some(());
+        }
+        let d =
+            Diagnostic::error("E0647", span, format!("this simulation goes in time, and `{word} {text}` has no unit"));
+        self.report(d.help(format!("`{word} {text} ms` is a time, `{word} {text} steps` counts steps")));
+        None
+    }
+
+    /// Digits and signs alone: `1 step` says what it counts, of a name nothing is known.
+    pub fn is_bare_number(&self, span: Span) -> bool {
+        self.text(span).chars().all(|c| !c.is_alphabetic() || matches!(c, 'i' | 'j' | 'e'))
+    }
+
     fn record_item(
         &mut self,
         b: &mut Build,
         scope: ScopeId,
         item: &ListItem,
-        when: When,
+        (when, clauses): (When, &[Clause]),
         key: Vec<String>,
     ) -> Option<()> {
         let (_, expr) = self.bare_expr(scope, item.expr);
+        if item.alias.is_none()
+            && matches!(expr.kind, ExprKind::Field { .. } | ExprKind::Index { .. })
+            && let Value::Population(p) = self.eval(scope, item.expr)
+        {
+            self.refuse_whole_cells(&p, self.expr_span(scope, item.expr))?;
+        }
         if let ExprKind::Field { base, name } = &expr.kind
             && name.text == "spikes"
             && let Value::Population(p) = self.eval(scope, *base)
         {
+            self.refuse_thinning(clauses)?;
             let frame = self.need_spikes(b, &p, name.span)?;
             let stamps = when.of_stamps();
             let view = View { key, cells: p.cells, window: (stamps.first, stamps.last) };
@@ -260,6 +297,36 @@ impl Session<'_> {
         });
         b.records.push(Record { key, var, value: node, unit: value.num.unit, when, kept: Kept::Series, single: false });
         Some(())
+    }
+
+    /// Of cells that spike there is no one value: `record net.E` says too little.
+    fn refuse_whole_cells(&mut self, p: &PopulationRef, span: Span) -> Option<()> {
+        let population = &self.net(self.owner_net(&p.owner)).populations[p.index];
+        if !population.spiking {
+            return Some(());
+        }
+        let whose = self.text(span);
+        let states: Vec<String> = population.states.iter().map(|s| format!("`record {whose}.{}`", s.name)).collect();
+        let message = format!("`{whose}` is a population, and what of it is recorded is not said");
+        let fields = [vec![format!("`record {whose}.spikes`")], states].concat();
+        let d = Diagnostic::error("E0646", span, message).label(population.span, "declared here");
+        self.report(d.help(format!("there are {}", fields.join(", "))));
+        None
+    }
+
+    /// Spikes are kept one by one, with their times.
+    fn refuse_thinning(&mut self, clauses: &[Clause]) -> Option<()> {
+        let Some(c) = clauses.iter().find(|c| matches!(c.word.text.as_str(), "every" | "with")) else {
+            return Some(());
+        };
+        let word = &c.word.text;
+        let d = Diagnostic::error(
+            "E0648",
+            c.word.span,
+            format!("spikes are kept one by one: there is nothing to take `{word}` of"),
+        );
+        self.report(d.help("leave it out, or record series and spikes in two statements"));
+        None
     }
 
     /// The frame in which a population runs that is to spike.
@@ -322,8 +389,8 @@ impl Session<'_> {
         let next = match kept {
             Kept::Series | Kept::Last => x,
             Kept::Sum | Kept::Mean => self.graph.binary(Binary::Add, old, x).noted(self)?,
-            Kept::Max => self.graph.binary(Binary::Max, old, x).noted(self)?,
-            Kept::Min => self.graph.binary(Binary::Min, old, x).noted(self)?,
+            Kept::Max => self.graph.extreme_so_far(Binary::Max, old, x).noted(self)?,
+            Kept::Min => self.graph.extreme_so_far(Binary::Min, old, x).noted(self)?,
             Kept::Var | Kept::Std => self.welford(old, x, when).noted(self)?,
         };
         b.records.push(Record { key, var, value: next, unit, when, kept, single: false });

@@ -4,12 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nnm_graph::ir::Program as GraphProgram;
-use nnm_runtime::abi::status;
+use nnm_runtime::abi::{LARGEST, status};
+use nnm_syntax::ast::StmtKind;
 use nnm_syntax::diag::Diagnostic;
+use nnm_syntax::span::Span;
 
 use super::build::Duration;
 use super::record::{Kept, Record, summary_value};
-use super::{Build, Logged, Recorded, SLOTS, Simulation, View};
+use super::{Build, Log, Logged, Recorded, SLOTS, Simulation, View};
 use crate::checkpoint::Checkpoint;
 use crate::engine::{Engine, EngineError};
 use crate::events::Event;
@@ -49,7 +51,6 @@ impl Session<'_> {
     }
 
     fn check_simulate_block(&mut self, sim: &Simulation) {
-        use nnm_syntax::ast::StmtKind;
         for stmt in sim.block {
             let known = match &stmt.kind {
                 StmtKind::Stimulate { .. } | StmtKind::Error => true,
@@ -62,11 +63,36 @@ impl Session<'_> {
                 self.error("E0509", stmt.span, message);
             }
         }
+        self.refuse_said_twice(sim);
+    }
+
+    /// `interpolate` of one population twice, or one connection that learns twice by one rule.
+    fn refuse_said_twice(&mut self, sim: &Simulation) {
+        let mut said: Vec<(String, Span)> = vec![];
+        for stmt in sim.block {
+            let StmtKind::List { word, items, clauses } = &stmt.kind else { continue };
+            if word.text == "record" {
+                continue;
+            }
+            let by = crate::hir::clause(clauses, "by").map(|e| self.expr_span(sim.scope, e));
+            let by = by.map_or(String::new(), |span| self.text(span).trim().to_string());
+            for item in items {
+                let span = self.expr_span(sim.scope, item.expr);
+                let key = format!("{} {} {by}", word.text, self.text(span).trim());
+                match said.iter().find(|(other, _)| *other == key) {
+                    Some((_, first)) => {
+                        let d = Diagnostic::error("E0649", span, format!("`{}` is said twice of this", word.text));
+                        let first = *first;
+                        self.report(d.label(first, "the first").help("leave one of them out"));
+                    }
+                    None => said.push((key, span)),
+                }
+            }
+        }
     }
 
     /// `checkpoint every 1 s`, in steps.
     fn checkpoint_period(&mut self, sim: &Simulation, d: Duration) -> Option<i64> {
-        use nnm_syntax::ast::StmtKind;
         let found = sim.block.iter().find_map(|stmt| match &stmt.kind {
             StmtKind::Bare { word, clauses } if word.text == "checkpoint" => Some((word, clauses)),
             _ => None,
@@ -328,46 +354,71 @@ impl Session<'_> {
         let kept = engine.snapshot(&self.moving_vars(b)).unwrap_or_default();
         let _ = engine.run();
         let (code, index) = (engine.slot("fault"), engine.slot("fault_index"));
+        // A weight that a rule lost first is the cause of what it then reached.
+        let (path, index) = self
+            .lost_weight(b, engine)
+            .or_else(|| Some((self.leaf_path(code)?, index.max(0) as usize)))
+            .unwrap_or_default();
         engine.restore(kept);
-        let leaves = self.program.as_ref().map(|p| &p.leaves);
-        let leaf = leaves.and_then(|l| l.get_index(code.max(0) as usize)).map(|(n, leaf)| (n.clone(), leaf.clone()));
-        let name = leaf.as_ref().map_or(String::new(), |(name, _)| name.clone());
-        let mut before = None;
-        let mut step = to;
+        let leaf = self.leaf_of(&path);
+        let value = |engine: &Engine| leaf.as_ref().and_then(|l| engine.read(l.var, 0).get(index).copied());
+        let begun = value(engine);
+        let (mut before, mut step) = (None, from);
         // The kernel does not say the step: the first that fails is found by going on one by one.
         for at in from..to {
-            before = leaf.as_ref().and_then(|(_, l)| engine.read(l.var, 0).get(index.max(0) as usize).copied());
-            engine.set_slot("from", at);
-            engine.set_slot("to", at + 1);
-            if engine.run().is_ok_and(|s| s == status::NOT_FINITE) {
-                step = at + 1;
+            if value(engine).is_some_and(has_diverged) {
                 break;
             }
+            before = value(engine);
+            engine.set_slot("from", at);
+            engine.set_slot("to", at + 1);
+            let _ = engine.run();
+            step = at + 1;
         }
-        let blame = self.blame(sim, &name);
-        let when = if d.timed {
-            format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3))
-        } else {
-            format!("step {step}")
+        let blame = self.blame(sim, &path);
+        let time = |step: i64| match d.timed {
+            true => format!("t = {} ms", crate::table::plain(step as f64 * d.dt * 1e3)),
+            false => format!("step {step}"),
         };
-        let read = |l: &Leaf| engine.read(l.var, 0).get(index.max(0) as usize).copied();
-        let message = match leaf.as_ref().and_then(|(_, l)| Some((read(l)?, &l.unit))) {
-            Some((now, unit)) if now.is_finite() => {
-                format!("`{name}`, index {index}, has grown to {} at {when}", crate::table::quantity(now, unit))
-            }
-            _ => format!("`{name}`, index {index}, is no longer finite at {when}"),
+        let now = value(engine).unwrap_or(f64::NAN);
+        let lost = match &leaf {
+            Some(leaf) if now.is_finite() => format!("has grown to {}", crate::table::quantity(now, &leaf.unit)),
+            _ => "is no longer finite".to_string(),
         };
-        let mut d = Diagnostic::error("E0701", blame.span, message)
+        let when = match begun.filter(|x| has_diverged(*x)) {
+            Some(_) if from == b.start => "is not finite as the simulation begins".to_string(),
+            // It was lost in a piece before, since the last look at it.
+            Some(_) => format!("{lost} by {}", time(from)),
+            None => format!("{lost} at {}", time(step)),
+        };
+        let what = match path.strip_suffix("@edges") {
+            Some(weights) => format!("`{weights}`, synapse {index} by senders,"),
+            None => format!("`{path}`, index {index},"),
+        };
+        let mut d = Diagnostic::error("E0701", blame.span, format!("{what} {when}"))
             .at("by this equation")
             .label(sim.span, "in this simulation");
         if !blame.zeros.is_empty() {
             return Failure::Numeric(Box::new(d.help(blame.zeros.join(", "))));
         }
-        if let (Some(before), Some((_, leaf))) = (before.filter(|x| x.is_finite()), &leaf) {
+        if let (Some(before), Some(leaf)) = (before.filter(|x| !has_diverged(*x)), &leaf) {
             d = d.help(format!("its last value was {}", crate::table::quantity(before, &leaf.unit)));
         }
         let d = d.help("a smaller `step`, another `solve … by`, or a look at the parameters");
         Failure::Numeric(Box::new(d))
+    }
+
+    fn leaf_path(&self, code: i64) -> Option<String> {
+        let leaves = &self.program.as_ref()?.leaves;
+        leaves.get_index(usize::try_from(code).ok()?).map(|(path, _)| path.clone())
+    }
+
+    /// The first learned weight that is not finite.
+    fn lost_weight(&self, b: &Build, engine: &Engine) -> Option<(String, usize)> {
+        self.learned_weights(b).into_iter().find_map(|path| {
+            let values = engine.read(self.leaf_of(&path)?.var, 0);
+            Some((path, values.iter().copied().position(has_diverged)?))
+        })
     }
 
     fn write_back(&mut self, engine: &Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {
@@ -453,8 +504,7 @@ impl Session<'_> {
                 // As long as it will be, so that what is made of it has its lengths.
                 let (first, last) = ((view.window.0 - 1).max(b.start), view.window.1.min(b.start + d.steps));
                 let (from, to) = (first as f64 * b.dt, last as f64 * b.dt);
-                let n = view.range(p).len();
-                let spikes = Spikes { name: p.name.clone(), cells: vec![], times: vec![], n, from, to };
+                let spikes = Spikes { from, to, ..view.silent(p, log.grain(b.dt)) };
                 Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
             }
         }
@@ -471,11 +521,9 @@ impl Session<'_> {
             let p = &self.net(log.net).populations[log.population];
             for view in &log.views {
                 let (first, last) = view.window;
-                let range = view.range(p);
-                let n = range.len();
-                let (cells, times) = logged.inside(view.window, range, b.dt);
+                let (cells, times) = logged.inside(view.window, view.range(p), b.dt);
                 let (from, to) = (from.max((first - 1) as f64 * b.dt), to.min(last as f64 * b.dt));
-                let spikes = Spikes { name: p.name.clone(), cells, times, n, from, to };
+                let spikes = Spikes { cells, times, from, to, ..view.silent(p, log.grain(b.dt)) };
                 Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
             }
         }
@@ -490,7 +538,29 @@ impl Session<'_> {
     }
 }
 
+fn has_diverged(x: f64) -> bool {
+    x.is_nan() || x.abs() > LARGEST
+}
+
+impl Log {
+    /// What the times of its spikes are whole numbers of; 0 where spikes are placed inside of steps.
+    fn grain(&self, dt: f64) -> f64 {
+        if self.fractions.is_some() { 0.0 } else { dt }
+    }
+}
+
 impl View {
+    /// The spikes that it shows, without any yet.
+    fn silent(&self, population: &Population, grain: f64) -> Spikes {
+        let range = self.range(population);
+        let name = match self.cells {
+            Some((from, to)) if range.len() < population.size() => format!("{}[{from} .. {to}]", population.name),
+            _ => population.name.clone(),
+        };
+        let (n, first) = (range.len(), range.start);
+        Spikes { name, cells: vec![], times: vec![], n, first, from: 0.0, to: 0.0, grain }
+    }
+
     /// The numbers of its cells.
     fn range(&self, population: &Population) -> Range<usize> {
         let row: usize = population.shape.iter().skip(1).product();

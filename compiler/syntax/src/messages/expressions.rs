@@ -196,6 +196,10 @@ fn missing_equal(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !(literal || call || fault.found_symbol(Symbol::Minus)) || !fault.expects("=") || fault.expects_operator() {
         return None;
     }
+    if fault.first_text() == "checkpoint" {
+        let message = format!("how often is said by `every`: `checkpoint every {}`", shown(fault.found_text()));
+        return Some(fault.error("E0015", message).fix(fault.gap(), " every"));
+    }
     let signs = if fault.expects("~") && call { "`=` or `~`" } else { "`=`" };
     let message = format!("{signs} is missing before `{}`", shown(fault.found_text()));
     Some(fault.error("E0015", message).fix(fault.gap(), " ="))
@@ -236,6 +240,9 @@ fn surplus_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
         let error =
             fault.error("E0022", format!("a new statement, `{word}`, stands on a line of its own, or after `;`"));
         return Some(error.fix(fault.gap(), ";"));
+    }
+    if word == "for" && fault.is_name_at(fault.found + 1) && fault.is_symbol_at(fault.found + 2, Symbol::Equal) {
+        return Some(super::operators::loop_by_equal(fault, fault.text_at(fault.found + 1)));
     }
     let error = fault.error("E0016", format!("this statement takes no `{word}`"));
     Some(match (fault.class_at(0), word) {
@@ -318,6 +325,13 @@ fn two_operands(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     let (previous, found) = (shown(fault.previous_text()), shown(fault.found_text()));
+    if fault.is_name_at(0) && fault.is_symbol_at(1, Symbol::Equal) && matches!(fault.text_at(2), "simulate" | "train") {
+        let (name, what) = (fault.text_at(0), fault.text_at(2));
+        let message = format!("a run gets its name by `let`: `let {name} = {what} …`");
+        return Some(
+            Diagnostic::error("E0022", fault.span_at(0), message).fix(fault.span_at(0), format!("let {name}")),
+        );
+    }
     if !fault.expects_operator() {
         let message = format!("a comma is missing between `{previous}` and `{found}`");
         return Some(fault.error("E0022", message).fix(fault.gap(), ","));

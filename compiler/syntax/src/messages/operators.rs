@@ -127,10 +127,19 @@ fn split_comparison(fault: &Fault<'_>) -> Option<Diagnostic> {
     Some(Diagnostic::error("E0011", span, "the comparison `==` is written without a blank").fix(span, "=="))
 }
 
+/// `for k = 1 to 3`
+pub(super) fn loop_by_equal(fault: &Fault<'_>, name: &str) -> Diagnostic {
+    let error = fault.error("E0015", format!("a loop goes through values: `for {name} in …`"));
+    error.help(format!("`for {name} in [1, 2, 3] {{ … }}`, or through a range, `for {name} in 1 .. 4 {{ … }}`"))
+}
+
 /// `expect x = 3`
 fn gives_value(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !fault.found_symbol(Symbol::Equal) || !fault.expects("==") {
         return None;
+    }
+    if fault.found >= 2 && fault.text_at(fault.found - 2) == "for" {
+        return Some(loop_by_equal(fault, fault.previous_text()));
     }
     Some(fault.error("E0011", "`=` gives a value; to compare write `==`").fix(fault.found_span(), "=="))
 }

@@ -128,15 +128,19 @@ fn write_spikes(folder: &RunFolder, name: &str, spikes: &Spikes, index: &mut Vec
     let file = format!("recorded/{}.csv", file_name(name));
     folder.write(&file, spikes_csv(spikes).as_bytes())?;
     index.push(json!({
-        "name": name, "file": file, "spikes": spikes.times.len(), "cells": spikes.n,
+        "name": name, "file": file, "spikes": spikes.times.len(), "cells": spikes.n, "first_cell": spikes.first,
         "from": format!("{} s", plain(spikes.from)), "to": format!("{} s", plain(spikes.to)),
     }));
     Ok(())
 }
 
 /// One line a spike: the cell, then the time in ms. Spikes of one step stand together, so a time is made into text once.
+/// Cells of a slice are numbered from its first one, as everywhere in the run: the header says which that is.
 fn spikes_csv(spikes: &Spikes) -> String {
-    let mut text = String::from("cell,time_ms\n");
+    let mut text = match spikes.first {
+        0 => String::from("cell,time_ms\n"),
+        first => format!("cell_minus_{first},time_ms\n"),
+    };
     let mut last = (f64::NAN, String::new());
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
         if last.0 != *time {
@@ -164,6 +168,22 @@ mod tests {
     fn times_stand_in_front() {
         let values = nnm_runtime::array::vector(vec![1.0, 2.0]);
         assert_eq!(timed_csv("run.E.v", &values, &[0.0, 1e-4]), "time_ms,v\n0,1\n0.1,2\n");
+    }
+
+    #[test]
+    fn spikes_of_a_slice_say_where_they_are_numbered_from() {
+        let whole = Spikes {
+            name: "E".into(),
+            cells: vec![0, 1],
+            times: vec![1e-3, 1e-3],
+            n: 2,
+            first: 0,
+            from: 0.0,
+            to: 1.0,
+            grain: 1e-4,
+        };
+        assert_eq!(spikes_csv(&whole), "cell,time_ms\n0,1\n1,1\n");
+        assert_eq!(spikes_csv(&Spikes { first: 40, ..whole }), "cell_minus_40,time_ms\n0,1\n1,1\n");
     }
 
     #[test]

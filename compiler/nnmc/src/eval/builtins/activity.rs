@@ -1,10 +1,11 @@
 //! Analysis of what was recorded: intervals and bursts of spikes, correlations, synchrony and spectra.
 
 use indexmap::IndexMap;
+use nnm_syntax::diag::Diagnostic;
 
 use super::spikes::{Train, chosen_cell, hertz, known_options, not_recorded, train};
 use super::stretch::Stretch;
-use super::time::positive_seconds;
+use super::time::{bin_width, positive_seconds};
 use super::{Builtin, done};
 use crate::analysis;
 use crate::eval::Call;
@@ -184,7 +185,7 @@ fn vector_strength(s: &mut Session, call: &Call) -> Value {
 
 fn spike_correlation(s: &mut Session, call: &Call) -> Value {
     let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
-    let Some(bin) = positive_seconds(s, call, "bin", 0.01) else { return Value::Missing };
+    let Some(bin) = bin_width(s, call, "bin", 0.01, &spikes) else { return Value::Missing };
     let Some(bins) = super::time::whole_bins(s, call, stretch.length(), bin) else { return Value::Missing };
     let bins = bins.min((stretch.length() / bin + 1e-6).floor() as usize);
     let mut rows = vec![vec![0.0; bins]; spikes.n];
@@ -201,10 +202,16 @@ fn correlogram(s: &mut Session, call: &Call) -> Value {
         None if call.positional(1).is_none() => a.clone(),
         _ => return not_recorded(s, call),
     };
-    let (Some(bin), Some(width)) = (positive_seconds(s, call, "bin", 1e-3), positive_seconds(s, call, "width", 0.05))
+    let (Some(bin), Some(width)) = (bin_width(s, call, "bin", 1e-3, &a), positive_seconds(s, call, "width", 0.05))
     else {
         return Value::Missing;
     };
+    if width < bin {
+        let shown = |x: f64| crate::table::quantity(x, &milliseconds());
+        let message = format!("`width` of `correlogram` is {}, and a bin {}", shown(width), shown(bin));
+        s.report(Diagnostic::error("E0645", call.span, message).help("`width` is how far the lags go to either side"));
+        return Value::Missing;
+    }
     let Some(m) = super::time::whole_bins(s, call, width, bin) else { return Value::Missing };
     let (x, y) = (stretch.times(&a), stretch.times(&b));
     let same = std::sync::Arc::ptr_eq(&a, &b);
@@ -326,7 +333,7 @@ fn spectrum(s: &mut Session, call: &Call) -> Value {
     let is_spikes = s.arg(call, 0, "x").is_some_and(|v| super::spikes_of(&v).is_some());
     let (values, unit, dt) = if is_spikes {
         let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
-        let Some(bin) = positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
+        let Some(bin) = bin_width(s, call, "bin", 1e-3, &spikes) else { return Value::Missing };
         if super::time::whole_bins(s, call, stretch.length(), bin).is_none() {
             return Value::Missing;
         }

@@ -2,6 +2,7 @@
 
 use nnm_graph::ir::{Binary, Reduce, Unary};
 use nnm_syntax::ast::BinaryOp;
+use nnm_syntax::diag::Diagnostic;
 
 use super::{Builtin, done};
 use crate::eval::Call;
@@ -33,6 +34,7 @@ macro_rules! plain {
         about: "`distance(a, b)` between points, the last axis their components; `period = L` (or one for each component): on a torus",
         run: distance,
     },
+    Builtin { name: "whole_steps", about: "`whole_steps(x)`: a time in steps of the simulation, rounded; a warning where a known one is no whole number of them", run: whole_steps },
     Builtin { name: "mod", about: "`mod(a, b)`: a - b * floor(a / b)", run: modulo },
           Builtin { name: "angle_difference", about: "`angle_difference(a, b)`: a - b, wrapped to (-180 deg, 180 deg]", run: angle_difference },
         ]
@@ -62,6 +64,34 @@ fn plain_function(s: &mut Session, call: &Call, op: Unary) -> Value {
         return Value::Missing;
     }
     Value::Num(s.unary(op, &x.num, Unit::REAL, call.span))
+}
+
+/// Times on the grid of steps. A time that is not on it is moved, which the user has to know.
+fn whole_steps(s: &mut Session, call: &Call) -> Value {
+    done((|| {
+        let x = s.num_arg(call, 0, "x")?;
+        let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
+        if !x.num.unit.fits(&unit) {
+            let found = x.num.unit.describe();
+            s.error("E0302", x.span, format!("`whole_steps` takes a time, not {found}"));
+            return None;
+        }
+        let Some(dt) = s.program.as_ref().and_then(|p| p.dt) else { return Some(Num::unknown(Unit::REAL)) };
+        let steps = s.binary(Binary::Div, &x.num, &Num::scalar(unit, dt), Unit::REAL, call.span);
+        let simulates = s.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate);
+        let odd = |n: &f64| simulates && n.is_finite() && (n - n.round()).abs() > 1e-6;
+        if let Some(time) = steps.as_const().and_then(|a| a.iter().copied().find(odd)) {
+            let shown = |steps: f64| crate::table::quantity(steps * dt, &x.num.unit);
+            let message = format!("{} is no whole number of steps of {}: it is rounded", shown(time), shown(1.0));
+            let place = s.given_to_cells(call, 0).unwrap_or(x.span);
+            s.report(Diagnostic::warning("W0001", place, message).help(format!(
+                "a step of the simulation earlier or later is {} or {}",
+                shown(time.floor()),
+                shown(time.ceil())
+            )));
+        }
+        Some(s.unary(Unary::Round, &steps, Unit::REAL, call.span))
+    })())
 }
 
 fn keeping(s: &mut Session, call: &Call, op: Unary) -> Value {

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 use nnm_graph::ir::Binary;
+use nnm_syntax::diag::Diagnostic;
 
 use super::stretch::Stretch;
 use super::time::seconds;
@@ -85,11 +86,16 @@ pub fn train(s: &mut Session, call: &Call) -> Option<Train> {
     match spikes_of(&value) {
         Some(spikes) => {
             let (from, to) = (seconds(s, call, "from")?, seconds(s, call, "to")?);
-            let stretch = Stretch { from: from.unwrap_or(spikes.from), to: to.unwrap_or(spikes.to) };
+            // Beyond the recording nothing is known: there were no spikes, and no time without spikes either.
+            let stretch = Stretch {
+                from: from.unwrap_or(spikes.from).max(spikes.from),
+                to: to.unwrap_or(spikes.to).min(spikes.to),
+                whole: from.is_none_or(|from| from <= spikes.from),
+            };
             if stretch.to <= stretch.from && s.mode == Mode::Run {
                 let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
                 let message = match (from, to) {
-                    (Some(_), Some(_)) => format!("the window of `{}` ends before it begins", call.name),
+                    (Some(a), Some(b)) if b <= a => format!("the window of `{}` ends before it begins", call.name),
                     _ => format!(
                         "the recording goes from {} to {}: nothing of it is in this window",
                         shown(spikes.from),
@@ -161,10 +167,10 @@ fn cv_isi(s: &mut Session, call: &Call) -> Value {
 }
 
 fn fano(s: &mut Session, call: &Call) -> Value {
-    let Some(width) = super::time::positive_seconds(s, call, "window", 0.1) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(spikes, stretch)) => {
+            let Some(width) = super::time::bin_width(s, call, "window", 0.1, &spikes) else { return Value::Missing };
             let windows = (stretch.length() / width + 1e-6).floor() as usize;
             let mut out = vec![];
             for times in stretch.by_cell(&spikes) {
@@ -182,10 +188,10 @@ fn fano(s: &mut Session, call: &Call) -> Value {
 }
 
 fn psth(s: &mut Session, call: &Call) -> Value {
-    let Some(bin) = super::time::positive_seconds(s, call, "bin", 1e-3) else { return Value::Missing };
     match train(s, call) {
         None => Value::Missing,
         Some(Train::Known(spikes, stretch)) => {
+            let Some(bin) = super::time::bin_width(s, call, "bin", 1e-3, &spikes) else { return Value::Missing };
             if super::time::whole_bins(s, call, stretch.length(), bin).is_none() {
                 return Value::Missing;
             }
@@ -235,6 +241,25 @@ fn population_vector(s: &mut Session, call: &Call) -> Value {
             record.insert("length".to_string(), Value::Num(Num::unknown(Unit::REAL)));
             return Some(record);
         };
+        if s.mode == Mode::Run && (x.num.times.is_some() || r.ndim() > 1) {
+            let help = if x.num.times.is_some() {
+                "one moment is `at = 100 ms`, a mean `population_vector(mean_t(x))`"
+            } else {
+                "one row is `x[0]`"
+            };
+            let found = crate::eval::types::shape_text(r.shape());
+            let message = format!("`population_vector` takes one number for each cell, and this has the shape {found}");
+            s.report(Diagnostic::error("E0644", x.span, message).help(help));
+            return None;
+        }
+        if s.mode == Mode::Run && r.sum() <= 0.0 {
+            let message = "the activity of a population vector is above 0 in sum, and this is not";
+            s.report(
+                Diagnostic::error("E0644", x.span, message)
+                    .help("it takes rates: a voltage has no 0 that means silence"),
+            );
+            return None;
+        }
         let n = r.len().max(1) as f64;
         let (mut c, mut q, mut total) = (0.0, 0.0, 0.0);
         for (k, value) in r.iter().enumerate() {

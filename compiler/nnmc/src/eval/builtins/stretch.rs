@@ -11,6 +11,8 @@ const GRAIN: f64 = 1e-9;
 pub struct Stretch {
     pub from: f64,
     pub to: f64,
+    /// It begins with the recording: what is placed inside of its first step may be at its very beginning.
+    pub whole: bool,
 }
 
 impl Stretch {
@@ -19,13 +21,13 @@ impl Stretch {
     }
 
     pub fn has(self, time: f64) -> bool {
-        time > self.from + GRAIN && time <= self.to + GRAIN
+        (self.whole || time > self.from + GRAIN) && time <= self.to + GRAIN
     }
 
     /// The place of a time among so many bins of a width from the beginning on.
     pub fn bin(self, time: f64, width: f64, bins: usize) -> Option<usize> {
-        let place = ((time - self.from - GRAIN) / width).ceil() - 1.0;
-        (self.has(time) && place >= 0.0 && (place as usize) < bins).then_some(place as usize)
+        let place = (((time - self.from - GRAIN) / width).ceil() - 1.0).max(0.0);
+        (self.has(time) && (place as usize) < bins).then_some(place as usize)
     }
 
     /// The spike times of each cell.
@@ -72,11 +74,11 @@ mod tests {
 
     #[test]
     fn bins_part_a_recording() {
-        let whole = Stretch { from: 0.1, to: 3.1 };
+        let whole = Stretch { from: 0.1, to: 3.1, whole: false };
         let places = [0.1, 0.1001, 0.2, 1.45, 1.5, 1.5001, 3.1, 3.1001].map(|t| whole.bin(t, 0.1, 30));
         assert_eq!(places, [None, Some(0), Some(0), Some(13), Some(13), Some(14), Some(29), None]);
         // Far from the beginning seconds are coarse.
-        let late = Stretch { from: 20_000.0, to: 20_001.0 };
+        let late = Stretch { from: 20_000.0, to: 20_001.0, whole: false };
         let places: Vec<usize> =
             (1..=1000).filter_map(|k| late.bin(20_000.0 + f64::from(k) * 1e-3, 1e-3, 1000)).collect();
         assert_eq!(places, (0..1000).collect::<Vec<_>>());

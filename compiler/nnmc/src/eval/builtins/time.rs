@@ -1,15 +1,17 @@
 //! Series: what becomes of a leading axis of time, whether it was recorded or is being computed step by step.
 
 use nnm_graph::ir::{Binary, Reduce, Unary};
+use nnm_syntax::ast::ExprId;
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Builtin, done};
 use crate::eval::Call;
 use crate::eval::operators::Operand;
 use crate::samples::OverTime;
-use crate::session::Session;
+use crate::session::{Mode, Session};
 use crate::unit::Unit;
-use crate::value::{Num, Value};
+use crate::value::{Num, Spikes, Value};
 
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -106,8 +108,23 @@ fn reduce_series(s: &mut Session, x: &Operand, how: OverTime, span: Span) -> Num
 /// A time argument in seconds.
 pub fn seconds(s: &mut Session, call: &Call, name: &str) -> Option<Option<f64>> {
     let Some(id) = call.named(name) else { return Some(None) };
-    let unit = Unit::parse("ms").unwrap_or(Unit::REAL);
-    s.known_quantity(call.scope, id, &format!("`{name}`"), &unit).map(Some)
+    let time = s.known_quantity(call.scope, id, &format!("`{name}`"), &milliseconds())?;
+    if time.is_nan() && certain(s, call, id) {
+        let span = s.expr_span(call.scope, id);
+        s.error("E0446", span, format!("`{name}` of `{}` is a time, this is NaN", call.name));
+        return None;
+    }
+    Some(Some(time))
+}
+
+/// Whether a value is known as it will be: before the run, what has names in it may stand for something else.
+fn certain(s: &Session, call: &Call, id: ExprId) -> bool {
+    let file = &s.modules.get(s.module_of(call.scope)).file;
+    s.mode == Mode::Run || crate::eval::names_in(file, id).is_empty()
+}
+
+fn milliseconds() -> Unit {
+    Unit::parse("ms").unwrap_or(Unit::REAL)
 }
 
 /// As [`seconds`] with a default: a time above 0.
@@ -120,6 +137,34 @@ pub fn positive_seconds(s: &mut Session, call: &Call, name: &str, default: f64) 
     None
 }
 
+/// A width of bins of spikes, or a default: at least a step, and whole steps, for bins of unequal numbers of them show a
+/// rhythm that is none of the spikes'.
+pub fn bin_width(s: &mut Session, call: &Call, name: &str, default: f64, spikes: &Spikes) -> Option<f64> {
+    let width = positive_seconds(s, call, name, default)?;
+    let steps = width / spikes.grain;
+    if spikes.grain == 0.0 || width.is_infinite() {
+        return Some(width);
+    }
+    let span = call.named(name).map_or(call.span, |e| s.expr_span(call.scope, e));
+    let shown = |x: f64| crate::table::quantity(x, &milliseconds());
+    let (wide, step) = (shown(width), shown(spikes.grain));
+    if steps < 1.0 - 1e-6 {
+        let d = Diagnostic::error("E0645", span, format!("`{name}` of `{}` is {wide}, and a step {step}", call.name));
+        report_bin(s, d, name, spikes.grain, 10.0);
+        return None;
+    }
+    if (steps - steps.round()).abs() > 1e-6 * steps.max(1.0) {
+        let message = format!("{wide} is no whole number of steps of {step}: some bins hold more of them than others");
+        report_bin(s, Diagnostic::warning("W0001", span, message), name, spikes.grain, steps.round());
+    }
+    Some(width)
+}
+
+fn report_bin(s: &mut Session, d: Diagnostic, name: &str, step: f64, steps: f64) {
+    let fitting = crate::table::quantity(step * steps, &milliseconds());
+    s.report(d.help(format!("`{name} = {fitting}` is {steps} steps")));
+}
+
 /// How many bins of a width a length has; more than any picture or memory holds are refused.
 pub fn whole_bins(s: &mut Session, call: &Call, length: f64, width: f64) -> Option<usize> {
     const MOST: f64 = 1e7;
@@ -127,7 +172,7 @@ pub fn whole_bins(s: &mut Session, call: &Call, length: f64, width: f64) -> Opti
     if bins <= MOST {
         return Some(bins as usize);
     }
-    let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
+    let shown = |x: f64| crate::table::quantity(x, &milliseconds());
     let message = format!("`{}` would have {bins:.0} bins of {}: at most {MOST:.0} are made", call.name, shown(width));
     s.error("E0446", call.span, message);
     None
@@ -141,7 +186,18 @@ pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
         return Some(x);
     }
     let tiny = 1e-9;
+    let shown = |x: f64| crate::table::quantity(x, &milliseconds());
     if let Some(at) = at {
+        let around = times.first().zip(times.last());
+        let step = times.get(1).map_or(0.0, |t| t - times[0]);
+        if let Some((a, b)) =
+            around.filter(|(a, b)| s.mode == Mode::Run && !(**a - step - tiny..=**b + step + tiny).contains(&at))
+        {
+            let message =
+                format!("the series goes from {} to {}: nothing of it is at {}", shown(*a), shown(*b), shown(at));
+            s.error("E0566", call.span, message);
+            return None;
+        }
         let k =
             times.iter().enumerate().min_by(|a, b| (a.1 - at).abs().total_cmp(&(b.1 - at).abs())).map_or(0, |(k, _)| k);
         let num = s.apply(x.span, x.num.unit.clone(), &[&x.num], |g, n| g.at(n[0], 0, k));
@@ -149,8 +205,7 @@ pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
     }
     let first = times.iter().position(|t| *t >= from.unwrap_or(f64::MIN) - tiny).unwrap_or(times.len());
     let last = times.iter().position(|t| *t >= to.unwrap_or(f64::MAX) - tiny).unwrap_or(times.len()).max(first);
-    if first == last && s.mode == crate::session::Mode::Run {
-        let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
+    if first == last && s.mode == Mode::Run {
         let message = match (times.first(), times.last()) {
             _ if from.zip(to).is_some_and(|(a, b)| b <= a) => {
                 format!("the window of `{}` ends before it begins", call.name)
