@@ -138,7 +138,7 @@ impl Session<'_> {
         num.as_f64()
     }
 
-    fn quantity(&mut self, value: f64, unit: &Name) -> Value {
+    pub(super) fn quantity(&mut self, value: f64, unit: &Name) -> Value {
         match Unit::parse(&unit.text) {
             Some(parsed) => {
                 let shown = match &parsed {

@@ -1,7 +1,7 @@
 //! Operators, with the unit rule of each.
 
 use nnm_graph::ir::{Binary, Unary};
-use nnm_syntax::ast::{BinaryOp, CmpOp, ExprId, UnaryOp};
+use nnm_syntax::ast::{BinaryOp, CmpOp, ExprId, ExprKind, UnaryOp};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -41,6 +41,12 @@ impl Session<'_> {
     }
 
     pub fn eval_unary(&mut self, scope: ScopeId, op: UnaryOp, id: ExprId, span: Span) -> Value {
+        if op == UnaryOp::Neg
+            && let ExprKind::Quantity { value, unit, .. } = self.bare_expr(scope, id).1.kind
+        {
+            // The sign is the number's: -10 Celsius is ten degrees below the freezing point.
+            return self.quantity(-value, &unit);
+        }
         let at = self.expr_span(scope, id);
         let value = match self.eval(scope, id) {
             Value::Params(tree) if op == UnaryOp::Neg => {
@@ -50,6 +56,7 @@ impl Session<'_> {
         };
         let Some(a) = self.number(value, at).map(|num| Operand { num, span: at }) else { return Value::Missing };
         let num = match op {
+            UnaryOp::Neg if self.hold_scale(&a, span).is_none() => return Value::Missing,
             UnaryOp::Neg => self.unary(Unary::Neg, &a.num, a.num.unit.clone(), span),
             UnaryOp::Not => self.unary(Unary::Not, &a.num, Unit::REAL, span),
         };

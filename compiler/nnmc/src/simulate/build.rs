@@ -697,13 +697,16 @@ impl Session<'_> {
     /// States are held to be finite, and what else is asked for: at the end, learned weights too.
     fn finite_checks(&self, also: &[String]) -> Vec<Stmt> {
         let Some(program) = &self.program else { return vec![] };
-        let state = |(path, leaf): (&String, &Leaf)| {
-            leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
-        };
         let all = program.leaves.iter().enumerate();
-        all.filter(|(_, (path, leaf))| state((path, leaf)) || also.contains(path))
+        all.filter(|(_, (path, leaf))| is_checked(path, leaf) || also.contains(path))
             .map(|(k, (_, leaf))| Stmt::CheckFinite { var: leaf.var, place: Place::Whole, code: k as i64 })
             .collect()
+    }
+
+    /// The states that are held to be finite.
+    pub fn checked_states(&self) -> Vec<nnm_graph::ir::VarId> {
+        let leaves = self.program.iter().flat_map(|p| &p.leaves);
+        leaves.filter(|(path, leaf)| is_checked(path, leaf)).map(|(_, leaf)| leaf.var).collect()
     }
 
     /// The paths of the weights that rules change.
@@ -722,4 +725,8 @@ impl Session<'_> {
         let node = self.read_whole(var);
         (var, Num::node(unit, node))
     }
+}
+
+fn is_checked(path: &str, leaf: &Leaf) -> bool {
+    leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
 }

@@ -231,7 +231,7 @@ impl Session<'_> {
         engine.set_slot("start", first);
         engine.set_slot("check_every", CHECK);
         let piece = (d.steps / 100).clamp(1, 20_000);
-        let moving = self.moving_vars(b);
+        let (moving, states) = (self.moving_vars(b), self.checked_states());
         let course = self.next_course(&format!("simulate-{}", self.net(sim.net).path));
         let mut at = self.taken_up(&course, first, engine, logs)?;
         if at >= last && d.steps > 0 {
@@ -244,7 +244,13 @@ impl Session<'_> {
             engine.set_slot("to", to);
             engine.set_slot("final", i64::from(to == last));
             let kept = engine.snapshot(&moving).map_err(|e| self.engine_failure(e))?;
+            let lost = |engine: &Engine| states.iter().any(|v| engine.read(*v, 0).into_iter().any(has_diverged));
             match engine.run_steps(to - at).map_err(|e| self.engine_failure(e))? {
+                // Within a piece states are looked at now and then; so what began it is known to be good.
+                status::OK if lost(engine) => {
+                    engine.restore(kept);
+                    return Err(self.not_finite(sim, d, b, engine));
+                }
                 status::OK => {}
                 status::LOG_FULL => {
                     // Drain and repeat the piece in halves: a piece never holds more than the log.
