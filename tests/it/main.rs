@@ -2,6 +2,7 @@
 
 mod activity;
 mod backends;
+mod cells;
 mod conformance;
 mod control;
 mod credit;

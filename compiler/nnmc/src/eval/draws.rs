@@ -38,6 +38,12 @@ impl Session<'_> {
         belongs
     }
 
+    /// Whether a scope is that of a population's cells.
+    pub fn is_owned(&self, scope: ScopeId) -> bool {
+        let parent = |id: &ScopeId| self.scopes[id.0 as usize].parent;
+        std::iter::successors(Some(scope), parent).any(|id| self.scopes[id.0 as usize].owner.is_some())
+    }
+
     /// Whose value is being computed: the population, else the name for which something is asked.
     pub fn drawn_for(&self, scope: ScopeId) -> String {
         let mut at = Some(scope);

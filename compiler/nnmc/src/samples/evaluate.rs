@@ -181,12 +181,7 @@ impl Session<'_> {
             batched: true,
             times: Some(rounds * copies),
         });
-        let states = if p.steps > 0 {
-            self.settle_histories()?;
-            Some(self.step_assigns(p)?)
-        } else {
-            None
-        };
+        let states = if p.steps > 0 { Some(self.step_assigns(p)?) } else { None };
         let mut body = match &states {
             Some((new, initial)) => self.presentation_stmts(p, new, initial),
             None => self.settled_as_trained(p)?,

@@ -130,7 +130,6 @@ impl<'s> Session<'s> {
         squares: &[Square],
         span: Span,
     ) -> Option<(Vec<Stmt>, Vec<NodeId>)> {
-        self.settle_histories()?;
         let (new, initial) = self.step_assigns(p)?;
         let reductions: Vec<Reduction> = self.program.as_ref()?.reductions.clone();
         let ends: Vec<NodeId> = reductions.iter().map(|r| r.read).collect();

@@ -59,7 +59,6 @@ impl Session<'_> {
     /// The states of the presentation, once what the objective reads is known.
     pub fn start_timeline(&mut self, p: &mut Presentation, at: &mut Timeline) -> Option<()> {
         if p.steps > 0 && !at.started {
-            self.settle_histories()?;
             (at.new, at.initial) = self.step_assigns(p)?;
         }
         at.started = true;

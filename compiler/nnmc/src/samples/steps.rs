@@ -43,7 +43,7 @@ impl Session<'_> {
                 }
             }
         }
-        self.histories(&mut new);
+        self.histories(&mut new)?;
         self.rest_begin_at_zero(&new, &mut initial);
         if let Some(world) = &self.program.as_ref()?.world {
             new.extend(world.states.iter().chain(&world.totals).cloned());
@@ -74,12 +74,15 @@ impl Session<'_> {
         out.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
     }
 
-    /// What delayed connections keep of their senders: each step moves the history on by one.
-    fn histories(&mut self, new: &mut Vec<Assign>) {
+    /// What delayed connections keep of their senders: each step moves the history on by one. A connection may be met only
+    /// where the next state of its target is computed.
+    fn histories(&mut self, new: &mut Vec<Assign>) -> Option<()> {
+        self.settle_histories()?;
         let shifts = self.program.as_ref().map(|p| p.shifts.clone()).unwrap_or_default();
         for (to, value) in shifts {
             new.push(Assign { to, place: Place::Whole, add: false, value });
         }
+        Some(())
     }
 
     /// Spike flags, hold counters and histories begin at 0.
@@ -137,7 +140,7 @@ impl Session<'_> {
     }
 
     /// Gives histories their next values, once all outputs can be evaluated.
-    pub fn settle_histories(&mut self) -> Option<()> {
+    fn settle_histories(&mut self) -> Option<()> {
         while let Some((frame, source, k)) = self.program.as_mut()?.pending_shifts.pop() {
             let id = self.frame(frame).net;
             let population = self.net(id).populations[source].clone();

@@ -84,7 +84,7 @@ fn take(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "x")?;
         let places = places_of(s, call)?;
-        let axis = axis_of(s, call, &x.num)?.unwrap_or(0);
+        let axis = axis_of(s, call, &x.num)?.filter(|_| call.named("axis").is_some()).unwrap_or(0);
         if let Some(shape) = s.shape(&x.num)
             && let Some(length) = shape.get(axis).copied()
             && !good_places(s, &places, length)

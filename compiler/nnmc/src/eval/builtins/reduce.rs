@@ -75,12 +75,29 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "cumsum", about: "`cumsum(x)`: running sums along the last axis (or `axis = k`)", run: cumsum },
 ];
 
-/// The axes asked for: `Some(None)` where none are. Counted from the last one on where they are negative.
+/// How many axes of a shape, from the first on, are those of the value itself. Of an array in a neuron each cell has one,
+/// and the population's axes come behind; a number of each cell has those alone, and what reduces it runs over the cells.
+fn own_rank(s: &mut Session, call: &Call, shape: &[usize]) -> usize {
+    let context = s.drawing_scope(call.scope);
+    if !s.is_owned(context) {
+        return shape.len();
+    }
+    let Some(Value::Num(index)) = s.local(context, "index", call.span) else { return shape.len() };
+    let cells = s.shape(&index).unwrap_or_default();
+    let Some(own) = shape.len().checked_sub(cells.len()).filter(|own| *own > 0) else { return shape.len() };
+    let fits = shape[own..].iter().zip(&cells).all(|(n, cells)| n == cells || *n == 1);
+    if fits { own } else { shape.len() }
+}
+
+/// The axes asked for: `Some(None)` where all are meant. Counted from the last one on where they are negative.
 pub fn axes_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<Vec<usize>>> {
     if let Some(axis) = end_axis(s, call) {
         return Some(Some(vec![axis]));
     }
-    let Some(id) = call.named("axis") else { return Some(None) };
+    let own = s.shape(x).map(|shape| (own_rank(s, call, &shape), shape.len()));
+    let Some(id) = call.named("axis") else {
+        return Some(own.filter(|(own, rank)| own < rank).map(|(own, _)| (0..own).collect()));
+    };
     let at = s.operand(call.scope, id)?;
     let Some(wanted) = at.num.as_const().cloned() else {
         if s.shape(&at.num).is_some() {
@@ -89,19 +106,22 @@ pub fn axes_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<Vec<usize
         }
         return Some(Some(vec![]));
     };
-    let Some(shape) = s.shape(x) else { return Some(Some(vec![])) };
+    let (Some(shape), Some((own, _))) = (s.shape(x), own) else { return Some(Some(vec![])) };
     let mut axes = vec![];
     for axis in wanted.iter() {
-        axes.push(s.axis_among(*axis, &shape, at.span)?);
+        axes.push(s.axis_among(*axis, &shape[..own], at.span)?);
     }
     axes.sort_unstable();
     axes.dedup();
     Some(Some(axes))
 }
 
-/// The one axis asked for, of functions that go along one.
+/// The one axis asked for, of functions that go along one; the last of an array in a neuron where none is asked for.
 pub fn axis_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<usize>> {
     let Some(axes) = axes_of(s, call, x)? else { return Some(None) };
+    if call.named("axis").is_none() {
+        return Some(axes.last().copied());
+    }
     if axes.len() > 1 {
         let span = call.named("axis").map_or(call.span, |id| s.expr_span(call.scope, id));
         s.error("E0308", span, format!("`{}` goes along one axis, not along {}", call.name, axes.len()));
@@ -267,7 +287,8 @@ fn fraction(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let x = s.num_arg(call, 0, "condition")?;
         s.plain(&x, "fraction")?;
-        let out = mean_of(s, call, &x, None, false);
+        let axes = axes_of(s, call, &x.num)?;
+        let out = mean_of(s, call, &x, axes, false);
         Some(Num { unit: Unit::parse("%").unwrap_or(Unit::REAL), ..out })
     })())
 }
@@ -320,10 +341,10 @@ fn argmax(s: &mut Session, call: &Call) -> Value {
 }
 
 fn dot_of(s: &mut Session, call: &Call, a: &Operand, b: &Operand) -> Num {
-    s.apply(call.span, a.num.unit.times(&b.num.unit), &[&a.num, &b.num], |g, n| {
-        let product = g.binary(Binary::Mul, n[0], n[1])?;
-        g.reduce_all(Reduce::Sum, product)
-    })
+    let product = s.mul(&a.num, &b.num, call.span);
+    let rank = s.shape(&product).map_or(0, |shape| own_rank(s, call, &shape));
+    let axes: Vec<usize> = (0..rank).collect();
+    s.apply(call.span, product.unit.clone(), &[&product], |g, n| g.reduce(Reduce::Sum, n[0], &axes))
 }
 
 fn dot(s: &mut Session, call: &Call) -> Value {
@@ -337,7 +358,8 @@ fn cosine(s: &mut Session, call: &Call) -> Value {
     done((|| {
         let (a, b) = (s.num_arg(call, 0, "a")?, s.num_arg(call, 1, "b")?);
         let product = dot_of(s, call, &a, &b);
-        let (na, nb) = (norm_of(s, call, &a, &None, false), norm_of(s, call, &b, &None, false));
+        let (along_a, along_b) = (axes_of(s, call, &a.num)?, axes_of(s, call, &b.num)?);
+        let (na, nb) = (norm_of(s, call, &a, &along_a, false), norm_of(s, call, &b, &along_b, false));
         let scale = s.mul(&na, &nb, call.span);
         Some(s.binary(Binary::Div, &product, &scale, Unit::REAL, call.span))
     })())

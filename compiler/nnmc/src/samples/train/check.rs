@@ -129,7 +129,6 @@ impl<'s> Session<'s> {
         targets: &[Target],
         aim: &Aim,
     ) -> Option<(Vec<Stmt>, Vec<NodeId>)> {
-        self.settle_histories()?;
         let (new, initial) = self.step_assigns(p)?;
         let reductions: Vec<Reduction> = self.program.as_ref()?.reductions.clone();
         let ends: Vec<NodeId> = reductions.iter().map(|r| r.read).collect();

@@ -1,0 +1,381 @@
+//! What stands inside of cells and synapses: names in blocks, arrays, draws, holds; and synapses by place.
+
+use crate::support::reports;
+
+fn one(text: &str, name: &str) -> f64 {
+    reports(text)[name][0]
+}
+
+fn near(found: f64, wanted: f64, tolerance: f64) {
+    assert!((found - wanted).abs() <= tolerance * wanted.abs().max(1e-300), "{found:e} instead of {wanted:e}");
+}
+
+/// States that read the weight, the target or chance by a name of their block are the target's own, as if they read it
+/// themselves.
+#[test]
+fn a_name_in_a_block_hides_nothing_of_what_it_reads() {
+    let text = "use std.sources.Regular
+fn coin(p: real) -> real = if bernoulli(p) then 1 else 0
+neuron Cell { input I: real
+  param p = 0
+  state v: real = 0
+  v' = (I - v) / (20 ms) }
+synapse S {
+  weight w: real = 1
+  state a: real = 0
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  state e: real = 0
+  state f: real = 0
+  on pre {
+    let k = w
+    let q = k * post.p
+    let r = if bernoulli(0.5) then 1 else 0
+    a += k
+    b += w
+    c += q
+    d += w * post.p
+    e += r
+    f += coin(0.5)
+  }
+  output I = a + b + c + d + e + f
+}
+architecture N {
+  population s: Regular(rate = 50 Hz, start = 10 ms)[1]
+  population c: Cell(p = linspace(1, 2, 20))[20]
+  connect s -> c as y: all() via S(w = 1 + j)
+}
+experiment E {
+  let net = N()
+  let run = simulate net for 400 ms step 1 ms {
+    record net.y.a as a, net.y.b as b, net.y.c as c, net.y.d as d, net.y.e as e, net.y.f as f
+  }
+  report a = last(run.a) - last(run.b)
+  report c = last(run.c) - last(run.d)
+  report spread_b = std(last(run.b))
+  report spread_e = std(last(run.e))
+  report spread_f = std(last(run.f))
+}
+";
+    let found = reports(text);
+    assert!(found["a"].iter().chain(&found["c"]).all(|x| *x == 0.0), "{found:?}");
+    for name in ["spread_b", "spread_e", "spread_f"] {
+        assert!(found[name][0] > 0.5, "{name}: {:?}", found[name]);
+    }
+}
+
+/// Names of a neuron's block hold until its end; what is computed from an event's value counts all that arrived.
+#[test]
+fn blocks_of_neurons_have_names_of_their_own() {
+    let text = "use std.sources.SpikeTimes
+neuron Cell {
+  input kick: event
+  param up = 2
+  state n: real = 0
+  state v: real = 0
+  next v = v + 1
+  when v > 50 { let start = v - 51
+    v = start }
+  on kick {
+    let j = 2 * kick
+    n += j
+    let z = up
+    n += z
+  }
+}
+architecture N {
+  population a: SpikeTimes(times = [5 ms, 5 ms, 7 ms])[1]
+  population c: Cell[2]
+  connect a -> c.kick: all() via Direct(w = 3)
+}
+experiment E {
+  let net = N()
+  simulate net for 60 ms step 1 ms
+  report n = net.c.n
+  report v = net.c.v
+}
+";
+    let found = reports(text);
+    assert_eq!((found["n"][0], found["v"][1]), (3.0 * 6.0 + 3.0 * 2.0, 9.0));
+}
+
+/// `net.syn[i, j]` counts in the populations, as `i`, `j`, `pre` and `post` do, whatever the pattern.
+#[test]
+fn synapses_of_slices_are_picked_by_place() {
+    for pattern in ["all()", "where(i != j)", "random(p = 1)"] {
+        let text = format!(
+            "neuron Acc {{ input I: real\n state v: real = 0\n next v = v + I\n output v }}
+architecture N {{
+  population s: Acc[8]
+  population a: Acc[6]
+  connect s[2 .. 6] -> a[1 .. 5] as z: {pattern} via Direct(w = 10 * i + j)
+}}
+experiment E {{
+  let net = N()
+  report one = net.z[5, 4].w
+  report some = net.z[3, 0 .. 6].w
+  report senders = net.z[4 .. 6, 1].pre
+  report targets = net.z[5, 1 .. 3].post
+  report none = length(net.z[1, 1].w)
+  set net.z[2, 1].w = -1
+  report changed = net.z[2, 1 .. 6].w
+}}
+"
+        );
+        let found = reports(&text);
+        let some: Vec<f64> =
+            [31.0, 32.0, 33.0, 34.0].into_iter().filter(|w| *w != 33.0 || pattern != "where(i != j)").collect();
+        let left = if pattern == "where(i != j)" { vec![-1.0, 23.0, 24.0] } else { vec![-1.0, 22.0, 23.0, 24.0] };
+        assert_eq!((&found["one"], &found["some"]), (&vec![54.0], &some), "{pattern}");
+        assert_eq!((&found["senders"], &found["targets"]), (&vec![4.0, 5.0], &vec![1.0, 2.0]), "{pattern}");
+        assert_eq!((&found["none"], &found["changed"]), (&vec![0.0], &left), "{pattern}");
+    }
+}
+
+/// A shorter hold does not end a longer one.
+#[test]
+fn the_longer_hold_lasts() {
+    let text = "use std.sources.SpikeTimes
+neuron Cell {
+  input long: event
+  input short: event
+  state v: real = 0
+  v' = 1 / (1 ms)
+  on long { hold v for 10 ms }
+  on short { hold v for 2 ms }
+}
+architecture N {
+  population s: SpikeTimes(times = [5 ms, 8 ms], cells = [0, 1])[2]
+  population c: Cell[1]
+  connect s[0 .. 1] -> c.long: all() via Direct()
+  connect s[1 .. 2] -> c.short: all() via Direct()
+}
+experiment E {
+  let net = N()
+  simulate net for 30 ms step 1 ms
+  report v = net.c.v
+}
+";
+    near(one(text, "v"), 20.0, 1e-9);
+}
+
+/// A function draws for whom it is called: cells, stimulated cells and synapses each for themselves.
+#[test]
+fn functions_draw_for_each_cell() {
+    let text = "fn jitter(x) = x + normal(0, 1)
+fn twice(x) = jitter(jitter(x))
+fn wiener() = xi()
+local rule Drift { next w = w + jitter(0) }
+neuron Cell {
+  input I: real
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  next b = jitter(0)
+  next c = twice(0)
+  next d = I
+  state e: real = 0
+  e' = wiener() * 1 ms^(-1/2)
+  output y = d
+}
+architecture N {
+  population q: Cell[4]
+  population r: Cell[4]
+  connect q -> r as z: all() via Direct(w = 0.1)
+}
+experiment E {
+  let net = N()
+  simulate net for 3 ms step 1 ms {
+    stimulate net.q.I = jitter(1)
+    learn net.z by Drift()
+  }
+  report b = net.q.b
+  report c = net.q.c
+  report d = net.q.d
+  report e = net.q.e
+  report w = net.z.w.reshape(16)
+  report other = net.r.b
+}
+";
+    let found = reports(text);
+    for (name, values) in &found {
+        let mut sorted = values.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        assert_eq!(sorted.len(), values.len(), "{name}: {values:?}");
+    }
+    assert_ne!(found["b"], found["other"]);
+}
+
+/// Sources of times lose nothing in single precision.
+#[test]
+fn regular_sources_keep_their_rate_in_both_precisions() {
+    for precision in ["f64", "f32"] {
+        let text = format!(
+            "use std.sources.{{Regular, TimeSeries}}
+architecture N {{
+  population a: Regular(rate = 100 Hz)[1]
+  population b: Regular(rate = 33 Hz, start = 3 ms)[1]
+  population s: TimeSeries(values = arange(400), width = 1 ms)[1]
+}}
+experiment E {{
+  precision {precision}
+  let net = N()
+  let run = simulate net for 4 s step 0.1 ms {{
+    record net.a.spikes, net.b.spikes
+    record sum_t(net.s.y) as total
+  }}
+  report counts = [count(run.a)[0], count(run.b)[0]]
+  report total = run.total[0]
+}}
+"
+        );
+        let found = reports(&text);
+        assert_eq!(found["counts"], [400.0, 132.0], "{precision}");
+        near(found["total"][0], 10.0 * 399.0 * 200.0, 1e-6);
+    }
+}
+
+/// A coefficient that reads the time: x' = -(1 + t / T) x / T, of order 2 and more by every choice.
+#[test]
+fn coefficients_follow_the_time() {
+    let error = |step: &str| {
+        let text = format!(
+            "neuron Cell {{ param tau = 10 ms\n state b: real = 1\n state c: real = 1\n state d: real = 0
+  b' = -(1 + t / tau) * b / tau
+  c' = -sin(t / tau) * c / tau
+  d' = (b - d) * (1 + t / tau) / tau }}
+architecture N {{ population c: Cell[1] }}
+experiment E {{
+  let net = N()
+  simulate net for 10 ms step {step}
+  report b = net.c.b
+  report c = net.c.c
+}}
+"
+        );
+        let found = reports(&text);
+        let exact = [(-1.5f64).exp(), (1.0f64.cos() - 1.0).exp()];
+        [(found["b"][0] - exact[0]).abs(), (found["c"][0] - exact[1]).abs()]
+    };
+    let (coarse, fine) = (error("1 ms"), error("0.5 ms"));
+    // Of a line the middle of a step is exact.
+    assert!(coarse[0] < 1e-12 && coarse[1] < 1e-3, "{coarse:?}");
+    let order = (coarse[1] / fine[1]).log2();
+    assert!((1.9..2.1).contains(&order), "{order}");
+}
+
+/// `net.syn.w` has one layout, in recordings as elsewhere.
+#[test]
+fn recorded_weights_are_laid_out_as_weights() {
+    let text = "use std.sources.SpikeTimes
+neuron A { input I: real\n state v: real = 0\n next v = v + I\n output v }
+architecture N {
+  population s: SpikeTimes(times = [1 ms])[3]
+  population a: A[2]
+  connect s -> a as z: all() via Direct(w = 10 * i + j, delay = (1 + i + 2 * j) * 1 ms)
+}
+experiment E {
+  let net = N()
+  let run = simulate net for 2 ms step 1 ms {
+    record net.z.w as w, mean(net.z.w, axis = 0) as m, net.z[1, 0 .. 2].w as p, net.z.w[0, 1] as q
+  }
+  report w = (last(run.w) - net.z.w).reshape(6)
+  report m = last(run.m)
+  report p = last(run.p)
+  report q = last(run.q)
+  report delay = (net.z.delay / (1 ms) - (1 + net.z.pre + 2 * net.z.post)).reshape(6)
+}
+";
+    let found = reports(text);
+    assert_eq!((&found["w"], &found["delay"]), (&vec![0.0; 6], &vec![0.0; 6]));
+    assert_eq!((&found["m"], &found["p"]), (&vec![0.5, 10.5, 20.5], &vec![10.0, 11.0]));
+    assert_eq!(found["q"], [10.0]);
+}
+
+/// In a neuron an array is one of each cell: what reduces it stays within the cell, in functions too.
+#[test]
+fn arrays_in_cells_are_reduced_within_the_cell() {
+    let text = "fn high(x) = std(x) + mean(x)
+neuron Cell {
+  param p: real[2] = [10, 20]
+  state x: real[2] = [1, 3]
+  state a: real = 0
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  state e: real = 0
+  state f: real = 0
+  state g: real[2] = 0
+  state h: real[2] = 0
+  state i: real = 0
+  next a = argmax(x)
+  next b = max(x)
+  next c = sum(x)
+  next d = norm(x)^2
+  next e = dot(x, p)
+  next f = high(x)
+  next g = softmax(x)
+  next h = cumsum(x)
+  next i = mean(x, axis = -1)
+}
+architecture N { population c: Cell[5] }
+experiment E {
+  let net = N()
+  simulate net for 1 ms step 1 ms
+  report numbers = [net.c.a, net.c.b, net.c.c, net.c.d, net.c.e, net.c.f, net.c.i].reshape(35)
+  report g = net.c.g[3]
+  report h = net.c.h[4]
+}
+";
+    let found = reports(text);
+    for (row, wanted) in found["numbers"].chunks(5).zip([1.0, 3.0, 4.0, 10.0, 70.0, 3.0, 2.0]) {
+        row.iter().for_each(|x| near(*x, wanted, 1e-12));
+    }
+    near(found["g"][0], 1.0 / (1.0 + 2.0f64.exp()), 1e-12);
+    assert_eq!(found["h"], [1.0, 4.0]);
+}
+
+/// What a delayed connection brings is the same in training, in evaluation and in simulation.
+#[test]
+fn evaluation_hears_delayed_connections() {
+    let text = |kind: &str| {
+        format!(
+            "use std.objectives.SquaredError
+use std.rules.Backprop
+use std.optimizers.SGD
+neuron Leaky {{ input I: real\n state r: real = 0\n r' = (I - r) / (10 ms)\n output r }}
+architecture N {{
+  input x: real[1]
+  population r: Leaky[1]
+  population z: Leaky[1]
+  connect x -> r as b: dense(bias = false) via Direct(w = 1)
+  connect r -> z: {kind} via Direct(w = 1, delay = 3 ms)
+}}
+experiment E {{
+  let net = N()
+  data d = table(x = [[1]], g = [[0]])
+  let t = train net on d {{
+    given x = x for 20 ms step 1 ms
+    minimize SquaredError(last(net.z), g) by Backprop with SGD(rate = 0)
+    validate on d
+    batch 1
+  }}
+  report loss = t.loss
+  report validation = t.validation
+  report evaluated = evaluate(SquaredError(last(net.z), g) on d)
+  report after = collect(last(net.z) on d)
+}}
+"
+        )
+    };
+    for kind in ["all()", "one_to_one()"] {
+        let found = reports(&text(kind));
+        let loss = found["loss"][0];
+        assert!(loss > 0.05, "{found:?}");
+        near(found["validation"][0], loss, 1e-6);
+        near(found["evaluated"][0], loss, 1e-6);
+        near(found["after"][0].powi(2) / 2.0, loss, 1e-6);
+    }
+}
