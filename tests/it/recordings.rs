@@ -93,11 +93,11 @@ fn what_is_no_number_is_said_of_what_made_it() {
 #[test]
 fn a_weight_or_state_that_is_lost_in_the_last_steps_is_lost_too() {
     // No spike carries the weight anywhere, and the state is read by nobody.
-    let weight = DRIVEN.replace("1 kHz", "1 Hz").replace("-w / tau", "-w / (5 ms - t)");
+    let weight = DRIVEN.replace("1 kHz", "1 Hz").replace("-w / tau", "sqrt(1 - t / (5 ms)) * 1 nA / (1 s)");
     let weight = format!(
         "{weight}experiment A {{\n  let net = N()\n  simulate net for 10 ms step 0.1 ms {{ learn net.s_g by R() }}\n}}\n"
     );
-    assert_eq!(code_and_place(&weight), ("E0701", "w' = -w / (5 ms - t)".into()));
+    assert_eq!(code_and_place(&weight), ("E0701", "w' = sqrt(1 - t / (5 ms)) * 1 nA / (1 s)".into()));
     let state = |steps: usize| {
         format!(
             "neuron P {{\n  state x: real = 0\n  state y: real = 0\n  next x = x + 1\n  next y = sqrt(70 - x)\n}}
