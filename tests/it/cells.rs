@@ -379,3 +379,64 @@ experiment E {{
         near(found["after"][0].powi(2) / 2.0, loss, 1e-6);
     }
 }
+
+/// Noise is one number a cell: in an array's equation the elements share it, and in a rule's trace no two cells do.
+#[test]
+fn noise_belongs_to_the_cell() {
+    let text = "use std.sources.Regular
+neuron Cell {
+  input I: real
+  param rate = 100 Hz
+  state y: real[3] = 0
+  state p: real = 0
+  y' = -y / (10 ms) + xi() * 1 ms^(-1/2)
+  p' = rate
+  spike when p >= 1 { p = 0 }
+}
+local rule Wander { post trace y = 0 { y' = -y / (10 ms) + xi() * 1 ms^(-1/2) }
+  next w = y }
+local rule Jumps { pre trace x = 0 { on spike { x += normal(0, 1) } }
+  next w = x }
+architecture N {
+  population s: Regular(rate = 100 Hz)[3]
+  population c: Cell[3]
+  connect s -> c as a: all() via Direct(w = 0)
+  connect s -> c as b: all() via Direct(w = 0)
+}
+experiment E {
+  let net = N()
+  simulate net for 50 ms step 1 ms {
+    learn net.a by Wander()
+    learn net.b by Jumps()
+  }
+  report within = std(net.c.y, axis = 1)
+  report between = std(net.c.y, axis = 0)
+  report of_targets = std(net.a.w, axis = 0)
+  report of_senders = std(net.b.w, axis = 1)
+  report same_sender = std(net.b.w, axis = 0)
+}
+";
+    let found = reports(text);
+    assert!(found["within"].iter().chain(&found["same_sender"]).all(|x| x.abs() < 1e-12), "{found:?}");
+    let spread = ["between", "of_targets", "of_senders"];
+    assert!(spread.iter().all(|name| found[*name].iter().all(|x| *x > 0.1)), "{found:?}");
+}
+
+/// A temperature below freezing is that: the sign is the number's.
+#[test]
+fn temperatures_below_freezing() {
+    let text = "neuron Cell { param U = -10 Celsius\n state y: real = 0\n next y = (U - -20 Celsius) / (1 K) }
+architecture N { population c: Cell[1] }
+experiment E {
+  let net = N()
+  simulate net for 1 ms step 1 ms
+  report y = net.c.y
+  report warm = (37 Celsius - -273.15 Celsius) / (1 K)
+  report list = ([-10 Celsius, 10 Celsius] - 0 Celsius) / (1 K)
+}
+";
+    let found = reports(text);
+    near(found["y"][0], 10.0, 1e-12);
+    near(found["warm"][0], 310.15, 1e-12);
+    near(found["list"][0], -10.0, 1e-12);
+}

@@ -797,3 +797,27 @@ experiment E {{
     assert_eq!(d.code, "E0701");
     assert!(d.message.contains("has grown to"), "{}", d.message);
 }
+
+/// Whatever the length of a run, what diverged first is named, and when.
+#[test]
+fn the_first_state_to_diverge_is_named() {
+    for length in ["5 ms", "60 ms", "1 s"] {
+        let text = format!(
+            "neuron Cell {{
+  state v: real = 1
+  state u: real = 1
+  v' = (u - v) / (10 ms)
+  u' = u^3 / (1 ms)
+}}
+architecture N {{ population c: Cell[3] }}
+experiment E {{
+  let net = N()
+  simulate net for {length} step 1 ms
+}}
+"
+        );
+        let run = crate::support::run(&PathBuf::from("cubic.nnm"), &text, &Settings::default());
+        let Some(Failure::Numeric(d)) = run.failure else { panic!("{length}: it went on") };
+        assert!(d.message.contains("`net.c.u`, index 0") && d.message.contains("at t = 2 ms"), "{}", d.message);
+    }
+}

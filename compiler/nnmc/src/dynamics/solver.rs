@@ -206,7 +206,9 @@ impl<'e> System<'e> {
         if mixed && !noisy {
             return (Method::Rk4, "the elements of an array act on one another");
         }
-        if noisy && constant && part.len() == 1 && !mixed {
+        // A cell's noise is one for all elements of its array.
+        let fits = |k: &usize| self.draws(s, self.rates[*k]).iter().all(|d| s.graph.shape(*d) == shape(k));
+        if noisy && constant && part.len() == 1 && !mixed && part.iter().all(fits) {
             return (Method::Exact, "an Ornstein-Uhlenbeck process: linear, with white noise");
         }
         if noisy {

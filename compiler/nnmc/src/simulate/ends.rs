@@ -626,7 +626,11 @@ impl Session<'_> {
             Seen::Pairs => vec![self.net(id).populations[target].size(), path.senders],
             _ => return,
         };
-        let node = self.graph.filled(0.0, &shape);
+        self.bind_shape(scope, &shape);
+    }
+
+    pub fn bind_shape(&mut self, scope: ScopeId, shape: &[usize]) {
+        let node = self.graph.filled(0.0, shape);
         self.bind(scope, "index", Value::Num(Num::node(Unit::REAL, node)));
     }
 }

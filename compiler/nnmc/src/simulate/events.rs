@@ -228,6 +228,8 @@ impl Session<'_> {
                 for stmt in &trace.on_spike {
                     let StmtKind::Assign { op, value: right, .. } = &stmt.kind else { continue };
                     let scope = self.rule_names(sim, work)?;
+                    let shape = self.side_shape(work, trace.post)?;
+                    self.bind_shape(scope, &shape);
                     self.bind(scope, trace.name.text.clone(), crate::value::Value::Num(value.clone()));
                     let right = self.operand(scope, *right)?;
                     let sum = matches!(op, AssignOp::Set | AssignOp::Add | AssignOp::Sub);

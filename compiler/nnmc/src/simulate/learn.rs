@@ -416,7 +416,15 @@ impl Session<'_> {
         let site = Site { seen: if post { Seen::Targets } else { Seen::Senders }, after: false, ..work.all };
         let names = self.end_names(site, post)?;
         self.bind(scope, if post { "post" } else { "pre" }, names);
+        let shape = self.side_shape(work, post)?;
+        self.bind_shape(scope, &shape);
         Some(scope)
+    }
+
+    /// The shape of the senders' or the targets' population.
+    pub fn side_shape(&self, work: &Work, post: bool) -> Option<Vec<usize>> {
+        let population = if post { work.p.target } else { work.p.source?.0 };
+        Some(self.net_of_site(work.all).populations[population].shape.clone())
     }
 
     fn trace_equation(
