@@ -386,6 +386,12 @@ impl Build<'_> {
         arch
     }
 
+    fn not_repeated(&mut self, stmt: &Stmt) {
+        let message = "a loop of an architecture repeats `let`s, nothing else";
+        let help = "populations and connections are repeated by an array of parts: `part layer: Layer[3]`";
+        self.out.push(Diagnostic::error("E0212", stmt.span, message).help(help));
+    }
+
     fn architecture_part(&mut self, stmt: &Stmt) -> Option<super::Build> {
         let span = stmt.span;
         match &stmt.kind {
@@ -412,7 +418,10 @@ impl Build<'_> {
                 for stmt in block {
                     match decl(stmt) {
                         Some((word, d)) if word == "let" => body.push(super::Build::Let(d)),
-                        _ => body.extend(self.architecture_part(stmt)),
+                        _ if matches!(stmt.kind, StmtKind::For { .. } | StmtKind::Error) => {
+                            body.extend(self.architecture_part(stmt));
+                        }
+                        _ => self.not_repeated(stmt),
                     }
                 }
                 Some(super::Build::For { name: name.clone(), list: *list, body })

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, NodeId, Place, Rows, VarElem, VarId};
-use nnm_syntax::ast::{AssignOp, Init, StmtKind};
+use nnm_syntax::ast::{AssignOp, Init, Name, StmtKind};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::ends::{Seen, Site};
@@ -224,7 +225,10 @@ impl Session<'_> {
                         },
                         [end, name] if end.text == "post" && matches!(op, AssignOp::Add | AssignOp::Sub) => {
                             let value = self.signed(*op, &right)?;
-                            let var = self.jump(b, p.target, &name.text)?;
+                            let Some(var) = self.jump(b, p.target, &name.text) else {
+                                self.no_state_to_jump(b, p.target, name);
+                                return None;
+                            };
                             body.push(Assign { to: var, place: Place::Other, add: true, value });
                         }
                         _ => {
@@ -260,10 +264,30 @@ impl Session<'_> {
         }
     }
 
+    /// Says what of a target spikes can change.
+    fn no_state_to_jump(&mut self, b: &Build, target: usize, name: &Name) {
+        if self.has_errors() {
+            return;
+        }
+        let population = &self.net(b.net).populations[target];
+        let states: Vec<&str> = population.states.iter().map(|s| s.name.as_str()).collect();
+        let near = crate::suggest::nearest(&name.text, states.iter().copied());
+        let port = population.ports.iter().find(|p| p.name == name.text);
+        let message = format!("a spike changes states of `{}`, and `{}` is none", population.name, name.text);
+        let d = Diagnostic::error("E0439", name.span, message);
+        let d = match (port, states.as_slice()) {
+            (Some(port), _) => {
+                d.help(format!("what goes into the port is the synapse's output: `output {} = …`", port.name))
+            }
+            (None, []) => d,
+            (None, states) => d.help(format!("its states are `{}`", states.join("`, `"))),
+        };
+        self.report(crate::suggest::did_you_mean(d, name.span, near));
+    }
+
     /// Where jumps of a target's state are summed up before they act.
     fn jump(&mut self, b: &mut Build, target: usize, state: &str) -> Option<VarId> {
         let population = self.net(b.net).populations[target].clone();
-        // A state that is not there was reported when the synapse was looked at.
         let declared = population.states.iter().find(|s| s.name == state)?;
         let name = format!("{}.{}.{state}.jump", self.net(b.net).path, population.name);
         let (var, sum) = self.accumulator(b, &name, declared.unit.clone(), &population.shape);
