@@ -6,7 +6,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use crate::eval::types::Declared;
-use crate::network::NetId;
+use crate::network::{Holder, NetId};
 use crate::session::{Mode, ScopeId, Session};
 use crate::value::{Num, PopulationRef, Value, shaped};
 
@@ -101,6 +101,10 @@ impl Session<'_> {
         chosen: impl FnOnce(&[usize]) -> Chosen,
     ) {
         let Some(old) = self.stored_weight(net, path) else {
+            // What is wrong with the network has been said.
+            if self.has_errors() {
+                return;
+            }
             self.error("E0547", given.span, format!("`{path}` is no weight, state or parameter"));
             return;
         };
@@ -150,7 +154,8 @@ impl Session<'_> {
         if let Some(param) = self.net_mut(net).populations[index].params.iter_mut().find(|(n, _)| n == name) {
             param.1 = num;
         }
-        self.hold_population(&self.net(net).populations[index].clone(), given.span);
+        let population = self.net(net).populations[index].clone();
+        self.hold_population(&population, &Holder::alone(population.item, given.span));
     }
 
     /// What begins as NaN stays it. Before the run only what has no names in it is known for certain.

@@ -40,16 +40,16 @@ impl Session<'_> {
                 continue;
             }
             let Some(failing) = found.num.as_const().and_then(|a| a.iter().position(|x| *x == 0.0)) else { continue };
-            let several = found.num.as_const().is_some_and(|a| a.len() > 1);
+            let shape = self.shape(&found.num).unwrap_or_default();
             let name = &decl.name.text;
             let shown = match self.local(scope, name, decl.span) {
-                Some(Value::Num(num)) => num.as_const().and_then(|a| {
-                    let k = if a.len() == 1 { 0 } else { failing };
-                    a.iter().nth(k).map(|value| quantity(*value, &num.unit))
+                Some(Value::Num(num)) => num.as_const().and_then(|values| {
+                    let all = values.broadcast(shape.clone())?;
+                    all.iter().nth(failing).map(|value| quantity(*value, &num.unit))
                 }),
                 _ => None,
             };
-            let place = if several { format!("{name}[{failing}]") } else { name.clone() };
+            let place = if shape.len() == 1 { format!("{name}[{failing}]") } else { name.clone() };
             let message = match shown {
                 Some(value) => format!("`{place}` of `{owner}` is {value}: that is not allowed"),
                 None => format!("`{place}` of `{owner}` has a value that is not allowed"),
@@ -61,14 +61,15 @@ impl Session<'_> {
         wrong
     }
 
-    /// The same for a population whose parameters have been changed at `span`.
-    pub fn hold_population(&mut self, population: &Population, span: Span) {
+    /// The same for a population, each condition as one of its cells sees it.
+    pub fn hold_population(&mut self, population: &Population, of: &Holder) -> Vec<String> {
         let neuron = self.neuron_of(population);
         let scope = self.cell_scope(self.modules.item(population.item).module, population);
         for (name, num) in &population.params {
-            self.bind(scope, name.clone(), Value::Num(num.clone()));
+            let inside = self.param_inside(population, name, num);
+            self.bind(scope, name.clone(), Value::Num(inside));
         }
-        self.hold_conditions(scope, &neuron.dynamics.params, &Holder::alone(population.item, span));
+        self.hold_conditions(scope, &neuron.dynamics.params, of)
     }
 
     /// Where a population gives its neuron the parameter that an argument of a call in it is.

@@ -98,7 +98,7 @@ impl Session<'_> {
         }
         let args = population.kind.args.clone();
         let holder = Holder { item: population.item, args: &args, span: population.span };
-        for name in self.hold_conditions(scope, &neuron.dynamics.params, &holder) {
+        for name in self.hold_population(population, &holder) {
             // Nothing more is said of what it would lead to.
             let wrong = population.params.iter_mut().filter(|(n, _)| *n == name);
             wrong.for_each(|(_, num)| *num = Num::unknown(num.unit.clone()));
