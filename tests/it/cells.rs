@@ -380,6 +380,46 @@ experiment E {{
     }
 }
 
+/// A part with states, met only by the next state of what it reaches, is evaluated as it is trained.
+#[test]
+fn evaluation_hears_parts_with_states() {
+    let text = "use std.objectives.SquaredError
+use std.rules.Backprop
+use std.optimizers.SGD
+neuron Slow { input I: real
+  state r: real = 0
+  next r = I + 0.5 * r
+  output r }
+architecture Encoder(n: int = 3) { input x: real[2]
+  population h: Slow[n]
+  connect x -> h: dense()
+  output y = h }
+architecture N { input x: real[2]
+  part encoder: Encoder
+  population z: Slow[2]
+  connect x |> encoder -> z: dense() }
+experiment E {
+  let net = N()
+  data d = table(x = [[1, 2], [0.5, -1]], g = [[1, 0], [0, 1]])
+  let t = train net on d {
+    given x = x for 10 steps
+    minimize SquaredError(last(net.z), g) by Backprop with SGD(rate = 0)
+    validate on d
+    batch 2
+  }
+  report loss = t.loss
+  report validation = t.validation
+  report evaluated = evaluate(SquaredError(last(net.z), g) on d)
+  report silent = evaluate(SquaredError(0 * last(net.z), g) on d)
+}
+";
+    let found = reports(text);
+    let loss = found["loss"][0];
+    assert!((loss - found["silent"][0]).abs() > 0.1, "{found:?}");
+    near(found["validation"][0], loss, 1e-6);
+    near(found["evaluated"][0], loss, 1e-6);
+}
+
 /// Noise is one number a cell: in an array's equation the elements share it, and in a rule's trace no two cells do.
 #[test]
 fn noise_belongs_to_the_cell() {

@@ -16,8 +16,10 @@ impl Session<'_> {
     /// The states of all networks in the program after a step, and their first values.
     pub fn step_assigns(&mut self, p: &mut Presentation) -> Option<(Vec<Assign>, Vec<Assign>)> {
         let (mut new, mut initial) = (vec![], vec![]);
-        let frames = self.live_frames().into_iter().filter(|f| !self.frame(*f).fresh);
-        for frame in frames.collect::<Vec<_>>() {
+        let mut seen = vec![];
+        // Parts may be met only where the next state of a cell that they reach is computed.
+        while let Some(frame) = self.unseen_frame(&seen)? {
+            seen.push(frame);
             let id = self.frame(frame).net;
             for index in 0..self.net(id).populations.len() {
                 let (done, _) = self.advance_population(frame, index, &[])?;
@@ -43,13 +45,23 @@ impl Session<'_> {
                 }
             }
         }
-        self.histories(&mut new)?;
+        self.histories(&mut new);
         self.rest_begin_at_zero(&new, &mut initial);
         if let Some(world) = &self.program.as_ref()?.world {
             new.extend(world.states.iter().chain(&world.totals).cloned());
             initial.extend(world.initial.iter().cloned());
         }
         Some((new, initial))
+    }
+
+    /// A network that has not been seen yet, or one that what a delayed connection keeps brings in.
+    fn unseen_frame(&mut self, seen: &[FrameId]) -> Option<Option<FrameId>> {
+        let next = |s: &Self| s.live_frames().into_iter().find(|f| !seen.contains(f) && !s.frame(*f).fresh);
+        if let Some(frame) = next(self) {
+            return Some(Some(frame));
+        }
+        self.settle_histories()?;
+        Some(next(self))
     }
 
     fn push_state(&mut self, path: &str, num: &Num, out: &mut Vec<Assign>) {
@@ -74,15 +86,12 @@ impl Session<'_> {
         out.push(Assign { to: leaf.var, place: Place::Whole, add: false, value });
     }
 
-    /// What delayed connections keep of their senders: each step moves the history on by one. A connection may be met only
-    /// where the next state of its target is computed.
-    fn histories(&mut self, new: &mut Vec<Assign>) -> Option<()> {
-        self.settle_histories()?;
+    /// What delayed connections keep of their senders: each step moves the history on by one.
+    fn histories(&mut self, new: &mut Vec<Assign>) {
         let shifts = self.program.as_ref().map(|p| p.shifts.clone()).unwrap_or_default();
         for (to, value) in shifts {
             new.push(Assign { to, place: Place::Whole, add: false, value });
         }
-        Some(())
     }
 
     /// Spike flags, hold counters and histories begin at 0.
