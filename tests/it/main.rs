@@ -21,3 +21,4 @@ mod simulation;
 mod stages;
 mod support;
 mod ui;
+mod unsaid;
