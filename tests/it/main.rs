@@ -6,6 +6,7 @@ mod cells;
 mod conformance;
 mod control;
 mod credit;
+mod delays;
 mod determinism;
 mod docs;
 mod dynamics;

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use nnm_graph::ir::{NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 
-use crate::network::{FrameId, NetId};
+use crate::network::{FrameId, InStore, NetId};
 use crate::session::Session;
 use crate::simulate::{Kept, Path, Ring, Tie};
 use crate::unit::Unit;
@@ -241,6 +241,10 @@ impl Session<'_> {
             batched: new.batched,
             times: None,
         });
+        if let Some((id, local)) = &new.home {
+            let kept = InStore { unit: new.unit.clone(), by_synapse: false };
+            self.net_mut(*id).kept.insert(local.clone(), kept);
+        }
         let leaf = Leaf { var, role: new.role, unit: new.unit.clone(), class: None, home: new.home.clone() };
         if let Some(program) = &mut self.program {
             program.leaves.insert(new.path.to_string(), leaf);

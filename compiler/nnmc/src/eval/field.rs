@@ -5,6 +5,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Call, Written, builtins};
+use crate::network::InStore;
 use crate::session::{ScopeId, Session};
 use crate::suggest;
 use crate::value::{Num, Owner, PopulationRef, ProjectionRef, Repr, Value};
@@ -277,6 +278,11 @@ impl Session<'_> {
             if matches!(name.text.as_str(), "w" | "b") && self.has_errors() {
                 return Value::Missing;
             }
+            if let Some(rule) = self.rule_that_keeps(id, &projection, &name.text) {
+                let message = format!("`{}` belongs to the rule `{rule}`", name.text);
+                let d = Diagnostic::error("E0225", name.span, message).help(format!("write `{rule}.{}`", name.text));
+                return self.fail(d);
+            }
             let own = [&projection.weight, &projection.bias].into_iter().flatten().map(|q| q.name.clone());
             let names = own.chain(["delay", "pre", "post"].map(String::from)).chain(states);
             return self.no_field(name, &names.collect::<Vec<_>>());
@@ -345,7 +351,7 @@ impl Session<'_> {
         }
     }
 
-    /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`.
+    /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`, `net.syn.STDP.x`.
     fn kept_by_rule(
         &mut self,
         id: crate::network::NetId,
@@ -353,33 +359,45 @@ impl Session<'_> {
         rule: &str,
     ) -> Option<Value> {
         let prefix = format!("{}.{rule}.", projection.name);
-        let weight = projection.weight.as_ref()?;
-        let found: Vec<(String, crate::value::Repr, crate::unit::Unit)> = self
-            .net(id)
-            .store
-            .iter()
-            .filter_map(|(path, array)| {
-                let unit = if array.shape() == weight.shape { weight.unit.clone() } else { crate::unit::Unit::REAL };
-                let name = path.strip_prefix(&prefix)?.to_string();
-                Some((name, crate::value::Repr::Const(array.clone()), unit))
-            })
-            .collect();
+        let kept = self.net(id).kept.iter();
+        let found = kept.filter_map(|(path, kept)| Some((path.strip_prefix(&prefix)?.to_string(), kept.clone())));
+        let found: Vec<(String, InStore)> = found.collect();
         if found.is_empty() {
             return None;
         }
         let scope = self.scope(crate::hir::ModuleId(0), None);
-        for (name, array, unit) in found {
-            let leaf = self.leaf_of(&format!("{}.{prefix}{name}", self.net(id).path));
-            let num = match leaf {
-                Some(leaf) => {
-                    let node = self.read_whole(leaf.var);
-                    Num::node(unit, node)
-                }
-                None => Num { repr: array, ..Num::unknown(unit) },
+        let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
+        for (name, InStore { unit, by_synapse }) in &found {
+            // A trace has an instance for each delay, and is one value where there is one delay.
+            let own = name.split('@').next().unwrap_or(name);
+            if found.iter().filter(|(other, _)| other.split('@').next() == Some(own)).count() > 1 {
+                continue;
+            }
+            let local = format!("{prefix}{name}");
+            let leaf = self.leaf_of(&format!("{}.{local}", self.net(id).path));
+            let num = match (leaf, self.net(id).store.get(&local).cloned()) {
+                (Some(leaf), _) => Num::node(unit.clone(), self.read_whole(leaf.var)),
+                (None, Some(array)) => Num::array(unit.clone(), array),
+                (None, None) => Num::unknown(unit.clone()),
             };
-            self.bind(scope, name, Value::Num(num));
+            let num = if *by_synapse { self.laid_out(&num, &shape) } else { num };
+            self.bind(scope, own.to_string(), Value::Num(num));
         }
         Some(Value::Names(scope))
+    }
+
+    /// The rule that keeps something of this name for a connection.
+    fn rule_that_keeps(
+        &self,
+        id: crate::network::NetId,
+        projection: &crate::network::Projection,
+        name: &str,
+    ) -> Option<String> {
+        let prefix = format!("{}.", projection.name);
+        self.net(id).kept.keys().find_map(|path| {
+            let (rule, own) = path.strip_prefix(&prefix)?.split_once('.')?;
+            (own.split('@').next() == Some(name)).then(|| rule.to_string())
+        })
     }
 
     /// A weight as the program holds it: per edge where events travel, else as declared.

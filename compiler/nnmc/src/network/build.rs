@@ -355,6 +355,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
         lets: vec![],
         outputs: vec![],
         store: IndexMap::new(),
+        kept: IndexMap::new(),
         clock: Clock::default(),
         given: vec![],
         with: None,

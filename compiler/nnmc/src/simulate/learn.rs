@@ -328,6 +328,9 @@ impl Session<'_> {
         let home = Some((b.net, local.clone()));
         let leaf = NewLeaf { path: &full, role, unit: unit.clone(), shape, batched: false, home };
         let var = self.leaf_var(&leaf);
+        if let Some(kept) = self.net_mut(b.net).kept.get_mut(&local) {
+            kept.by_synapse = true;
+        }
         if role == Role::State || !self.net(b.net).store.contains_key(&local) {
             b.tables.push((var, first));
         }

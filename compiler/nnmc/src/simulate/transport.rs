@@ -9,7 +9,7 @@ use nnm_kir::ir::Int;
 use nnm_runtime::array::Array;
 use nnm_syntax::span::Span;
 
-use super::ends::Seen;
+use super::ends::{Seen, Site};
 use super::placement::{Home, Surroundings};
 use super::{Build, SpikeList, add, rem};
 use crate::hir::{ItemId, Synapse};
@@ -57,6 +57,14 @@ pub struct Route {
     pub chosen: Option<Arc<Vec<u32>>>,
     /// By sender, for deliveries of its spikes.
     pub rows: Option<Rows>,
+}
+
+impl Route {
+    /// The delay with which a site sees senders: events and rules act at the synapse, all else at the target.
+    pub fn seen(&self, site: Site) -> i64 {
+        let at_synapse = site.after || matches!(site.seen, Seen::FromPre | Seen::FromPost);
+        if at_synapse { self.axonal } else { self.axonal + self.dendritic }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -153,6 +161,10 @@ impl Session<'_> {
         let weight = match (&q, spiking) {
             (None, _) => Weight::Same(Num::real(1.0)),
             (Some(q), true) => self.edge_weight(b, p, q, edges.as_deref()?, learns)?,
+            // A rule changes what has edges edge by edge.
+            (Some(q), false) if learns && p.pattern.is_full() && edges.is_some() => {
+                self.edge_weight(b, p, q, edges.as_deref()?, learns)?
+            }
             (Some(q), false) => self.pair_weight(id, p, q, learns, p.pattern.is_full())?,
         };
         let mut params = match &synapse {
