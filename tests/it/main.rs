@@ -22,3 +22,4 @@ mod simulation;
 mod stages;
 mod support;
 mod ui;
+mod unsaid;

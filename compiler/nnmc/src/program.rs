@@ -108,6 +108,8 @@ pub struct Program {
     pub salt: String,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
+    /// Draws that stand for white noise.
+    pub white: BTreeSet<NodeId>,
     /// How many draws have been made at each place, for their keys.
     pub draws: BTreeMap<String, usize>,
     /// Reductions over time asked for: the value per step and what becomes of it.
@@ -188,6 +190,7 @@ impl Program {
             score_seeds: None,
             salt: String::new(),
             terms: vec![],
+            white: BTreeSet::new(),
             draws: BTreeMap::new(),
             reductions: vec![],
             pending_shifts: vec![],

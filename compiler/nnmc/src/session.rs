@@ -92,8 +92,11 @@ pub struct Session<'a> {
     pub keeps_series: bool,
     /// The connection over whose edges a rule's formula is being evaluated.
     pub edges_in_sight: Option<crate::simulate::Site>,
-    /// Calls of declared functions under way, outermost first.
+    /// Calls of declared functions under way, outermost first; and how many the outermost has led to.
     pub calls: Vec<Span>,
+    pub written_out: usize,
+    /// The first that led to too many.
+    pub too_far: Option<Span>,
     pub host: &'a dyn Host,
     pub settings: crate::settings::Settings,
     /// Why a computation inside an expression ended early.
@@ -167,6 +170,8 @@ impl<'a> Session<'a> {
             keeps_series: false,
             edges_in_sight: None,
             calls: vec![],
+            written_out: 0,
+            too_far: None,
             host,
             settings: crate::settings::Settings::default(),
             failure: None,

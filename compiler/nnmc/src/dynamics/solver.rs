@@ -90,6 +90,9 @@ impl Session<'_> {
         dt: f64,
     ) -> Built<(Vec<NodeId>, Vec<Choice>)> {
         self.needs_time(equations);
+        for e in equations {
+            self.hold_noise_linear(e.rate, &format!("`{}'`", e.name), e.span);
+        }
         let system = System::new(self, equations, foreign)?;
         let mut out: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
         let mut choices = vec![];

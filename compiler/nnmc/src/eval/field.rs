@@ -63,7 +63,11 @@ impl Session<'_> {
 
     /// A member of a network in the program being built; of a part, in its last use.
     fn frame_field(&mut self, frame: crate::network::FrameId, name: &Name) -> Value {
-        let net = self.net(self.frame(frame).net);
+        let id = self.frame(frame).net;
+        if self.refuse_twins(id, name) {
+            return Value::Missing;
+        }
+        let net = self.net(id);
         let fixed =
             net.weights.iter().chain(&net.latents).any(|q| q.name == name.text) || net.projection(&name.text).is_some();
         let frame = if fixed { frame } else { self.run_of(frame) };
@@ -72,6 +76,20 @@ impl Session<'_> {
             Some(value) => self.stepwise_value(value),
             None => self.no_member(self.frame(frame).net, name),
         }
+    }
+
+    /// Connections without names of their own between the same ends: which is meant, nobody knows.
+    fn refuse_twins(&mut self, id: crate::network::NetId, name: &Name) -> bool {
+        let net = self.net(id);
+        let same = net.projections.iter().filter(|p| p.by_ends.as_deref() == Some(name.text.as_str()));
+        let [first, second, ..] = same.map(|p| p.span).collect::<Vec<_>>()[..] else { return false };
+        let message = format!("`{}` is any of several connections between the same populations", name.text);
+        let d = Diagnostic::error("E0674", name.span, message)
+            .label(first, "this one")
+            .label(second, "or this one")
+            .help("give each a name: `connect A -> B as NAME: …`");
+        self.report(d);
+        true
     }
 
     pub fn no_field(&mut self, name: &Name, names: &[String]) -> Value {
@@ -100,6 +118,9 @@ impl Session<'_> {
         }
         if let Some(frame) = self.program.as_ref().and_then(|p| p.frames.get(&id)).copied() {
             return self.field(Value::Frame(frame), name);
+        }
+        if self.refuse_twins(id, name) {
+            return Value::Missing;
         }
         let net = self.net(id);
         if let Some(index) = net.population(&name.text) {
@@ -414,6 +435,9 @@ impl Session<'_> {
     ) -> Value {
         let Some(select) = p.select else { return Value::Num(num) };
         let Some(shape) = self.shape(&num).filter(|shape| !shape.is_empty()) else { return Value::Num(num) };
+        if self.refuse_no_synapse(p, projection, &shape, span) {
+            return Value::Missing;
+        }
         let chosen: Vec<f64> = projection.synapses(select, &shape).into_iter().map(|k| k as f64).collect();
         let one = chosen.len() == 1;
         let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));
@@ -424,6 +448,45 @@ impl Session<'_> {
             let picked = g.gather(flat, 0, n[1])?;
             if one { g.reshape(picked, &[]) } else { Ok(picked) }
         }))
+    }
+
+    /// One pair of cells between which there is no synapse, and cells at which none can end.
+    pub fn refuse_no_synapse(
+        &mut self,
+        p: &ProjectionRef,
+        projection: &crate::network::Projection,
+        shape: &[usize],
+        span: Span,
+    ) -> bool {
+        let Some(select) = p.select else { return false };
+        let unknown = self.has_unknown_edges(&projection.pattern);
+        if unknown || !projection.synapses(select, shape).is_empty() {
+            return false;
+        }
+        let id = self.owner_net(&p.owner);
+        let (pre, post) = self.end_populations(id, projection);
+        let name = &projection.name;
+        let ends = [
+            (projection.source.and_then(|(_, c)| c), pre.map(|p| p.name), "begins"),
+            (projection.target_cells, Some(post.name), "ends"),
+        ];
+        let outside = ends.iter().zip(select).find_map(|((cells, of, word), chosen)| {
+            let (from, to) = (*cells)?;
+            let of = of.as_ref()?;
+            (chosen.1 <= from || chosen.0 >= to).then(|| format!("`{name}` {word} in `{of}[{from} .. {to}]`"))
+        });
+        let one = select.iter().all(|(from, to)| to - from == 1);
+        if outside.is_none() && !one {
+            // Of a wider choice among drawn synapses there may be none.
+            return false;
+        }
+        let shown = select.map(|(from, to)| if to - from == 1 { from.to_string() } else { format!("{from} .. {to}") });
+        let message = format!("`{name}[{}]` is no synapse: these cells are not joined", shown.join(", "));
+        let d = Diagnostic::error("E0675", span, message).help(outside.unwrap_or_else(|| {
+            format!("senders stand before targets: `{name}[sender, target]`; `{name}.pre` and `{name}.post` tell which are joined")
+        }));
+        self.report(d);
+        true
     }
 
     fn end_field(&mut self, scope: ScopeId, name: &Name) -> Value {

@@ -143,6 +143,8 @@ pub struct Port {
     pub unit: Unit,
     /// Axes of one cell's port, before the population's.
     pub event: bool,
+    /// Its value where nothing ends in it, by the names of a cell.
+    pub default: Option<nnm_syntax::ast::ExprId>,
     pub span: Span,
 }
 
@@ -159,6 +161,8 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct Projection {
     pub name: String,
+    /// The name that its ends give it, where it has no own; others may have the same.
+    pub by_ends: Option<String>,
     /// The sender, an expression over the architecture's members.
     pub from: Closure,
     /// The sender where it is a population: its place, and which of its cells.

@@ -14,7 +14,7 @@ use crate::dynamics::{Equation, EventArrival};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::FrameId;
+use crate::network::{FrameId, Port};
 use crate::program::{Leaf, NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
@@ -241,6 +241,11 @@ impl Session<'_> {
         let Aim { frame, population, port, cells: chosen } = self.port_named(b.frame, scope, target)?;
         let id = self.frame(frame).net;
         let declared = self.net(id).populations[population].ports[port].clone();
+        if declared.event {
+            let name = self.net(id).populations[population].name.clone();
+            self.refuse_events(&declared, &name, span);
+            return None;
+        }
         let inner = self.inner(scope);
         self.bind_time(inner);
         let cells = self.net(id).populations[population].clone();
@@ -253,6 +258,11 @@ impl Session<'_> {
             x.num = self.over_time(b, scope, &x, over, window)?;
         }
         let held = crate::eval::types::Declared { unit: declared.unit.clone(), ..crate::eval::types::Declared::real() };
+        // A port whose declaration lacks its unit has been spoken of in its neuron.
+        let bare = self.has_errors() && !self.text(declared.span).contains(':');
+        if bare && !x.num.unit.fits(&held.unit) {
+            return None;
+        }
         let num = self.hold_number(x.num, &held, declared.span, x.span)?;
         if let Some(array) = num.as_const()
             && let Some(wrong) = array.iter().find(|x| !x.is_finite())
@@ -269,6 +279,18 @@ impl Session<'_> {
         self.mark_foreign(&num);
         self.program.as_mut()?.stimuli.entry((frame, population, port)).or_default().push(num);
         Some(())
+    }
+
+    /// A stimulus is a number that a port has over a time; an event has no duration.
+    fn refuse_events(&mut self, port: &Port, population: &str, span: Span) {
+        let message = format!("`{}` waits for events, and a stimulus is a number over a time", port.name);
+        let d = Diagnostic::error("E0672", span, message)
+            .label(port.span, "declared as `event`")
+            .help(format!(
+                "events come from cells that spike: `population kick: SpikeTimes(times = [10 ms])[1]` and `connect kick -> {population}.{}: all()`",
+                port.name
+            ));
+        self.report(d);
     }
 
     /// One number, or one for each cell.

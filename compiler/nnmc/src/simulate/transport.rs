@@ -230,7 +230,13 @@ impl Session<'_> {
         let target = self.net(b.net).populations[p.target].clone();
         let port = match p.port {
             Some(port) => target.ports.get(port).cloned()?,
-            None => crate::network::Port { name: String::new(), unit: Unit::Unknown, event: false, span: p.span },
+            None => crate::network::Port {
+                name: String::new(),
+                unit: Unit::Unknown,
+                event: false,
+                default: None,
+                span: p.span,
+            },
         };
         self.size_weights(b.net, k, &sender, &port)
     }
