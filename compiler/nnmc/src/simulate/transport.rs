@@ -19,7 +19,7 @@ use crate::program::{Leaf, NewLeaf, Role};
 use crate::session::Session;
 use crate::simulate::STEP;
 use crate::unit::Unit;
-use crate::value::{Argument, Num, shaped, vector};
+use crate::value::{Num, shaped, vector};
 
 /// Spikes of a cell in a step for which there is room, where it may fire more than once.
 const MOST_SPIKES: usize = 16;
