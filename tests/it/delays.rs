@@ -26,7 +26,7 @@ architecture N {{
   connect r[0 .. 1] -> t[0 .. 1] as c0: all() via Direct(w = 1, delay = 6 ms)
   connect r[0 .. 1] -> t[1 .. 2] as c1: all() via Direct(w = 1, delay = 4 ms axonal + 2 ms dendritic)
   connect r[0 .. 1] -> t[2 .. 3] as c2: all() via Direct(w = 1, delay = 6 ms dendritic)
-  connect r -> t[3 .. 5] as c3: one_to_one() via Direct(w = 1, delay = 4 ms axonal + 1 ms * (1 + i) dendritic)
+  connect r -> t[3 .. 5] as c3: one_to_one() via Direct(w = 1, delay = 4 ms axonal + (1 ms * (1 + i)) dendritic)
 }}
 experiment E {{
   let net = N()

@@ -139,7 +139,9 @@ impl Session<'_> {
         self.refuse_too_large(id, k, senders, targets)?;
         let key = nnm_runtime::random::key(self.seed, &format!("{path}.edges"));
         let same = p.source.is_some_and(|(s, _)| s == p.target);
-        let options = |autapses: bool, multapses: bool| Options { same_population: same, autapses, multapses };
+        let apart = (p.first_sender() as i64) - (first_target as i64);
+        let options =
+            |autapses: bool, multapses: bool| Options { apart: (same && !autapses).then_some(apart), multapses };
         let (m, n) = (senders as u32, targets as u32);
         let drawn = |pattern, autapses, multapses| topology::connect(pattern, m, n, options(autapses, multapses), key);
         if matches!(p.pattern, Pattern::Symmetric { .. }) && senders != targets && self.lengths.is_empty() {
