@@ -94,6 +94,8 @@ pub struct Session<'a> {
     pub edges_in_sight: Option<crate::simulate::Site>,
     /// Calls of declared functions under way, outermost first.
     pub calls: Vec<Span>,
+    /// Conditions under which what is being evaluated in a cell counts, outermost first.
+    pub acting: Vec<crate::value::Num>,
     pub host: &'a dyn Host,
     pub settings: crate::settings::Settings,
     /// Why a computation inside an expression ended early.
@@ -167,6 +169,7 @@ impl<'a> Session<'a> {
             keeps_series: false,
             edges_in_sight: None,
             calls: vec![],
+            acting: vec![],
             host,
             settings: crate::settings::Settings::default(),
             failure: None,
