@@ -303,8 +303,8 @@ impl Session<'_> {
         if presented && self.refuse_own_delays(p) {
             return Some(None);
         }
-        let Some([axonal, _]) = self.delays(id, k, dt) else { return Some(None) };
-        let steps = axonal.iter().copied().fold(0.0, f64::max) as usize;
+        let Some(sides) = self.delays(id, k, dt) else { return Some(None) };
+        let steps = sides.iter().map(|side| side.iter().copied().fold(0.0, f64::max)).sum::<f64>() as usize;
         if steps == 0 {
             return None;
         }
