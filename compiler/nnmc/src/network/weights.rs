@@ -279,7 +279,7 @@ impl Session<'_> {
     }
 
     /// The values of an expression over some senders and all targets of a projection, by sender.
-    fn pair_table(&mut self, id: NetId, p: &Projection, closure: Closure, [from, to]: [usize; 2]) -> Option<Vec<f64>> {
+    pub(super) fn pair_table(&mut self, id: NetId, p: &Projection, closure: Closure, [from, to]: [usize; 2]) -> Option<Vec<f64>> {
         let (pre, post) = self.end_populations(id, p);
         let first = p.first_sender();
         let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
