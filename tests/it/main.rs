@@ -1,6 +1,7 @@
 //! Tests of the language as a whole: messages, models, back ends, documentation, robustness, and the order of the crates.
 
 mod activity;
+mod arrays;
 mod backends;
 mod cells;
 mod conformance;

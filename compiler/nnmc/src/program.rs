@@ -16,6 +16,16 @@ use crate::value::Num;
 /// Nodes with what flows back to each.
 pub type Seeds = Vec<(NodeId, NodeId)>;
 
+/// What spikes change at once: a state of a population, of an array the elements from one place up to another on each of
+/// its first axes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Jump {
+    pub frame: FrameId,
+    pub population: usize,
+    pub state: String,
+    pub elements: Vec<(usize, usize)>,
+}
+
 /// What a stored quantity is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -78,12 +88,14 @@ pub struct Program {
     pub first: Int,
     /// What is added to a port from outside.
     pub stimuli: IndexMap<(FrameId, usize, usize), Vec<Num>>,
+    /// What is given to an architecture's input from outside, by its name.
+    pub fed: IndexMap<(FrameId, String), Vec<Num>>,
     /// What a connection brings to its port, where it is not the plain product.
     pub arrivals: IndexMap<(FrameId, usize), Num>,
     /// Events at ports: count and sum of values, by population and port.
     pub events: IndexMap<(FrameId, usize, String), Vec<(Num, Num)>>,
     /// What jumps of a population's state add up to in this step.
-    pub jumps: IndexMap<(FrameId, usize, String), Num>,
+    pub jumps: IndexMap<Jump, Num>,
     /// In place of `transpose(w)` on the way back: [sender, target], by the connection's path.
     pub feedback: IndexMap<String, Feedback>,
     /// Ports' sums, by population: where errors arrive.
@@ -174,6 +186,7 @@ impl Program {
             stimuli: IndexMap::new(),
             arrivals: IndexMap::new(),
             events: IndexMap::new(),
+            fed: IndexMap::new(),
             jumps: IndexMap::new(),
             feedback: IndexMap::new(),
             port_nodes: IndexMap::new(),

@@ -97,6 +97,8 @@ pub struct Session<'a> {
     pub written_out: usize,
     /// The first that led to too many.
     pub too_far: Option<Span>,
+    /// Conditions under which what is being evaluated in a cell counts, outermost first.
+    pub acting: Vec<crate::value::Num>,
     pub host: &'a dyn Host,
     pub settings: crate::settings::Settings,
     /// Why a computation inside an expression ended early.
@@ -172,6 +174,7 @@ impl<'a> Session<'a> {
             calls: vec![],
             written_out: 0,
             too_far: None,
+            acting: vec![],
             host,
             settings: crate::settings::Settings::default(),
             failure: None,

@@ -85,6 +85,8 @@ pub struct Num {
     pub stepwise: bool,
     /// Recorded in 32 bits: files keep it so.
     pub single: bool,
+    /// In a cell's equations: one of each cell, the population's axes last. Else all axes are the value's own.
+    pub each: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -184,9 +186,17 @@ pub struct Spikes {
     pub untimed: bool,
 }
 
+impl Dataset {
+    /// Whether it is not known yet how many rows there are: while a model is checked, data may be made of a recording.
+    pub fn is_open(&self) -> bool {
+        let open = |num: &Num| matches!(num.repr, Repr::Unknown);
+        !self.fields.is_empty() && self.fields.values().all(open)
+    }
+}
+
 impl Num {
     pub fn new(unit: Unit, repr: Repr) -> Num {
-        Num { unit, repr, class: None, times: None, stepwise: false, single: false }
+        Num { unit, repr, class: None, times: None, stepwise: false, single: false, each: false }
     }
 
     pub fn array(unit: Unit, array: Array) -> Num {

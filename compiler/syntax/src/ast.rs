@@ -196,6 +196,8 @@ pub enum StmtKind {
     /// `v = EXPR`, `g += w`, `post.v -= 1 mV`, `dw = EXPR`
     Assign {
         place: Vec<Name>,
+        /// `x[1] += EXPR`: of which elements; none for the whole.
+        index: Vec<ExprId>,
         op: AssignOp,
         value: ExprId,
     },

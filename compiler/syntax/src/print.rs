@@ -183,8 +183,10 @@ impl Printer<'_> {
                 format!("connect {} -> {}{name}{pattern}{clauses}", self.expr(*from), self.expr(*to))
             }
             StmtKind::Equation { place, value } => format!("{}' = {}", names_text(place, "."), self.expr(*value)),
-            StmtKind::Assign { place, op, value } => {
-                format!("{} {} {}", names_text(place, "."), assign_text(*op), self.expr(*value))
+            StmtKind::Assign { place, index, op, value } => {
+                let index: Vec<String> = index.iter().map(|i| self.expr(*i)).collect();
+                let index = if index.is_empty() { String::new() } else { format!("[{}]", index.join(", ")) };
+                format!("{}{index} {} {}", names_text(place, "."), assign_text(*op), self.expr(*value))
             }
             StmtKind::Next { place, value } => format!("next {} = {}", names_text(place, "."), self.expr(*value)),
             StmtKind::Hold { name, clauses } => format!("hold {}{}", name.text, self.clauses(clauses)),

@@ -5,6 +5,7 @@ use nnm_graph::ir::{Binary, NodeId, Unary};
 use nnm_syntax::ast::{AssignOp, CmpOp, ExprId, ExprKind, Name, Stmt, StmtKind};
 use nnm_syntax::span::Span;
 
+use super::elements::Change;
 use super::interpolate::Inside;
 use super::solver::{Choice, Equation, Method};
 use crate::failure::Noted;
@@ -136,7 +137,8 @@ impl Session<'_> {
             let num = self.number(value, next.span)?;
             let unit = states.get(&next.name.text).map_or(Unit::Unknown, |n| n.unit.clone());
             let shape = self.state_shape(population, &next.name.text);
-            let num = self.stored_state(population, Num { unit, ..num }, &shape, next.span);
+            let span = self.expr_span(scope, next.value);
+            let num = self.stored_state(population, Num { unit, ..num }, &shape, span);
             let num = self.unless_held(holds, &next.name.text, num, frame, index);
             states.insert(next.name.text.clone(), num);
         }
@@ -172,7 +174,7 @@ impl Session<'_> {
     }
 
     /// A number of each cell beside values of this shape, the population's axes first.
-    fn beside(&mut self, num: &Num, shape: &[usize]) -> Num {
+    pub fn beside(&mut self, num: &Num, shape: &[usize]) -> Num {
         let own = shape.len().saturating_sub(self.shape(num).map_or(0, |s| s.len()));
         if own == 0 {
             return num.clone();
@@ -260,7 +262,7 @@ impl Session<'_> {
             let Some(state) = states.get(name) else { continue };
             let unit = state.unit.shown().factor;
             let shape = self.state_shape(population, name);
-            let right = self.stored_state(population, right.num, &shape, equation.span);
+            let right = self.stored_state(population, right.num, &shape, right.span);
             let (state, rate) = (self.lift(state), self.lift(&right));
             let held = holds.get(name).cloned().map(|h| self.beside(&h, &shape)).map(|h| self.lift(&h));
             let mixed = self.mixes(&states, rate, population.shape.len());
@@ -283,7 +285,7 @@ impl Session<'_> {
         let sets = |w: &&When| {
             w.block
                 .iter()
-                .any(|s| matches!(&s.kind, StmtKind::Assign { place, op: AssignOp::Set, .. } if place[0].text == state))
+                .any(|s| matches!(&s.kind, StmtKind::Assign { place, index, op: AssignOp::Set, .. } if place[0].text == state && index.is_empty()))
         };
         let when = neuron.dynamics.whens.iter().filter(|w| w.spike).find(sets)?;
         let (_, expr) = self.bare_expr(scope, when.cond);
@@ -372,7 +374,7 @@ impl Session<'_> {
             let back = self.mul(&whole, &period, on.span);
             let due = self.binary(Binary::Eq, &back, &now, Unit::REAL, on.span);
             let due = self.to_shape(due, &population.shape, on.span);
-            self.walk_block(walk, &on.block, &due, &mut None)?;
+            self.walk_block(walk, &on.block, &due, &None)?;
             self.leave_block(walk);
         }
         Some(())
@@ -401,8 +403,8 @@ impl Session<'_> {
             let flag = self.to_shape(flag, &population.shape, when.span);
             let flag = if when.spike { self.unless_reading_held(walk, held_before, neuron, when, flag) } else { flag };
             let flag = self.with_surrogate(walk, when, flag, population)?;
-            let mut soft = when.through_reset.then(|| flag.clone());
-            self.walk_block(walk, &when.block, &flag, &mut soft)?;
+            let soft = when.through_reset.then(|| flag.clone());
+            self.walk_block(walk, &when.block, &flag, &soft)?;
             self.leave_block(walk);
             if when.spike {
                 spikes = Some(match spikes {
@@ -451,7 +453,7 @@ impl Session<'_> {
     pub(super) fn has_events(&self, frame: FrameId, index: usize) -> bool {
         let own = |f: FrameId, k: usize| (f, k) == (frame, index);
         self.program.as_ref().is_some_and(|p| {
-            p.jumps.keys().any(|(frame, index, _)| own(*frame, *index))
+            p.jumps.keys().any(|jump| own(jump.frame, jump.population))
                 || p.events.keys().any(|(frame, index, _)| own(*frame, *index))
         })
     }
@@ -515,42 +517,30 @@ impl Session<'_> {
     }
 
     /// A block under a mask: statements act in sequence, each on the cells where the mask is not 0.
-    pub(super) fn walk_block(
-        &mut self,
-        walk: &mut Walk,
-        block: &[Stmt],
-        mask: &Num,
-        soft: &mut Option<Num>,
-    ) -> Option<()> {
-        for stmt in block {
-            match &stmt.kind {
-                StmtKind::Assign { place, op, value } => {
-                    self.walk_assign(walk, place, *op, *value, mask, soft, stmt.span)?
-                }
-                StmtKind::Hold { name, clauses } => self.walk_hold(walk, name, clauses, mask)?,
-                StmtKind::Let { name, value, .. } => {
-                    let value = self.eval(walk.scope, *value);
-                    walk.lets.push((name.text.clone(), value));
-                    walk.scope = self.walk_scope(walk);
-                }
-                _ => {}
-            }
-        }
-        Some(())
+    pub(super) fn walk_block(&mut self, walk: &mut Walk, block: &[Stmt], mask: &Num, soft: &Option<Num>) -> Option<()> {
+        self.where_acts(mask, |s| block.iter().try_for_each(|stmt| s.walk_stmt(walk, stmt, mask, soft)))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn walk_assign(
-        &mut self,
-        walk: &mut Walk,
-        place: &[Name],
-        op: AssignOp,
-        value: ExprId,
-        mask: &Num,
-        soft: &Option<Num>,
-        span: Span,
-    ) -> Option<()> {
-        let [name] = place else {
+    fn walk_stmt(&mut self, walk: &mut Walk, stmt: &Stmt, mask: &Num, soft: &Option<Num>) -> Option<()> {
+        match &stmt.kind {
+            StmtKind::Assign { place, index, op, value } => {
+                let change = Change { place, index, op: *op, value: *value, span: stmt.span };
+                self.walk_assign(walk, &change, mask, soft)
+            }
+            StmtKind::Hold { name, clauses } => self.walk_hold(walk, name, clauses, mask),
+            StmtKind::Let { name, value, .. } => {
+                let value = self.eval(walk.scope, *value);
+                walk.lets.push((name.text.clone(), value));
+                walk.scope = self.walk_scope(walk);
+                Some(())
+            }
+            _ => Some(()),
+        }
+    }
+
+    fn walk_assign(&mut self, walk: &mut Walk, change: &Change, mask: &Num, soft: &Option<Num>) -> Option<()> {
+        let span = change.span;
+        let [name] = change.place else {
             self.error("E0439", span, "a neuron's block changes its own states");
             return None;
         };
@@ -558,10 +548,10 @@ impl Session<'_> {
             self.error("E0439", name.span, format!("`{}` is no state of this neuron", name.text));
             return None;
         };
-        let right = self.operand(walk.scope, value)?;
+        let right = self.operand(walk.scope, change.value)?;
         let population = self.net(self.frame(walk.frame).net).populations[walk.index].clone();
         let old = self.state_inside(&population, &old);
-        let new = self.assigned(op, &old, &right.num, span);
+        let new = self.changed(walk.scope, change, &population.shape, &old, &right)?;
         let merged = match soft {
             Some(s) => {
                 let change = self.binary(Binary::Sub, &new, &old, old.unit.clone(), span);
@@ -650,7 +640,8 @@ impl Session<'_> {
         };
         for arrival in arrivals {
             let Some(on) = neuron.dynamics.ons.iter().find(|o| o.event.text == arrival.port) else { continue };
-            walk.ports.push((arrival.port.clone(), Value::Num(arrival.value.clone())));
+            let value = Num { each: true, ..arrival.value.clone() };
+            walk.ports.push((arrival.port.clone(), Value::Num(value)));
             walk.scope = self.walk_scope(&walk);
             // What has been computed from the event's value counts all events that arrived.
             let mut of_port = vec![arrival.port.clone()];
@@ -661,15 +652,17 @@ impl Session<'_> {
                     names.iter().any(|n| of_port.contains(n))
                 };
                 let repeated = match &stmt.kind {
-                    StmtKind::Assign { op: AssignOp::Add | AssignOp::Sub, value, .. } => !reads_port(*value),
+                    StmtKind::Assign { index, op: AssignOp::Add | AssignOp::Sub, value, .. } => {
+                        !index.iter().chain([value]).any(|id| reads_port(*id))
+                    }
                     StmtKind::Let { name, value, .. } if reads_port(*value) => {
                         of_port.push(name.text.clone());
                         false
                     }
                     _ => false,
                 };
-                let mut soft = repeated.then(|| arrival.count.clone());
-                self.walk_block(&mut walk, std::slice::from_ref(stmt), &arrival.count, &mut soft)?;
+                let soft = repeated.then(|| arrival.count.clone());
+                self.walk_block(&mut walk, std::slice::from_ref(stmt), &arrival.count, &soft)?;
             }
             self.leave_block(&mut walk);
         }

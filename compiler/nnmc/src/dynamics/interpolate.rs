@@ -112,7 +112,7 @@ impl Session<'_> {
         let states = self.states_at(inside, &course.crossing, true)?;
         let mut walk = self.walk_at(inside, states);
         let fired = Num::node(Unit::REAL, course.fired);
-        self.walk_block(&mut walk, &when.block, &fired, &mut None)?;
+        self.walk_block(&mut walk, &when.block, &fired, &None)?;
         let after = self.equation_nodes(inside, &walk, &course.crossing);
         let pause = walk.holds.values().next().cloned().map(|n| self.lift(&n));
         let (last, left) = self.rest(&course, &free, still.as_ref(), &after, pause).noted(self)?;

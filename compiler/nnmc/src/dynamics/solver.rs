@@ -3,7 +3,7 @@
 //! Linear with constant coefficients: the exact propagator. Each equation linear in its own variable: exponential Euler.
 //! Otherwise RK4. With white noise: Euler-Maruyama, or the exact step of an Ornstein-Uhlenbeck process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nnm_graph::ir::{Binary, NodeId, Op, Unary};
 use nnm_runtime::array::Array;
@@ -203,7 +203,7 @@ impl<'e> System<'e> {
         if let Some(method) = part.iter().find_map(|k| self.equations[*k].method) {
             return (method, "asked for by `solve`");
         }
-        let (noisy, constant) = (self.is_noisy(s, part), self.is_constant(s, part));
+        let (noisy, constant) = (self.is_noisy(s, part), self.is_linear(s, part));
         let shape = |k: &usize| s.graph.shape(self.equations[*k].state);
         let mixed = self.is_mixed(s, part);
         if mixed && !noisy {
@@ -252,7 +252,7 @@ impl<'e> System<'e> {
             let why = format!("`{name}` takes each element of an array by itself, and here they act on one another");
             return Some((why, "leave `solve` out, and the compiler chooses; or take `rk4`, `rk45`, `heun`".into()));
         }
-        if method == Method::Exact && !self.is_constant(s, part) {
+        if method == Method::Exact && !self.is_linear(s, part) {
             let why = "`exact` solves linear equations with constant coefficients, this is none".to_string();
             return Some((
                 why,
@@ -270,6 +270,34 @@ impl<'e> System<'e> {
 
     fn is_noisy(&self, s: &Session, part: &[usize]) -> bool {
         part.iter().any(|k| depends(s, self.rates[*k], &|op| matches!(op, Op::Draw { .. })))
+    }
+
+    /// Whether right sides are a matrix of numbers times the states, and what does not read them.
+    fn is_linear(&self, s: &Session, part: &[usize]) -> bool {
+        self.is_constant(s, part) && !self.is_stepped(s, part)
+    }
+
+    /// Whether a state enters where nothing can be differentiated: a comparison, a rounding, a place in a table.
+    fn is_stepped(&self, s: &Session, part: &[usize]) -> bool {
+        let states: Vec<NodeId> = part.iter().map(|k| self.equations[*k].state).collect();
+        let rates: Vec<NodeId> = part.iter().map(|k| self.rates[*k]).collect();
+        let moved = self.reading(s, &rates, &states);
+        moved.iter().any(|id| {
+            let node = s.graph.node(*id);
+            node.args.iter().enumerate().any(|(place, arg)| moved.contains(arg) && has_steps(&node.op, place))
+        })
+    }
+
+    /// What the rates are made of that reads the states, but for what comes from elsewhere.
+    fn reading(&self, s: &Session, rates: &[NodeId], states: &[NodeId]) -> BTreeSet<NodeId> {
+        let mut moved: BTreeSet<NodeId> = BTreeSet::new();
+        for id in nnm_graph::needed(&s.graph, rates) {
+            let reads = s.graph.node(id).args.iter().any(|arg| moved.contains(arg));
+            if states.contains(&id) || (reads && self.kept(id).is_none()) {
+                moved.insert(id);
+            }
+        }
+        moved
     }
 
     /// Whether the Jacobian is a matrix of numbers.
@@ -624,4 +652,18 @@ pub(super) fn add_term(
         Some(before) => s.graph.binary(Binary::Add, before, term)?,
     });
     Ok(())
+}
+
+/// Whether an operation goes in steps along an argument, so that a derivative does not show that it is read.
+fn has_steps(op: &Op, place: usize) -> bool {
+    match op {
+        Op::Unary(u) => {
+            matches!(u, Unary::Floor | Unary::Ceil | Unary::Trunc | Unary::Round | Unary::Sign | Unary::Not)
+        }
+        Op::Binary(b) => b.def().boolean,
+        Op::Select => place == 0,
+        Op::Gather { .. } | Op::Scatter { .. } => place == 1,
+        Op::ArgMax { .. } | Op::ArgSort { .. } | Op::StopGradient | Op::Draw { .. } => true,
+        _ => false,
+    }
 }

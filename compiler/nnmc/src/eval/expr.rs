@@ -1,5 +1,6 @@
 //! Expressions, one kind after the other.
 
+use nnm_graph::ir::Unary;
 use nnm_syntax::ast::{BinaryOp, Expr, ExprId, ExprKind, Name};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -203,7 +204,7 @@ impl Session<'_> {
         let mut left = self.term(scope, at);
         for (op, right, span) in spine.into_iter().rev() {
             let right = self.term(scope, right);
-            left = (self.operated(op, left, right, span), span);
+            left = (self.operated(scope, op, left, right, span), span);
         }
         left.0
     }
@@ -218,14 +219,26 @@ impl Session<'_> {
     }
 
     /// `a OP b` of numbers, or element by element of trees of parameters.
-    fn operated(&mut self, op: BinaryOp, a: (Value, Span), b: (Value, Span), span: Span) -> Value {
+    fn operated(&mut self, scope: ScopeId, op: BinaryOp, a: (Value, Span), b: (Value, Span), span: Span) -> Value {
         match (a.0, b.0) {
             (Value::Num(x), Value::Num(y)) => {
-                let (x, y) = (Operand { num: x, span: a.1 }, Operand { num: y, span: b.1 });
-                self.eval_binary(op, x, y, span).map_or(Value::Missing, Value::Num)
+                let sides = [Operand { num: x, span: a.1 }, Operand { num: y, span: b.1 }];
+                self.operated_numbers(scope, op, sides, span).map_or(Value::Missing, Value::Num)
             }
             (x, y) => self.tree_binary(op, (x, a.1), (y, b.1), span),
         }
+    }
+
+    fn operated_numbers(&mut self, scope: ScopeId, op: BinaryOp, sides: [Operand; 2], span: Span) -> Option<Num> {
+        if op == BinaryOp::MatMul {
+            let [a, b] = sides;
+            return match self.product_in_cell(scope, &a, &b, span) {
+                Some(product) => product,
+                None => self.eval_binary(op, a, b, span),
+            };
+        }
+        let [a, b] = self.meet_in_cell(scope, (super::cells::operation(op), span), sides)?;
+        self.eval_binary(op, a, b, span)
     }
 
     fn range(&mut self, scope: ScopeId, from: Option<ExprId>, to: Option<ExprId>) -> Value {
@@ -256,7 +269,15 @@ impl Session<'_> {
             let value = self.eval(scope, taken);
             return self.hold_to_other_branch(scope, value, taken, other, span);
         }
-        let (a, b) = match (self.eval(scope, then), self.eval(scope, otherwise)) {
+        let branches = match self.cells_in(scope) {
+            Some(_) => {
+                let not = self.unary(Unary::Not, &c.num, Unit::REAL, c.span);
+                let value = self.where_acts(&c.num, |s| s.eval(scope, then));
+                (value, self.where_acts(&not, |s| s.eval(scope, otherwise)))
+            }
+            None => (self.eval(scope, then), self.eval(scope, otherwise)),
+        };
+        let (a, b) = match branches {
             (Value::Params(a), Value::Params(b)) => return self.choose_tree(&c.num, &a, &b, span),
             (a, b) => (self.number(a, self.expr_span(scope, then)), self.number(b, self.expr_span(scope, otherwise))),
         };
@@ -266,6 +287,7 @@ impl Session<'_> {
         if !self.same_unit("choose between", &a, &b, span) {
             return Value::Missing;
         }
+        let Some([a, b]) = self.meet_in_cell(scope, ("if", span), [a, b]) else { return Value::Missing };
         Value::Num(self.select(&c.num, &a.num, &b.num, span))
     }
 

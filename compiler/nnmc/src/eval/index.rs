@@ -4,6 +4,7 @@ use nnm_syntax::ast::{ExprId, ExprKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use super::operators::Operand;
 use crate::network::NetId;
 use crate::session::{ScopeId, Session};
 use crate::value::{FunctionKind, Num, Owner, Value};
@@ -127,7 +128,12 @@ impl Session<'_> {
         Some((from, to))
     }
 
-    fn index_number(&mut self, scope: ScopeId, num: Num, indices: &[ExprId], span: Span) -> Option<Num> {
+    pub fn index_number(&mut self, scope: ScopeId, num: Num, indices: &[ExprId], span: Span) -> Option<Num> {
+        if let Some(cells) = self.cells_in(scope)
+            && let Some(own) = self.own_axes(&num, &cells).filter(|own| *own > 0)
+        {
+            return self.index_in_cell(scope, (num, own), &cells, indices, span);
+        }
         if let Some(picked) = self.pick_together(scope, &num, indices, span)? {
             return Some(picked);
         }
@@ -174,6 +180,44 @@ impl Session<'_> {
         });
     }
 
+    /// Elements and slices of a cell's array: its own axes are indexed, and each cell may be asked at a place of its own.
+    fn index_in_cell(
+        &mut self,
+        scope: ScopeId,
+        (num, own): (Num, usize),
+        cells: &[usize],
+        indices: &[ExprId],
+        span: Span,
+    ) -> Option<Num> {
+        let whole = self.shape(&num)?[..own].to_vec();
+        let (mut out, mut own, mut axis) = (num, own, 0);
+        for (k, id) in indices.iter().enumerate() {
+            let shape = self.shape(&out)?;
+            if axis >= own {
+                let message = format!("{} has no axis {k} to index", self.shape_text(&whole));
+                self.error("E0317", span, message);
+                return None;
+            }
+            if matches!(self.bare_expr(scope, *id).1.kind, ExprKind::Range { .. }) {
+                let (from, to) = self.index_range(scope, *id, shape[axis])?;
+                out = self.apply(span, out.unit.clone(), &[&out], |g, n| g.slice(n[0], axis, from, 1, to - from));
+                axis += 1;
+                continue;
+            }
+            let at = self.operand(scope, *id)?;
+            self.hold_place(&at, shape[axis], span)?;
+            let each = self.shape(&at.num).is_some_and(|s| !s.is_empty()) && self.own_axes(&at.num, cells).is_some();
+            out = match each {
+                true => self.pick_in_cell(&out, (axis, own), &at.num, cells, span)?,
+                false => self.apply(span, out.unit.clone(), &[&out, &at.num], |g, n| g.gather(n[0], axis, n[1])),
+            };
+            let rank = self.shape(&out).map_or(shape.len(), |s| s.len());
+            // A list of places has axes of its own in the place of the one that it indexes.
+            (axis, own) = ((axis + 1 + rank).saturating_sub(shape.len()), (own + rank).saturating_sub(shape.len()));
+        }
+        Some(out)
+    }
+
     /// One element along an axis, or those at the places of a tensor.
     /// `x[rows, columns]` with lists at the first axes goes through them together, as numpy does: one element for each
     /// pair. `None` where there are not two lists.
@@ -212,6 +256,12 @@ impl Session<'_> {
 
     fn pick(&mut self, scope: ScopeId, num: &Num, axis: usize, length: usize, id: ExprId, span: Span) -> Option<Num> {
         let at = self.operand(scope, id)?;
+        self.hold_place(&at, length, span)?;
+        Some(self.apply(span, num.unit.clone(), &[num, &at.num], |g, n| g.gather(n[0], axis, n[1])))
+    }
+
+    /// Holds what is known of a place against the axis that it picks of.
+    pub fn hold_place(&mut self, at: &Operand, length: usize, span: Span) -> Option<()> {
         if !at.num.unit.is_real() {
             self.error("E0308", at.span, format!("an index is a whole number, not {}", at.num.unit.describe()));
             return None;
@@ -247,7 +297,7 @@ impl Session<'_> {
             self.error("E0318", span, message);
             return None;
         }
-        Some(self.apply(span, num.unit.clone(), &[num, &at.num], |g, n| g.gather(n[0], axis, n[1])))
+        Some(())
     }
 
     fn index_list(&mut self, scope: ScopeId, items: &[Value], indices: &[ExprId], span: Span) -> Value {
@@ -267,6 +317,13 @@ impl Session<'_> {
 
     fn index_data(&mut self, scope: ScopeId, data: &crate::value::Dataset, indices: &[ExprId], _span: Span) -> Value {
         let Some(first) = indices.first() else { return Value::Missing };
+        if data.is_open() {
+            // While checking: any rows may be there.
+            return match self.index_range(scope, *first, usize::MAX >> 1) {
+                Some(_) => Value::Data(data.clone().into()),
+                None => Value::Missing,
+            };
+        }
         match self.index_range(scope, *first, data.rows) {
             Some((from, to)) => {
                 let rows: Vec<usize> = (from..to).collect();

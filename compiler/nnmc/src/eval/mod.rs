@@ -6,6 +6,7 @@
 mod body;
 mod builtins;
 mod call;
+mod cells;
 mod draws;
 mod expr;
 mod field;

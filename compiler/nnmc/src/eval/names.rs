@@ -7,7 +7,7 @@ use super::builtins;
 use crate::hir::{ItemId, ItemKind};
 use crate::session::{Lazy, ScopeId, Session, Slot};
 use crate::suggest;
-use crate::value::{Function, FunctionKind, Kind, Value};
+use crate::value::{Function, FunctionKind, Kind, Num, Value};
 
 impl Session<'_> {
     /// What a name stands for here.
@@ -58,13 +58,19 @@ impl Session<'_> {
     fn evaluate_lazy(&mut self, lazy: Lazy) -> Value {
         match lazy {
             Lazy::Expr(closure, ty) => {
+                // What a name stands for is computed whole, wherever it is read.
+                let acting = std::mem::take(&mut self.acting);
                 let value = self.eval(closure.scope, closure.expr.id);
+                self.acting = acting;
                 match ty {
                     Some(ty) => self.hold_to_type(closure.scope, value, &ty, closure.expr),
                     None => value,
                 }
             }
-            Lazy::Port { frame, population, port } => self.port_value(frame, population, port),
+            Lazy::Port { frame, population, port } => match self.port_value(frame, population, port) {
+                Value::Num(num) => Value::Num(Num { each: true, ..num }),
+                value => value,
+            },
             Lazy::Input { frame, name } => self.input_value(frame, &name),
             Lazy::End { site, post, name } => self.end_value(site, post, &name),
         }

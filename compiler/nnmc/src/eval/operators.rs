@@ -194,7 +194,8 @@ impl Session<'_> {
         if !self.same_unit("compare", left, &right, span) {
             return None;
         }
-        let held = self.binary_of(op, left, &right, Unit::REAL, span);
+        let [a, b] = self.meet_in_cell(scope, (op.def().name, span), [left.clone(), right.clone()])?;
+        let held = self.binary_of(op, &a, &b, Unit::REAL, span);
         Some((held, right))
     }
 

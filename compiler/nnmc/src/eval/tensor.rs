@@ -42,7 +42,8 @@ impl Session<'_> {
             }
         };
         let stepwise = args.iter().any(|a| a.stepwise);
-        Num { unit, repr, class: None, times: None, stepwise, single: false }
+        let each = args.iter().any(|a| a.each);
+        Num { unit, repr, class: None, times: None, stepwise, single: false, each }
     }
 
     fn apply_repr(

@@ -133,11 +133,23 @@ impl Session<'_> {
             return value;
         }
         let Some(num) = self.number(value, span) else { return Value::Missing };
-        self.hold_number(num, &declared, ty.span, span).map_or(Value::Missing, Value::Num)
+        let shape = self.declared_shape(scope, &num);
+        self.hold_shaped(num, shape, &declared, (ty.span, span)).map_or(Value::Missing, Value::Num)
     }
 
     /// Holds a number to a declared unit and (where it says one) shape.
     pub fn hold_number(&mut self, num: Num, declared: &Declared, declared_at: Span, span: Span) -> Option<Num> {
+        let shape = self.shape(&num);
+        self.hold_shaped(num, shape, declared, (declared_at, span))
+    }
+
+    fn hold_shaped(
+        &mut self,
+        num: Num,
+        shape: Option<Vec<usize>>,
+        declared: &Declared,
+        (declared_at, span): (Span, Span),
+    ) -> Option<Num> {
         if !num.unit.fits(&declared.unit) {
             let (found, wanted) = (num.unit.describe(), declared.unit.describe());
             let d = Diagnostic::error("E0312", span, format!("expected {wanted}, found {found}"))
@@ -149,7 +161,7 @@ impl Session<'_> {
             });
             return None;
         }
-        if let Some(shape) = self.shape(&num)
+        if let Some(shape) = shape
             && !declared.shape.is_empty()
             && !ends_with(&shape, &declared.shape)
             && !shape.is_empty()
@@ -208,7 +220,7 @@ impl Session<'_> {
             self.bind_unknown_lengths(scope, shape);
             return;
         };
-        let found = self.shape(num);
+        let found = self.declared_shape(scope, num);
         for (k, id) in shape.iter().enumerate() {
             let expr = self.expr(scope, *id);
             let ExprKind::Name(name) = expr.kind else { continue };

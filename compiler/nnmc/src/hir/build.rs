@@ -274,7 +274,7 @@ impl Build<'_> {
                 ("noise", Some((_, d))) => rule.noises.push(d),
                 _ => return false,
             },
-            StmtKind::Assign { place, op: ast::AssignOp::Set, value } => {
+            StmtKind::Assign { place, index, op: ast::AssignOp::Set, value } if index.is_empty() => {
                 let [name] = place.as_slice() else { return false };
                 let equation = Equation { name: name.clone(), value: *value, span: stmt.span };
                 match name.text.as_str() {

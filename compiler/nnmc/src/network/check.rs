@@ -97,6 +97,12 @@ impl Session<'_> {
         }
     }
 
+    /// Reports an element of what is one number.
+    pub fn refuse_elements(&mut self, span: Span) {
+        let d = Diagnostic::error("E0317", span, "this is one number, without elements");
+        self.report(d.help("arrays are states and parameters of neurons: `state x: real[3] = 0`"));
+    }
+
     pub fn check_equation(&mut self, scope: ScopeId, dynamics: &Dynamics, equation: &Equation, rate: bool) {
         let name = &equation.name;
         let Some(declared) = dynamics.states.iter().chain(&dynamics.running).find(|s| s.name.text == name.text) else {
@@ -114,7 +120,7 @@ impl Session<'_> {
         let Some(state) = self.state_number(scope, &name.text, name.span) else { return };
         let Some(right) = self.operand(scope, equation.value) else { return };
         self.hold_right_side(&right, equation, &state.unit, declared.span, rate);
-        self.hold_right_shape(&right, &state, declared.span);
+        self.hold_right_shape(scope, &right, &state, declared.span);
     }
 
     /// Holds a right side to its state's unit, per time for a derivative.
@@ -156,8 +162,10 @@ impl Session<'_> {
     }
 
     /// Holds a right side to its state's shape.
-    fn hold_right_shape(&mut self, right: &Operand, state: &Num, declared: Span) {
-        let (Some(found), Some(wanted)) = (self.shape(&right.num), self.shape(state)) else { return };
+    fn hold_right_shape(&mut self, scope: ScopeId, right: &Operand, state: &Num, declared: Span) {
+        let cells = self.cells_in(scope).unwrap_or_default();
+        let own = self.own_shape(&right.num, &cells).zip(self.own_shape(state, &cells));
+        let Some((found, wanted)) = own.or_else(|| self.shape(&right.num).zip(self.shape(state))) else { return };
         if nnm_graph::shape::broadcasts_to(&found, &wanted) {
             return;
         }
@@ -208,7 +216,9 @@ impl Session<'_> {
     pub fn check_block(&mut self, scope: ScopeId, block: &[Stmt]) {
         for stmt in block {
             match &stmt.kind {
-                StmtKind::Assign { place, op, value } => self.check_assign(scope, place, *op, *value, stmt.span),
+                StmtKind::Assign { place, index, op, value } => {
+                    self.check_assign(scope, (place, index), *op, *value, stmt.span)
+                }
                 StmtKind::Hold { name, clauses } => self.check_hold(scope, name, clauses),
                 StmtKind::Let { name, value, .. } => {
                     let value = self.eval(scope, *value);
@@ -236,8 +246,23 @@ impl Session<'_> {
         }
     }
 
-    fn check_assign(&mut self, scope: ScopeId, place: &[Name], op: AssignOp, value: ExprId, span: Span) {
+    fn check_assign(
+        &mut self,
+        scope: ScopeId,
+        (place, index): (&[Name], &[ExprId]),
+        op: AssignOp,
+        value: ExprId,
+        span: Span,
+    ) {
         let Some(target) = self.place_value(scope, place) else { return };
+        let target = match index {
+            [] => target,
+            _ if self.shape(&target).is_some_and(|shape| shape.is_empty()) => return self.refuse_elements(span),
+            _ => match self.index_number(scope, target, index, span) {
+                Some(element) => element,
+                None => return,
+            },
+        };
         let Some(right) = self.operand(scope, value) else { return };
         let first = place.first().map_or(span, |n| n.span);
         let left = Operand { num: target, span: first };

@@ -34,12 +34,11 @@ impl Session<'_> {
         let size = population.size();
         self.bind(scope, "n", Value::real(size as f64));
         let index = shaped(&population.shape, (0..size).map(|k| k as f64).collect());
-        self.bind(scope, "index", Value::Num(Num::array(Unit::REAL, index)));
-        if let Some(position) = &population.position {
-            self.bind(scope, "position", Value::Num(own_coordinates(position, &population.shape)));
-        }
-        if let Some(angle) = &population.angle {
-            self.bind(scope, "angle", Value::Num(angle.clone()));
+        let mut named = vec![("index", Num::array(Unit::REAL, index))];
+        named.extend(population.position.as_ref().map(|p| ("position", own_coordinates(p, &population.shape))));
+        named.extend(population.angle.clone().map(|angle| ("angle", angle)));
+        for (name, num) in named {
+            self.bind(scope, name, Value::Num(Num { each: true, ..num }));
         }
     }
 

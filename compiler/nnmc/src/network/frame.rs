@@ -150,7 +150,8 @@ impl Session<'_> {
         }
         for q in &population.weights {
             let value = self.population_weight(id, &population, q);
-            self.bind(scope, q.name.clone(), Value::Num(value));
+            let each = q.shape == population.shape;
+            self.bind(scope, q.name.clone(), Value::Num(Num { each, ..value }));
         }
         for (name, num) in self.states_inside(&population, states) {
             self.bind(scope, name, Value::Num(num));
@@ -220,6 +221,10 @@ impl Session<'_> {
         let Some(q) = net.inputs.iter().find(|q| q.name == name).cloned() else { return Value::Missing };
         if q.open {
             return Value::Num(Num { class: q.class, ..Num::unknown(q.unit) });
+        }
+        if let Some(fed) = self.program.as_ref().and_then(|p| p.fed.get(&(frame, name.to_string()))).cloned() {
+            let sum = fed.into_iter().reduce(|sum, more| self.add(&sum, &more, q.span));
+            return sum.map_or(Value::Missing, |num| Value::Num(Num { class: q.class, unit: q.unit, ..num }));
         }
         let path = format!("{}{}.{name}", self.net(id).path, self.frame(frame).run);
         let batched = self.program.as_ref().is_some_and(|p| p.batched);

@@ -26,18 +26,20 @@ impl Session<'_> {
     /// A parameter as the cell's equations see it.
     pub fn param_inside(&mut self, population: &Population, name: &str, num: &Num) -> Num {
         let own = self.own_axes_of(population, name);
-        let Some(shape) = self.shape(num).filter(|_| own > 0) else { return num.clone() };
+        let num = Num { each: true, ..num.clone() };
+        let Some(shape) = self.shape(&num).filter(|_| own > 0) else { return num };
         let cells = population.shape.len();
         if shape.len() == own {
             let with_cells = [shape, vec![1; cells]].concat();
-            return self.apply(Span::default(), num.unit.clone(), &[num], |g, n| g.reshape(n[0], &with_cells));
+            return self.apply(Span::default(), num.unit.clone(), &[&num], |g, n| g.reshape(n[0], &with_cells));
         }
-        self.own_first(num, cells)
+        self.own_first(&num, cells)
     }
 
     /// A state as the cell's equations see it.
     pub fn state_inside(&mut self, population: &Population, num: &Num) -> Num {
-        self.own_first(num, population.shape.len())
+        let num = Num { each: true, ..num.clone() };
+        self.own_first(&num, population.shape.len())
     }
 
     fn own_first(&mut self, num: &Num, cells: usize) -> Num {
@@ -52,9 +54,18 @@ impl Session<'_> {
     /// A value of the cell's equations as it is stored: of this shape, the population's axes first.
     pub fn stored_state(&mut self, population: &Population, num: Num, shape: &[usize], span: Span) -> Num {
         let cells = population.shape.len();
+        let own = self.own_shape(&num, &population.shape);
+        if let (Some(own), true) = (own, shape.len() >= cells)
+            && !nnm_graph::shape::broadcasts_to(&own, &shape[cells..])
+        {
+            let (found, wanted) = (self.shape_text(&own), self.shape_text(&shape[cells..]));
+            self.error("E0313", span, format!("expected the shape {wanted}, found {found}"));
+            return self.to_shape(Num::scalar(num.unit, f64::NAN), shape, span);
+        }
         if shape.len() <= cells {
             return self.to_shape(num, shape, span);
         }
+        let num = self.as_array(&num, &population.shape).map_or(num, |(num, _)| num);
         let inside = [&shape[cells..], &shape[..cells]].concat();
         let num = self.to_shape(num, &inside, span);
         self.cells_first(&num, cells)

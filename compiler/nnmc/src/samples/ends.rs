@@ -61,7 +61,7 @@ impl Session<'_> {
         self.bind(f.pre, "y", Value::Num(y));
         self.bind(f.pre, "slope", Value::Num(slope));
         if let Some((index, None)) = source {
-            let states = self.frame(link.frame).populations[index].states.clone();
+            let states = self.numbers_at(f.credit, ["pre", "Pre"], link.frame, index)?;
             let named = self.named_of(f.credit, ["pre", "Pre"], link.frame, index);
             for (name, num) in states.into_iter().chain(named) {
                 let seen = self.viewed(&num, span, |g, n| meeting.sender(g, n));
@@ -96,7 +96,7 @@ impl Session<'_> {
         if let Some(slope) = self.slope(out, port) {
             seen.push(("slope".into(), Num::node(output.unit.over(&unit), slope)));
         }
-        seen.extend(self.frame(link.frame).populations[p.target].states.clone());
+        seen.extend(self.numbers_at(f.credit, ["post", "Post"], link.frame, p.target)?);
         seen.extend(self.named_of(f.credit, ["post", "Post"], link.frame, p.target));
         if f.credit.objective.is_some() {
             seen.push(("error".into(), self.delivered_error(f.credit, link, out, port)?));
@@ -106,6 +106,30 @@ impl Session<'_> {
             self.bind(f.post, name, Value::Num(num));
         }
         Some(())
+    }
+
+    /// States of a population at one end, a number for each cell; arrays are read inside of the neuron.
+    fn numbers_at(
+        &mut self,
+        credit: &Credit,
+        end: [&str; 2],
+        frame: FrameId,
+        index: usize,
+    ) -> Option<Vec<(String, Num)>> {
+        let cells = self.net(self.frame(frame).net).populations[index].shape.len();
+        let states = self.frame(frame).populations[index].states.clone();
+        let is_array = |s: &Self, num: &Num| s.shape(num).filter(|shape| shape.len() > cells);
+        let (arrays, numbers): (Vec<_>, Vec<_>) =
+            states.into_iter().partition(|(_, num)| is_array(self, num).is_some());
+        for (name, num) in arrays {
+            let read = end.map(|end| format!("{end}.{name}"));
+            if credit.reads(self, &[&read[0], &read[1]]) {
+                let shape = self.shape(&num)?;
+                self.refuse_array(&name, &shape[cells..], credit.span);
+                return None;
+            }
+        }
+        Some(numbers)
     }
 
     /// What else a formula reads of a population at one end: ports, outputs and lets, a number for each cell.

@@ -182,7 +182,10 @@ impl Session<'_> {
 
     /// One statement of a `perturbed` block, for one target.
     fn perturbation(&mut self, credit: &Credit, target: &Target, stmt: &ast::Stmt, out: &mut Exchange) -> Option<()> {
-        let StmtKind::Assign { place, op, value } = &stmt.kind else { return self.not_perturbed(stmt.span) };
+        let StmtKind::Assign { place, index, op, value } = &stmt.kind else { return self.not_perturbed(stmt.span) };
+        if !index.is_empty() {
+            return self.not_perturbed(stmt.span);
+        }
         let place: Vec<&str> = place.iter().map(|n| n.text.as_str()).collect();
         let (old, shape, unit) = match (place.as_slice(), target.what) {
             (["w"], _) => (target.read, target.shape.clone(), target.unit.clone()),

@@ -2,35 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, VarElem, VarId};
+use nnm_graph::ir::{Assign, Place, Stmt, VarElem, VarId};
 use nnm_kir::ir::Int;
-use nnm_syntax::ast::{self, ExprId, Init, StmtKind};
+use nnm_syntax::ast::{self, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::abreast::is_listed;
-use super::{Build, Log, Lumped, STEP, Simulation, View, Window, add, read_slot, rem};
+use super::{Build, Log, Lumped, STEP, Simulation, View, add, read_slot, rem};
 use crate::dynamics::{Equation, EventArrival};
-use crate::eval::operators::Operand;
-use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::{FrameId, Port};
-use crate::program::{Leaf, NewLeaf, Program, Purpose, Role};
+use crate::program::{Jump, Leaf, NewLeaf, Program, Purpose, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
 
 /// Spikes are stamped with the number of their step in 32 bits.
 const MOST_STEPS: f64 = 4e9;
-
-/// What a stimulus goes to.
-struct Aim {
-    frame: FrameId,
-    population: usize,
-    port: usize,
-    /// Of the leading axis; all of them without.
-    cells: Option<(usize, usize)>,
-}
 
 /// How long, in how many steps of which length.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +132,7 @@ impl Session<'_> {
         self.record_all(&mut b, sim, duration)?;
         self.take_units(&mut b);
         self.settle_rings()?;
+        self.tell_unfed(frame, sim.span);
         let program = self.program.as_mut()?;
         b.tables.append(&mut program.tables);
         b.indices.append(&mut program.indices);
@@ -210,270 +199,6 @@ impl Session<'_> {
         Some(())
     }
 
-    /// `stimulate PORT = EXPR from a to b`
-    fn stimulate_all(&mut self, b: &mut Build, sim: &Simulation) -> Option<()> {
-        for stmt in sim.block {
-            let StmtKind::Stimulate { target, value, clauses } = &stmt.kind else { continue };
-            let Init::Value(value) = value else {
-                self.error("E0505", stmt.span, "a stimulus is given by `=`; for chance write `… = normal(…)`");
-                return None;
-            };
-            let window = Window {
-                from: clause(clauses, "from"),
-                to: clause(clauses, "to"),
-                over: clause(clauses, "over"),
-                step: clause(clauses, "step"),
-            };
-            self.stimulate(b, sim.scope, *target, *value, &window, stmt.span)?;
-        }
-        Some(())
-    }
-
-    fn stimulate(
-        &mut self,
-        b: &mut Build,
-        scope: ScopeId,
-        target: ExprId,
-        value: ExprId,
-        window: &Window,
-        span: Span,
-    ) -> Option<()> {
-        let Aim { frame, population, port, cells: chosen } = self.port_named(b.frame, scope, target)?;
-        let id = self.frame(frame).net;
-        let declared = self.net(id).populations[population].ports[port].clone();
-        if declared.event {
-            let name = self.net(id).populations[population].name.clone();
-            self.refuse_events(&declared, &name, span);
-            return None;
-        }
-        let inner = self.inner(scope);
-        self.bind_time(inner);
-        let cells = self.net(id).populations[population].clone();
-        let shape = cells.shape.clone();
-        let index = self.scope(self.module_of(scope), None);
-        self.bind_cells(index, &cells);
-        let inner = self.overlay(inner, index);
-        let mut x = self.operand(inner, value)?;
-        if let Some(over) = window.over {
-            x.num = self.over_time(b, scope, &x, over, window)?;
-        }
-        let held = crate::eval::types::Declared { unit: declared.unit.clone(), ..crate::eval::types::Declared::real() };
-        // A port whose declaration lacks its unit has been spoken of in its neuron.
-        let bare = self.has_errors() && !self.text(declared.span).contains(':');
-        if bare && !x.num.unit.fits(&held.unit) {
-            return None;
-        }
-        let num = self.hold_number(x.num, &held, declared.span, x.span)?;
-        if let Some(array) = num.as_const()
-            && let Some(wrong) = array.iter().find(|x| !x.is_finite())
-        {
-            self.error("E0564", x.span, format!("a stimulus is finite, this is {wrong}"));
-            return None;
-        }
-        let num = match chosen {
-            None => self.stimulus_of(num, &shape, &cells.name, x.span)?,
-            Some(rows) => self.stimulus_of_rows(num, &shape, rows, &cells.name, x.span)?,
-        };
-        let num = self.to_shape(num, &shape, span);
-        let num = self.windowed_stimulus(scope, num, window, span)?;
-        self.mark_foreign(&num);
-        self.program.as_mut()?.stimuli.entry((frame, population, port)).or_default().push(num);
-        Some(())
-    }
-
-    /// A stimulus is a number that a port has over a time; an event has no duration.
-    fn refuse_events(&mut self, port: &Port, population: &str, span: Span) {
-        let message = format!("`{}` waits for events, and a stimulus is a number over a time", port.name);
-        let d = Diagnostic::error("E0672", span, message)
-            .label(port.span, "declared as `event`")
-            .help(format!(
-                "events come from cells that spike: `population kick: SpikeTimes(times = [10 ms])[1]` and `connect kick -> {population}.{}: all()`",
-                port.name
-            ));
-        self.report(d);
-    }
-
-    /// One number, or one for each cell.
-    fn stimulus_of(&mut self, num: Num, shape: &[usize], name: &str, span: Span) -> Option<Num> {
-        let found = self.shape(&num).unwrap_or_default();
-        if found.is_empty() || found == shape {
-            return Some(num);
-        }
-        let (wanted, found) = (crate::eval::types::shape_text(shape), crate::eval::types::shape_text(&found));
-        self.error("E0313", span, format!("`{name}` has the shape {wanted}, this has {found}"));
-        None
-    }
-
-    /// The same for some rows of the cells; the others get nothing. What has a value for each cell of the population is
-    /// as it is there.
-    fn stimulus_of_rows(
-        &mut self,
-        num: Num,
-        shape: &[usize],
-        (from, to): (usize, usize),
-        name: &str,
-        span: Span,
-    ) -> Option<Num> {
-        let rows = [&[to - from], &shape[1..]].concat();
-        let num = match self.shape(&num) {
-            Some(found) if found == shape => self.cells_of(&num, from, to, span),
-            Some(found) if to - from == 1 && found == shape[1..] => num,
-            _ => self.stimulus_of(num, &rows, &format!("{name}[{from} .. {to}]"), span)?,
-        };
-        let num = match self.shape(&num) {
-            Some(found) if found == shape[1..] && !found.is_empty() => {
-                self.apply(span, num.unit.clone(), &[&num], |g, n| g.reshape(n[0], &rows))
-            }
-            _ => self.to_shape(num, &rows, span),
-        };
-        let unit = num.unit.clone();
-        Some(self.apply(span, unit, &[&num], |g, n| {
-            let before = g.filled(0.0, &[&[from], &shape[1..]].concat());
-            let after = g.filled(0.0, &[&[shape[0] - to], &shape[1..]].concat());
-            let parts = [(from, before), (to - from, n[0]), (shape[0] - to, after)];
-            let parts: Vec<NodeId> = parts.into_iter().filter(|(rows, _)| *rows > 0).map(|(_, node)| node).collect();
-            g.concat(0, &parts)
-        }))
-    }
-
-    /// `X over time step 1 ms`: a row of X for each period, from the window's begin (or 0) on, then 0.
-    fn over_time(&mut self, b: &mut Build, scope: ScopeId, x: &Operand, over: ExprId, window: &Window) -> Option<Num> {
-        let over_span = self.expr_span(scope, over);
-        if self.text(over_span).trim() != "time" {
-            self.error("E0565", over_span, "a stimulus goes `over time`: `stimulate net.E.I = X over time step 1 ms`");
-            return None;
-        }
-        let Some(array) = x.num.as_const().filter(|a| a.ndim() > 0).cloned() else {
-            if self.shape(&x.num).is_none() || matches!(x.num.repr, crate::value::Repr::Unknown) {
-                return Some(Num::unknown(x.num.unit.clone()));
-            }
-            self.error("E0565", x.span, "`over time` takes an array known before the run, one row a step");
-            return None;
-        };
-        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
-        let mut steps = [1.0, 0.0];
-        for (k, end) in [window.step, window.from].into_iter().enumerate() {
-            let Some(end) = end else { continue };
-            if k == 0 {
-                steps[k] = self.whole_period(scope, end, "step")? as f64;
-                continue;
-            }
-            let time = self.known_quantity(scope, end, "a time of a stimulus", &ms)?;
-            self.hold_window_end(scope, end, time)?;
-            steps[k] = self.on_the_grid(scope, end, time, b.dt);
-        }
-        let rows = array.shape().first().copied().unwrap_or(1);
-        let path = format!("{}.stimulus {}", self.net(b.net).path, b.tables.len());
-        let (var, table) = self.work(&path, x.num.unit.clone(), array.shape());
-        b.tables.push((var, array.iter().copied().collect()));
-        let (row_steps, first) = (steps[0].max(1.0) as i64, steps[1] as i64);
-        // Whole rows are added and taken off again, for only what is not negative may be divided.
-        let ahead = (first.max(0) + row_steps - 1) / row_steps;
-        let since = add(Int::Loop(STEP), ahead * row_steps - first);
-        let row = self.graph.count(Int::Div(Box::new(since), Box::new(Int::Const(row_steps))));
-        let row = Num::node(Unit::REAL, row);
-        let row = self.binary(Binary::Sub, &row, &Num::real(ahead as f64), Unit::REAL, x.span);
-        let last = Num::real(rows.saturating_sub(1) as f64);
-        let place = self.binary(Binary::Min, &row, &last, Unit::REAL, x.span);
-        let place = self.binary(Binary::Max, &place, &Num::real(0.0), Unit::REAL, x.span);
-        let value = self.apply(x.span, x.num.unit.clone(), &[&table, &place], |g, n| g.gather(n[0], 0, n[1]));
-        let inside = self.binary(Binary::Le, &row, &last, Unit::REAL, x.span);
-        let zero = Num::scalar(x.num.unit.clone(), 0.0);
-        Some(self.select(&inside, &value, &zero, x.span))
-    }
-
-    fn windowed_stimulus(&mut self, scope: ScopeId, num: Num, window: &Window, span: Span) -> Option<Num> {
-        let ms = Unit::parse("ms").unwrap_or(Unit::REAL);
-        let dt = self.program.as_ref().and_then(|p| p.dt).unwrap_or(1.0);
-        let mut inside: Option<NodeId> = None;
-        let mut begins = f64::NEG_INFINITY;
-        for (end, is_from) in [(window.from, true), (window.to, false)] {
-            let Some(end) = end else { continue };
-            let time = self.known_quantity(scope, end, "the time of a stimulus", &ms)?;
-            if is_from || time.is_nan() {
-                self.hold_window_end(scope, end, time)?;
-            }
-            if is_from {
-                begins = time;
-            } else if time <= begins {
-                let span = self.expr_span(scope, end);
-                self.error("E0566", span, "this window ends before it begins, so the stimulus never acts");
-                return None;
-            }
-            let step = self.on_the_grid(scope, end, time, dt);
-            let step = self.graph.constant(step);
-            let now = self.graph.count(Int::Loop(STEP));
-            let op = if is_from { nnm_graph::ir::Binary::Ge } else { nnm_graph::ir::Binary::Lt };
-            let one = self.graph.binary(op, now, step).noted(self)?;
-            inside = Some(match inside {
-                None => one,
-                Some(before) => self.graph.binary(nnm_graph::ir::Binary::And, before, one).noted(self)?,
-            });
-        }
-        let Some(inside) = inside else { return Some(num) };
-        let zero = Num::scalar(num.unit.clone(), 0.0);
-        Some(self.select(&Num::node(Unit::REAL, inside), &num, &zero, span))
-    }
-
-    /// A time in whole steps, rounded with a warning.
-    fn on_the_grid(&mut self, scope: ScopeId, at: ExprId, time: f64, dt: f64) -> f64 {
-        let steps = (time / dt).round();
-        if (time / dt - steps).abs() > 1e-6 {
-            let span = self.expr_span(scope, at);
-            let message =
-                format!("this is no whole number of steps of {} ms: it is rounded", crate::table::plain(dt * 1e3));
-            self.report(Diagnostic::warning("W0001", span, message));
-        }
-        steps
-    }
-
-    /// A window begins at a time that comes.
-    fn hold_window_end(&mut self, scope: ScopeId, end: ExprId, time: f64) -> Option<()> {
-        if time.is_finite() {
-            return Some(());
-        }
-        let span = self.expr_span(scope, end);
-        self.error("E0566", span, format!("{time} is no time that comes, so the stimulus never acts"));
-        None
-    }
-
-    /// The port that `net.E.I` or `net.E[0 .. 5].I` names.
-    fn port_named(&mut self, frame: FrameId, scope: ScopeId, target: ExprId) -> Option<Aim> {
-        let (_, expr) = self.bare_expr(scope, target);
-        let span = expr.span;
-        if let ast::ExprKind::Field { base, name } = &expr.kind
-            && let Some((owner, index, cells)) = match self.eval(scope, *base) {
-                Value::Population(PopulationRef { owner, index, cells }) => Some((owner, index, cells)),
-                Value::Missing => return None,
-                _ => None,
-            }
-        {
-            let of = match owner {
-                Owner::Frame(f) => f,
-                Owner::Net(_) => frame,
-            };
-            let population = self.net(self.owner_net(&owner)).populations[index].clone();
-            let running = of == frame || self.program.as_ref().is_some_and(|p| p.runs.contains(&of));
-            if let Some(port) = population.ports.iter().position(|p| p.name == name.text) {
-                if running {
-                    return Some(Aim { frame: of, population: index, port, cells });
-                }
-                let message =
-                    format!("`{}` is in a part that does not run: nothing in the network uses it", population.name);
-                self.report(Diagnostic::error("E0560", name.span, message).label(population.span, "declared here"));
-                return None;
-            }
-            let names: Vec<&str> = population.ports.iter().map(|p| p.name.as_str()).collect();
-            let d = Diagnostic::error("E0408", name.span, format!("`{}` has no port `{}`", population.name, name.text))
-                .label(population.span, "declared here");
-            let near = crate::suggest::nearest(&name.text, names.iter().copied());
-            self.report(crate::suggest::did_you_mean(d, name.span, near));
-            return None;
-        }
-        self.error("E0506", span, "a stimulus goes to a port: `stimulate net.E.I = …`");
-        None
-    }
-
     /// Blocks `on PORT` of the events that arrived in this step.
     pub fn port_events(&mut self, b: &mut Build) -> Option<()> {
         let events = self.program.as_ref().map(|p| p.events.clone()).unwrap_or_default();
@@ -503,25 +228,26 @@ impl Session<'_> {
     }
 
     /// Adds jumps to states; what arrives while a state is held is lost.
-    fn apply_jumps(
-        &mut self,
-        b: &mut Build,
-        index: usize,
-        jumps: &indexmap::IndexMap<(FrameId, usize, String), Num>,
-    ) -> Option<()> {
+    fn apply_jumps(&mut self, b: &mut Build, index: usize, jumps: &indexmap::IndexMap<Jump, Num>) -> Option<()> {
         let population = self.net(b.net).populations[index].clone();
         let neuron = self.neuron_of(&population);
         let holds = self.hold_counters(b.frame, &population, &neuron);
+        let mut changed: indexmap::IndexMap<&str, Num> = indexmap::IndexMap::new();
+        for (jump, sum) in jumps.iter().filter(|(j, _)| (j.frame, j.population) == (b.frame, index)) {
+            let before = self.frame(b.frame).populations[index].states.get(&jump.state)?.clone();
+            let old = changed.get(jump.state.as_str()).cloned().unwrap_or(before);
+            let shape = self.shape(&old)?;
+            let amount = self.beside(sum, &shape);
+            let amount = self.at_elements(&amount, &jump.elements, &shape[population.shape.len()..]);
+            let mut new = self.add(&old, &amount, population.span);
+            if let Some(counter) = holds.get(&jump.state) {
+                let counter = self.beside(counter, &shape);
+                new = self.select(&counter, &old, &new, population.span);
+            }
+            changed.insert(&jump.state, new);
+        }
         let mut assigns = vec![];
-        for ((frame, at, state), sum) in jumps {
-            if (*frame, *at) != (b.frame, index) {
-                continue;
-            }
-            let old = self.frame(b.frame).populations[index].states.get(state)?.clone();
-            let mut new = self.add(&old, sum, population.span);
-            if let Some(counter) = holds.get(state) {
-                new = self.select(counter, &old, &new, population.span);
-            }
+        for (state, new) in changed {
             let path = format!("{}.{}.{state}", self.net(b.net).path, population.name);
             let to = self.program.as_ref()?.leaves.get(&path)?.var;
             assigns.push(Assign { to, place: Place::Whole, add: false, value: self.lift(&new) });
@@ -530,6 +256,24 @@ impl Session<'_> {
             b.events.push(Stmt::Stage { about: format!("{}: jumps", population.name), assigns });
         }
         Some(())
+    }
+
+    /// What is added to an array of this shape in each cell: 0 but at the elements named.
+    fn at_elements(&mut self, amount: &Num, elements: &[(usize, usize)], own: &[usize]) -> Num {
+        if elements.is_empty() {
+            return amount.clone();
+        }
+        let named = |place: usize| {
+            let mut rest = place;
+            let mut places = vec![0; own.len()];
+            for (k, length) in own.iter().enumerate().rev() {
+                (places[k], rest) = (rest % length, rest / length);
+            }
+            elements.iter().zip(places).all(|((from, to), k)| (*from..*to).contains(&k))
+        };
+        let size: usize = own.iter().product();
+        let mask = crate::value::shaped(own, (0..size).map(|k| f64::from(named(k))).collect());
+        self.mul(amount, &Num::array(Unit::REAL, mask), Span::default())
     }
 
     pub fn step_population(&mut self, b: &mut Build, index: usize) -> Option<()> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, NodeId, Op, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::{Int, LoopId};
+use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::transport::{Path, Weight};
@@ -120,7 +121,23 @@ impl Session<'_> {
             }
             _ => self.population_name(frame, index, name, span),
         };
-        self.number(value, span)
+        let num = self.number(value, span)?;
+        let cells = self.net(self.frame(frame).net).populations[index].shape.len();
+        match self.shape(&num) {
+            Some(shape) if shape.len() > cells => {
+                self.refuse_array(name, &shape[cells..], span);
+                None
+            }
+            _ => Some(num),
+        }
+    }
+
+    /// Reports that a formula of a connection reads an array of each cell.
+    pub fn refuse_array(&mut self, name: &str, own: &[usize], span: Span) {
+        let own = self.shape_text(own);
+        let message = format!("`{name}` is an array of {own} in each cell: a connection reads numbers of its ends");
+        let d = Diagnostic::error("E0660", span, message);
+        self.report(d.help(format!("let the neuron put out an element, `output {name}0 = {name}[0]`, and read that")));
     }
 
     fn at_target(&mut self, site: Site, num: &Num, index: usize, name: &str) -> Option<Num> {
@@ -663,6 +680,13 @@ impl Session<'_> {
             _ => return,
         };
         self.bind_shape(scope, &shape);
+    }
+
+    /// `index` of what has this shape: a place for each element.
+    pub fn bind_places(&mut self, scope: ScopeId, shape: &[usize]) {
+        let size: usize = shape.iter().product();
+        let places = crate::value::shaped(shape, (0..size).map(|k| k as f64).collect());
+        self.bind(scope, "index", Value::Num(Num::array(Unit::REAL, places)));
     }
 
     pub fn bind_shape(&mut self, scope: ScopeId, shape: &[usize]) {

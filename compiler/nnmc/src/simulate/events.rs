@@ -73,7 +73,7 @@ impl Session<'_> {
     fn reads_changed(&self, work: &Work, on: &On, changed: &BTreeSet<String>) -> bool {
         let file = &self.modules.get(self.modules.item(work.learn.kind.item).module).file;
         on.block.iter().any(|stmt| match &stmt.kind {
-            StmtKind::Assign { place, op, value } => {
+            StmtKind::Assign { place, op, value, .. } => {
                 let own = place.first().is_some_and(|n| changed.contains(&n.text));
                 let scales = own && !matches!(op, AssignOp::Add | AssignOp::Sub);
                 let names = crate::eval::names_through(file, *value, &work.learn.rule.dynamics.lets);

@@ -11,6 +11,7 @@ mod pairs;
 mod placement;
 mod record;
 mod run;
+mod stimuli;
 mod synapse;
 mod ties;
 mod transport;

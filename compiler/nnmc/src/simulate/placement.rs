@@ -206,7 +206,9 @@ impl Forms<'_> {
     fn assignments(&self, name: &str) -> impl Iterator<Item = (AssignOp, ExprId)> {
         let blocks = self.synapse.dynamics.ons.iter().flat_map(|o| &o.block);
         blocks.filter_map(move |stmt| match &stmt.kind {
-            StmtKind::Assign { place, op, value } if place.len() == 1 && place[0].text == name => Some((*op, *value)),
+            StmtKind::Assign { place, op, value, .. } if place.len() == 1 && place[0].text == name => {
+                Some((*op, *value))
+            }
             _ => None,
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nnm_graph::ir::{Assign, NodeId, Place, Rows, VarElem, VarId};
-use nnm_syntax::ast::{AssignOp, Init, Name, StmtKind};
+use nnm_syntax::ast::{AssignOp, ExprId, ExprKind, Init, Name, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -16,9 +16,9 @@ use super::{Build, Lumped};
 use crate::dynamics::Equation;
 use crate::failure::Noted;
 use crate::hir::Synapse;
-use crate::network::Projection;
-use crate::program::{NewLeaf, Role};
-use crate::session::Session;
+use crate::network::{Projection, State};
+use crate::program::{Jump, NewLeaf, Role};
+use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Argument, Num, Value};
 
@@ -209,9 +209,13 @@ impl Session<'_> {
             lets.iter().for_each(|(name, value)| self.bind(scope, name.clone(), value.clone()));
             match &stmt.kind {
                 StmtKind::Let { name, value, .. } => lets.push((name.text.clone(), self.eval(scope, *value))),
-                StmtKind::Assign { place, op, value } => {
+                StmtKind::Assign { place, index, op, value } => {
                     let right = self.operand(scope, *value)?.num;
                     match place.as_slice() {
+                        [_] if !index.is_empty() => {
+                            self.refuse_elements(stmt.span);
+                            return None;
+                        }
                         [name] => match here.iter_mut().find(|(n, _)| *n == name.text) {
                             Some((_, old)) => {
                                 let new = self.assigned(*op, &old.clone(), &right, stmt.span);
@@ -225,10 +229,12 @@ impl Session<'_> {
                         },
                         [end, name] if end.text == "post" && matches!(op, AssignOp::Add | AssignOp::Sub) => {
                             let value = self.signed(*op, &right)?;
-                            let Some(var) = self.jump(b, p.target, &name.text) else {
+                            let Some(declared) = self.jumping_state(b, p.target, name) else {
                                 self.no_state_to_jump(b, p.target, name);
                                 return None;
                             };
+                            let elements = self.jumping_elements(scope, &declared, index, (p.target, b), stmt.span)?;
+                            let var = self.jump(b, p.target, &declared, elements)?;
                             body.push(Assign { to: var, place: Place::Other, add: true, value });
                         }
                         _ => {
@@ -285,13 +291,52 @@ impl Session<'_> {
         self.report(crate::suggest::did_you_mean(d, name.span, near));
     }
 
+    fn jumping_state(&self, b: &Build, target: usize, name: &Name) -> Option<State> {
+        self.net(b.net).populations[target].states.iter().find(|s| s.name == name.text).cloned()
+    }
+
+    /// The elements of a target's array that spikes change, from one place up to another on each axis that is named.
+    fn jumping_elements(
+        &mut self,
+        scope: ScopeId,
+        state: &State,
+        index: &[ExprId],
+        (target, b): (usize, &Build),
+        span: Span,
+    ) -> Option<Vec<(usize, usize)>> {
+        let cells = self.net(b.net).populations[target].shape.len();
+        let own = &state.initial.shape()[cells..];
+        if index.len() > own.len() {
+            let message = format!("{} has no axis {} to index", self.shape_text(own), own.len());
+            self.error("E0317", span, message);
+            return None;
+        }
+        let mut out = vec![];
+        for (id, length) in index.iter().zip(own) {
+            let (_, expr) = self.bare_expr(scope, *id);
+            let known = matches!(expr.kind, ExprKind::Range { .. }) || self.operand(scope, *id)?.num.as_f64().is_some();
+            if !known {
+                let message = "which element spikes change is known before the run";
+                let d = Diagnostic::error("E0661", expr.span, message);
+                self.report(d.help(format!(
+                    "let them arrive at an `input k: event` of the neuron, and change it there: `on k {{ {}[…] += k }}`",
+                    state.name
+                )));
+                return None;
+            }
+            out.push(self.index_range(scope, *id, *length)?);
+        }
+        Some(out)
+    }
+
     /// Where jumps of a target's state are summed up before they act.
-    fn jump(&mut self, b: &mut Build, target: usize, state: &str) -> Option<VarId> {
+    fn jump(&mut self, b: &mut Build, target: usize, state: &State, elements: Vec<(usize, usize)>) -> Option<VarId> {
         let population = self.net(b.net).populations[target].clone();
-        let declared = population.states.iter().find(|s| s.name == state)?;
-        let name = format!("{}.{}.{state}.jump", self.net(b.net).path, population.name);
-        let (var, sum) = self.accumulator(b, &name, declared.unit.clone(), &population.shape);
-        self.program.as_mut()?.jumps.entry((b.frame, target, state.to_string())).or_insert(sum);
+        let of: String = elements.iter().map(|(from, to)| format!("[{from} .. {to}]")).collect();
+        let name = format!("{}.{}.{}{of}.jump", self.net(b.net).path, population.name, state.name);
+        let (var, sum) = self.accumulator(b, &name, state.unit.clone(), &population.shape);
+        let jump = Jump { frame: b.frame, population: target, state: state.name.clone(), elements };
+        self.program.as_mut()?.jumps.entry(jump).or_insert(sum);
         Some(var)
     }
 

@@ -127,7 +127,7 @@ fn left_side_is_a_name(fault: &Fault<'_>) -> Option<Diagnostic> {
     }
     let error = fault.error("E0012", "the left side of an equation is one name");
     Some(if indexed {
-        error.help("equations are written for one unit; in an experiment write `set net.cells.v = …`")
+        error.help("an equation is that of the whole array; in a block one element changes, `x[1] += 1`")
     } else {
         error
     })

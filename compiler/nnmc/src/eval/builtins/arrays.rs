@@ -91,6 +91,13 @@ fn take(s: &mut Session, call: &Call) -> Value {
         {
             return None;
         }
+        if let Some(cells) = s.cells_in(call.scope)
+            && let Some(own) = s.own_axes(&x.num, &cells).filter(|own| *own > 0)
+            && s.shape(&places.num).is_some_and(|shape| !shape.is_empty())
+            && s.own_axes(&places.num, &cells).is_some()
+        {
+            return s.pick_in_cell(&x.num, (axis, own), &places.num, &cells, call.span);
+        }
         let unit = x.num.unit.clone();
         Some(s.apply(call.span, unit, &[&x.num, &places.num], |g, n| g.gather(n[0], axis, n[1])))
     })())

@@ -155,13 +155,16 @@ pub fn table_columns(s: &mut Session, call: &Call) -> Option<Value> {
 fn table(s: &mut Session, call: &Call) -> Value {
     let named: Vec<_> = call.named_args().map(|(n, _, id)| (n.to_string(), id)).collect();
     let mut fields = IndexMap::new();
-    let mut rows: Option<usize> = None;
+    let (mut rows, empty): (Option<usize>, bool) = (None, named.is_empty());
     for (name, id) in named {
         let Some(x) = s.operand(call.scope, id) else { return Value::Missing };
-        let length = s.shape(&x.num).and_then(|s| s.first().copied()).unwrap_or(1);
-        if *rows.get_or_insert(length) != length {
-            let message = format!("`{name}` has {length} rows, the fields before it have {}", rows.unwrap_or(0));
-            return s.error("E0606", x.span, message);
+        // What is recorded has as many rows as the run will have.
+        if let Some(shape) = s.shape(&x.num) {
+            let length = shape.first().copied().unwrap_or(1);
+            if *rows.get_or_insert(length) != length {
+                let message = format!("`{name}` has {length} rows, the fields before it have {}", rows.unwrap_or(0));
+                return s.error("E0606", x.span, message);
+            }
         }
         let num = match x.num.as_const() {
             Some(array) if array.ndim() == 1 && x.num.unit.is_real() => {
@@ -171,7 +174,7 @@ fn table(s: &mut Session, call: &Call) -> Value {
         };
         fields.insert(name, num);
     }
-    dataset("table", fields, rows.unwrap_or(0))
+    dataset("table", fields, rows.unwrap_or(usize::from(!empty)))
 }
 
 fn idx(s: &mut Session, call: &Call) -> Value {
@@ -443,6 +446,9 @@ fn field_of_rows(s: &mut Session, name: &str, num: Num, rows: usize, span: Span)
 fn sample_rows(s: &mut Session, call: &Call) -> Value {
     let Some(data) = receiver(call) else { return Value::Missing };
     let Some(n) = s.int_arg(call, 1, "n", 0) else { return Value::Missing };
+    if data.is_open() {
+        return Value::Data(data);
+    }
     if n as usize > data.rows {
         return s.error("E0608", call.span, format!("there are {} rows, not {n}, to sample from", data.rows));
     }

@@ -87,7 +87,7 @@ fn node(s: &mut Session, call: &Call, draw: Draw, like: &[&Num], mean: Option<&N
     match s.graph.draw(draw, key, place, &shape, batched, mean) {
         Ok(node) => {
             let stepwise = s.program.as_ref().is_some_and(|p| p.stepped);
-            Some(Num { stepwise, ..Num::node(Unit::REAL, node) })
+            Some(Num { stepwise, each: s.is_owned(belongs), ..Num::node(Unit::REAL, node) })
         }
         Err(error) => {
             s.error("E0301", call.span, error.to_string());

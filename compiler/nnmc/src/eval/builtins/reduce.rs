@@ -75,18 +75,12 @@ pub const FUNCTIONS: &[Builtin] = &[
     Builtin { name: "cumsum", about: "`cumsum(x)`: running sums along the last axis (or `axis = k`)", run: cumsum },
 ];
 
-/// How many axes of a shape, from the first on, are those of the value itself. Of an array in a neuron each cell has one,
-/// and the population's axes come behind; a number of each cell has those alone, and what reduces it runs over the cells.
-fn own_rank(s: &mut Session, call: &Call, shape: &[usize]) -> usize {
-    let context = s.drawing_scope(call.scope);
-    if !s.is_owned(context) {
-        return shape.len();
-    }
-    let Some(Value::Num(index)) = s.local(context, "index", call.span) else { return shape.len() };
-    let cells = s.shape(&index).unwrap_or_default();
-    let Some(own) = shape.len().checked_sub(cells.len()).filter(|own| *own > 0) else { return shape.len() };
-    let fits = shape[own..].iter().zip(&cells).all(|(n, cells)| n == cells || *n == 1);
-    if fits { own } else { shape.len() }
+/// How many axes of a value, from the first on, are its own. Of an array in a neuron each cell has one, and the
+/// population's axes come behind; a number of each cell has those alone, and what reduces it runs over the cells.
+fn own_rank(s: &mut Session, call: &Call, x: &Num) -> Option<usize> {
+    let rank = s.shape(x)?.len();
+    let cells = s.cells_in(call.scope);
+    Some(cells.and_then(|cells| s.own_axes(x, &cells)).filter(|own| *own > 0).unwrap_or(rank))
 }
 
 /// The axes asked for: `Some(None)` where all are meant. Counted from the last one on where they are negative.
@@ -94,7 +88,7 @@ pub fn axes_of(s: &mut Session, call: &Call, x: &Num) -> Option<Option<Vec<usize
     if let Some(axis) = end_axis(s, call) {
         return Some(Some(vec![axis]));
     }
-    let own = s.shape(x).map(|shape| (own_rank(s, call, &shape), shape.len()));
+    let own = own_rank(s, call, x).zip(s.shape(x).map(|shape| shape.len()));
     let Some(id) = call.named("axis") else {
         return Some(own.filter(|(own, rank)| own < rank).map(|(own, _)| (0..own).collect()));
     };
@@ -342,7 +336,7 @@ fn argmax(s: &mut Session, call: &Call) -> Value {
 
 fn dot_of(s: &mut Session, call: &Call, a: &Operand, b: &Operand) -> Num {
     let product = s.mul(&a.num, &b.num, call.span);
-    let rank = s.shape(&product).map_or(0, |shape| own_rank(s, call, &shape));
+    let rank = own_rank(s, call, &product).unwrap_or(0);
     let axes: Vec<usize> = (0..rank).collect();
     s.apply(call.span, product.unit.clone(), &[&product], |g, n| g.reduce(Reduce::Sum, n[0], &axes))
 }

@@ -114,6 +114,7 @@ fn range(s: &mut Session, call: &Call) -> Value {
 fn length(s: &mut Session, call: &Call) -> Value {
     match s.arg(call, 0, "x") {
         Some(Value::List(items)) => Value::real(items.len() as f64),
+        Some(Value::Data(data)) if data.is_open() => Value::Num(Num::unknown(Unit::REAL)),
         Some(Value::Data(data)) => Value::real(data.rows as f64),
         Some(Value::Missing) | None => Value::Missing,
         Some(other) => done((|| {
@@ -135,7 +136,16 @@ fn transpose(s: &mut Session, call: &Call) -> Value {
             let axes: Vec<usize> = axes.into_iter().map(|a| a.max(0) as usize).collect();
             return Some(s.apply(call.span, unit, &[&x.num], |g, n| g.permute(n[0], &axes)));
         }
-        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| g.transpose(n[0])))
+        let own = s.cells_in(call.scope).and_then(|cells| s.own_axes(&x.num, &cells)).filter(|own| *own > 1);
+        Some(s.apply(call.span, x.num.unit.clone(), &[&x.num], |g, n| match own {
+            // The last two axes of a cell's array have the population's behind them.
+            Some(own) => {
+                let mut axes: Vec<usize> = (0..g.shape(n[0]).len()).collect();
+                axes.swap(own - 2, own - 1);
+                g.permute(n[0], &axes)
+            }
+            None => g.transpose(n[0]),
+        }))
     })())
 }
 
@@ -313,6 +323,19 @@ fn one_hot(s: &mut Session, call: &Call) -> Value {
             return None;
         }
         let classes = Num::array(Unit::REAL, vector((0..n).map(|k| k as f64).collect()));
+        if let Some(cells) = s.cells_in(call.scope)
+            && let Some(own) = s.own_axes(&x.num, &cells)
+        {
+            // Of each cell: the classes are an axis of its own.
+            let label = s.place_within(&x.num, n, call.span);
+            return Some(s.apply(call.span, Unit::REAL, &[&label, &classes], |g, m| {
+                let behind = g.shape(m[0]).len() - own;
+                let shape = [g.shape(m[0])[..own].to_vec(), vec![1], g.shape(m[0])[own..].to_vec()].concat();
+                let label = g.reshape(m[0], &shape)?;
+                let classes = g.reshape(m[1], &[vec![n], vec![1; behind]].concat())?;
+                g.binary(nnm_graph::ir::Binary::Eq, label, classes)
+            }));
+        }
         Some(s.apply(call.span, Unit::REAL, &[&x.num, &classes], |g, m| {
             let mut shape = g.shape(m[0]).to_vec();
             shape.push(1);
