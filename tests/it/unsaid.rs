@@ -158,6 +158,35 @@ fn delays_of_pairs_are_rounded_to_steps() {
 }
 
 #[test]
+fn both_sides_of_a_delay_act_in_a_presentation() {
+    let text = |delay: &str| {
+        format!(
+            "use std.neurons.Linear
+architecture N {{ input x: real[2]
+  population h: Linear[2]
+  population y: Linear[1]
+  connect x -> h: dense(bias = false) via Direct(w = if i == j then 1 else 0)
+  connect h -> y: all() via Direct(w = 1, delay = {delay})
+}}
+experiment E {{
+  let net = N()
+  data d = table(x = [[1, 10]])
+  report three = evaluate(sum(last(net.y)) on d given x = x for 3 steps)
+  report four = evaluate(sum(last(net.y)) on d given x = x for 4 steps)
+}}
+"
+        )
+    };
+    for delay in ["3 step", "1 step axonal + 2 step dendritic", "3 step dendritic"] {
+        let found = reports(&text(delay));
+        assert_eq!((found["three"][0], found["four"][0]), (0.0, 11.0), "{delay}");
+    }
+    for delay in ["[[1, 3]] * 1 step", "1 step + 2 step * i", "1 step axonal + (2 step * i) dendritic"] {
+        assert_eq!(refusal(&text(delay)), "E0676", "{delay}");
+    }
+}
+
+#[test]
 fn names_in_the_blocks_of_rules() {
     let text = |block: &str| {
         format!(
