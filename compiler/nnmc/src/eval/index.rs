@@ -137,16 +137,17 @@ impl Session<'_> {
         if let Some(picked) = self.pick_together(scope, &num, indices, span)? {
             return Some(picked);
         }
+        let whole = self.shape(&num).unwrap_or_default();
         let mut out = num;
         let mut axis = 0;
-        for id in indices {
+        for (k, id) in indices.iter().enumerate() {
             let (_, expr) = self.bare_expr(scope, *id);
             let Some(shape) = self.shape(&out) else {
                 self.eval(scope, *id);
                 return Some(Num::unknown(out.unit));
             };
             let Some(length) = shape.get(axis).copied() else {
-                let message = format!("{} has no axis {axis} to index", self.shape_text(&shape));
+                let message = format!("{} has no axis {k} to index", self.shape_text(&whole));
                 self.error("E0317", span, message);
                 return None;
             };
