@@ -54,7 +54,7 @@ impl RunFolder {
     /// `NAME.npy` and `NAME.csv`; see [`to_csv`] for the latter.
     pub fn write_array(&self, name: &str, values: &Array) -> Result<(), ResultError> {
         self.write(&format!("{name}.npy"), &write_npy(values))?;
-        self.write(&format!("{name}.csv"), to_csv(name, values).as_bytes())?;
+        self.write(&format!("{name}.csv"), to_csv(name, "", values).as_bytes())?;
         Ok(())
     }
 
@@ -147,15 +147,20 @@ fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
 }
 
+/// How the columns of all tables are called: the name, and the unit after it where there is one: `v_mV`.
+pub fn column_name(name: &str, unit: &str) -> String {
+    if unit.is_empty() { name.to_owned() } else { format!("{name}_{unit}") }
+}
+
 /// An array as a table. Up to one axis: one column of this name; two axes: one line a row, columns `c0`, `c1`, …; more:
-/// a line for each value, after its indices `i0`, `i1`, ….
-pub fn to_csv(name: &str, values: &Array) -> String {
+/// a line for each value, after its indices `i0`, `i1`, …. The unit stands in the names of the columns of values.
+pub fn to_csv(name: &str, unit: &str, values: &Array) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = match values.ndim() {
-        0 | 1 => write_column(&mut text, name, values),
-        2 => write_matrix(&mut text, values),
-        _ => write_long(&mut text, values),
+        0 | 1 => write_column(&mut text, &column_name(name, unit), values),
+        2 => write_matrix(&mut text, unit, values),
+        _ => write_long(&mut text, unit, values),
     };
     text
 }
@@ -165,8 +170,8 @@ fn write_column(text: &mut String, name: &str, values: &Array) -> std::fmt::Resu
     values.iter().try_for_each(|x| writeln!(text, "{}", number(*x)))
 }
 
-fn write_matrix(text: &mut String, values: &Array) -> std::fmt::Result {
-    text.push_str(&line((0..values.shape()[1]).map(|i| format!("c{i}"))));
+fn write_matrix(text: &mut String, unit: &str, values: &Array) -> std::fmt::Result {
+    text.push_str(&line((0..values.shape()[1]).map(|i| column_name(&format!("c{i}"), unit))));
     for row in values.rows() {
         for (i, x) in row.iter().enumerate() {
             write!(text, "{}{}", if i == 0 { "" } else { "," }, number(*x))?;
@@ -176,9 +181,9 @@ fn write_matrix(text: &mut String, values: &Array) -> std::fmt::Result {
     Ok(())
 }
 
-fn write_long(text: &mut String, values: &Array) -> std::fmt::Result {
+fn write_long(text: &mut String, unit: &str, values: &Array) -> std::fmt::Result {
     let axes = (0..values.ndim()).map(|i| format!("i{i}"));
-    text.push_str(&line(axes.chain(["value".to_owned()])));
+    text.push_str(&line(axes.chain([column_name("value", unit)])));
     for (index, x) in values.indexed_iter() {
         for i in 0..values.ndim() {
             write!(text, "{},", index[i])?;
@@ -213,11 +218,13 @@ mod tests {
 
     #[test]
     fn tables_have_one_of_three_forms() {
-        assert_eq!(to_csv("rate", &array::vector(vec![1.0, 2.5, 1e300, -0.0])), "rate\n1\n2.5\n1e300\n-0\n");
-        assert_eq!(to_csv("rate", &array::scalar(3.0)), "rate\n3\n");
-        assert_eq!(to_csv("w", &array::from_vec(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap()), "c0,c1\n1,2\n3,4\n");
+        assert_eq!(to_csv("rate", "", &array::vector(vec![1.0, 2.5, 1e300, -0.0])), "rate\n1\n2.5\n1e300\n-0\n");
+        assert_eq!(to_csv("rate", "", &array::scalar(3.0)), "rate\n3\n");
+        assert_eq!(to_csv("rate", "Hz", &array::scalar(3.0)), "rate_Hz\n3\n");
+        assert_eq!(to_csv("w", "nS", &array::from_vec(&[1, 2], vec![1.0, 2.0]).unwrap()), "c0_nS,c1_nS\n1,2\n");
+        assert_eq!(to_csv("w", "", &array::from_vec(&[2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap()), "c0,c1\n1,2\n3,4\n");
         assert_eq!(
-            to_csv("w", &array::from_vec(&[1, 1, 2], vec![1.0, 2.0]).unwrap()),
+            to_csv("w", "", &array::from_vec(&[1, 1, 2], vec![1.0, 2.0]).unwrap()),
             "i0,i1,i2,value\n0,0,0,1\n0,0,1,2\n"
         );
     }

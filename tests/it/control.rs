@@ -541,6 +541,33 @@ fn a_file_of_weights_that_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
+fn weights_of_single_pairs_are_loaded_onto_their_pairs_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let wired = |seed: u32, statements: &str| {
+        let text = format!(
+            "use std.neurons.LIF\nuse std.synapses.ExpCurrent\narchitecture Net {{\n  population a: LIF[30]\n  \
+             connect a[5 .. 30] -> a as aa: fan_in(k = 4) via ExpCurrent(w = 1 pA * (i + 100 * j), tau = 5 ms)\n}}\n\
+             experiment E {{\n  seed {seed}\n  let net = Net()\n  {statements}\n  report w = net.aa.w\n}}\n"
+        );
+        crate::support::run(&folder.path().join("wired.nnm"), &text, &Settings::default())
+    };
+    let first = wired(1, "save net to \"net.safetensors\"");
+    let (_, saved) = first.outcomes[0].saved.first().expect("saved");
+    let names: Vec<&str> = saved.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["aa.weight", "aa.pre", "aa.post"]);
+    // The file says by itself which pair has which weight.
+    let by_pair = saved[1].1.iter().zip(&saved[2].1).map(|(i, j)| (i + 100.0 * j) / 1000.0);
+    assert!(saved[0].1.iter().zip(by_pair).all(|(w, by_pair)| (w - by_pair).abs() < 1e-9));
+    let tensors: Vec<_> =
+        saved.iter().map(|(n, v)| (n.as_str(), v.shape().to_vec(), v.iter().map(|x| *x as f32).collect())).collect();
+    store(folder.path(), &tensors);
+    let again = wired(1, "set net.aa.w = 0 pA\n  load net from \"net.safetensors\"");
+    assert!(again.failure.is_none() && again.diagnostics.is_empty(), "{:?}", again.diagnostics);
+    let other = wired(2, "load net from \"net.safetensors\"");
+    assert_eq!(other.diagnostics.iter().map(|d| d.code).collect::<Vec<_>>(), ["E0613"]);
+}
+
+#[test]
 fn what_is_saved_is_loaded_to_the_same_bits() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = loading(folder.path(), "save net to \"net.safetensors\"");

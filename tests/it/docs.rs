@@ -16,7 +16,7 @@ use nnm_syntax::diag::Severity;
 use crate::support::{Quiet, errors, files_below, name, read, root, run};
 
 /// Files too large to be printed.
-const SHOWN_BY_COMMANDS: [&str; 6] = ["E0112", "E0113", "E0114", "E0611", "E0612", "E0620"];
+const SHOWN_BY_COMMANDS: [&str; 7] = ["E0112", "E0113", "E0114", "E0611", "E0612", "E0613", "E0620"];
 
 /// A block of code: the line at which it begins, the heading above it, what follows its backticks, its text.
 struct Block {

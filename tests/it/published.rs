@@ -107,6 +107,11 @@ fn barrel_cortex() {
 }
 
 #[test]
+fn population_bursts() {
+    hold("networks/population_bursts.nnm", &[("seeds", "5"), ("length", "10 s")]);
+}
+
+#[test]
 fn rate_homeostasis() {
     hold("plasticity/rate_homeostasis.nnm", &[("seeds", "5")]);
 }

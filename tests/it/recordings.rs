@@ -5,7 +5,7 @@ use nnm_compiler::settings::Settings;
 use nnm_figures::{Curve, Figure, Kind};
 use nnm_syntax::diag::Diagnostic;
 
-use crate::support::{check, outcomes, reports, root, run};
+use crate::support::{check, close, outcomes, reports, root, run};
 
 /// What a run that must fail says.
 fn refusal(text: &str) -> Diagnostic {
@@ -355,4 +355,56 @@ experiment A {
     assert_eq!(found["edges"].len(), 3, "{:?}", found["edges"]);
     assert!(found["edges"].iter().zip(edges).all(|(a, b)| (a - b).abs() < 1e-12), "{:?}", found["edges"]);
     assert_eq!((found["n"][0], found["binned"][0].round(), found["later"][0]), (3.0, 3.0, 2.0));
+}
+
+#[test]
+fn what_a_rule_keeps_is_recorded_under_its_name() {
+    let text = "use std.sources.SpikeTimes
+neuron Cell {
+  input I: real
+  state v: real = 0
+  v' = (I - v) / (10 ms)
+  output v
+}
+local rule Eligible {
+  state c: nS = 0 nS
+  pre trace x = 0 {
+    x' = -x / (20 ms)
+    on spike { x += 1 }
+  }
+  c' = -c / (100 ms)
+  on pre { c += 1 nS * (1 + w) }
+}
+architecture N {
+  population s: SpikeTimes(times = [10 ms])[2]
+  population b: Cell[3]
+  connect s -> b as full: all() via Direct(w = i + 10 * j, delay = 1 ms)
+  connect s -> b as some: where(i != j) via Direct(w = i + 10 * j)
+}
+experiment E {
+  let net = N()
+  let run = simulate net for 50 ms step 1 ms {
+    learn net.full, net.some by Eligible()
+    record net.full.Eligible.c as c
+    record net.full.Eligible.x as x every 10 ms
+    record mean(net.some.Eligible.c) as m
+  }
+  report c = last(run.c) / (1 nS)
+  report now = net.full.Eligible.c / (1 nS)
+  report some = net.some.Eligible.c / (1 nS)
+  report x = run.x[.., 0]
+  report m = last(run.m) / (1 nS)
+}
+";
+    let found = reports(text);
+    let decayed = (-39.0f64 / 100.0).exp();
+    let by_hand: Vec<f64> = (0..6).map(|k| f64::from(1 + k % 2 + 10 * (k / 2)) * decayed).collect();
+    assert!(found["c"].iter().zip(&by_hand).all(|(c, by_hand)| close(*c, *by_hand)), "{:?}", found["c"]);
+    assert_eq!(found["c"], found["now"]);
+    let decayed = (-40.0f64 / 100.0).exp();
+    let by_hand = [11.0, 21.0, 2.0, 22.0].map(|w| w * decayed);
+    assert!(found["some"].iter().zip(&by_hand).all(|(c, by_hand)| close(*c, *by_hand)), "{:?}", found["some"]);
+    assert!(close(found["m"][0], by_hand.iter().sum::<f64>() / 4.0));
+    let trace = [0.0, 0.0, (-9.0f64 / 20.0).exp(), (-19.0f64 / 20.0).exp()];
+    assert!(found["x"].iter().zip(&trace).all(|(x, by_hand)| close(*x, *by_hand)), "{:?}", found["x"]);
 }

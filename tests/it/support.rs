@@ -196,3 +196,8 @@ pub fn reports(text: &str) -> BTreeMap<String, Vec<f64>> {
     });
     numbers.collect()
 }
+
+/// Equal but for rounding.
+pub fn close(found: f64, wanted: f64) -> bool {
+    (found - wanted).abs() <= 1e-9 * (1.0 + wanted.abs())
+}

@@ -1,15 +1,29 @@
 //! Differences between integer expressions: whether two places in one buffer are known to be apart.
 
-use crate::ir::{Int, Ref};
+use crate::ir::{Int, LoopId, Ref};
 
 /// A constant and a sum of terms with factors; a term is any expression that is not a sum or a multiple.
 #[derive(Default)]
-struct Affine<'a> {
+pub(crate) struct Affine<'a> {
     constant: i64,
     terms: Vec<(&'a Int, i64)>,
 }
 
 impl<'a> Affine<'a> {
+    pub(crate) fn of(expression: &'a Int) -> Option<Affine<'a>> {
+        let mut sum = Affine::default();
+        sum.add(expression, 1)?;
+        Some(sum)
+    }
+
+    /// The loop and the constant of a sum of the two.
+    pub(crate) fn loop_and_constant(&self) -> Option<(LoopId, i64)> {
+        match self.terms.as_slice() {
+            [(Int::Loop(index), 1)] => Some((*index, self.constant)),
+            _ => None,
+        }
+    }
+
     fn add(&mut self, expression: &'a Int, factor: i64) -> Option<()> {
         match expression {
             Int::Const(value) => self.constant = self.constant.checked_add(value.checked_mul(factor)?)?,

@@ -3,14 +3,16 @@
 //! The elements of a map are cut into as many parts as there are threads, and the edges of a delivery by the cell at the
 //! other end: what one cell gets is summed by one thread, in the order of the list, so that the bits are those of the
 //! kernel as it was. What cannot be cut is done by part 0. Where a statement needs what another part wrote, or writes
-//! what another part may still read, all meet before it (the runtime's primitive `meet`).
+//! what another part may still read, all meet before it (the runtime's primitive `meet`). Copies of a buffer that take
+//! turns are told apart, so that a step of a network whose delays are a step or more has one meeting: spikes are listed
+//! by all, then part 0 joins the lists while the others go on.
 
 mod access;
 mod cut;
 
 use crate::Prims;
-use crate::ir::{Arg, BufId, Buffer, Cond, Elem, Int, IntCmp, Kernel, Ref, SlotId, Stmt};
-use access::{Access, Share, conflict, ints_of, loads, touched};
+use crate::ir::{Arg, BufId, Buffer, Cond, Elem, Int, IntCmp, Kernel, LoopId, Ref, SlotId, Stmt};
+use access::{Access, Share, conflict, ints_of, touched};
 use std::collections::BTreeMap;
 
 /// The slot that says which part a thread has.
@@ -19,6 +21,8 @@ pub const PART: &str = "part";
 const LEAST: u64 = 64;
 /// Elements between the counts of two parts, so that they are in different cache lines.
 const APART: i64 = 8;
+/// Copies of what parts write for part 0: they write one while it reads the other.
+const TURNS: i64 = 2;
 
 /// A kernel for several threads, and what its further buffers hold.
 #[derive(Clone, Debug)]
@@ -59,6 +63,7 @@ pub fn split(kernel: &Kernel, prims: Prims<'_>, parts: u32) -> Option<Split> {
         known: BTreeMap::new(),
         pending: vec![],
         alone: vec![],
+        index: None,
     };
     if !kernel.body.iter().any(|stmt| splitter.divides(stmt)) {
         return None;
@@ -84,6 +89,8 @@ struct Splitter<'a> {
     pending: Vec<Access>,
     /// Statements of part 0 that wait: what is cut and does not concern them goes first.
     alone: Vec<(Vec<Access>, Stmt)>,
+    /// The innermost loop.
+    index: Option<LoopId>,
 }
 
 impl Splitter<'_> {
@@ -113,7 +120,7 @@ impl Splitter<'_> {
             Stmt::For { index, from, to, down, body } if self.is_common(stmt) => {
                 self.flush(out);
                 self.reads_of_all(&[from, to], out);
-                let body = self.repeated(body, out);
+                let body = self.repeated(*index, *down, body, out);
                 out.push(Stmt::For { index: *index, from: from.clone(), to: to.clone(), down: *down, body });
             }
             Stmt::If { cond, then, otherwise } if self.is_common(stmt) => {
@@ -121,24 +128,34 @@ impl Splitter<'_> {
                 self.reads_of_all(&[&cond.a, &cond.b], out);
                 let before = self.pending.clone();
                 let mut blocks = [vec![], vec![]];
-                self.block(then, &mut blocks[0]);
+                self.branch(then, &mut blocks[0]);
                 let after = std::mem::replace(&mut self.pending, before);
-                self.block(otherwise, &mut blocks[1]);
+                self.branch(otherwise, &mut blocks[1]);
                 self.pending.extend(after);
                 let [then, otherwise] = blocks;
                 out.push(Stmt::If { cond: cond.clone(), then, otherwise });
             }
             _ => {
-                let accesses = touched(stmt, self.prims);
+                let accesses = touched(stmt, self.prims, &self.buffers);
                 self.alone.push((accesses, stmt.clone()));
             }
         }
     }
 
-    /// Whether all parts go through the blocks of a statement: there is something to cut in it, or it sets a slot that
-    /// all have to know.
+    /// Whether all parts go through the blocks of a statement: there is something to cut in it, it sets a slot that all
+    /// have to know, or it is a condition of the time alone, which most steps pass by.
     fn is_common(&self, stmt: &Stmt) -> bool {
-        self.divides(stmt) || sets(stmt)
+        let timed = |cond: &Cond| ints_of(&[&cond.a, &cond.b], &self.buffers).is_empty();
+        self.divides(stmt) || sets(stmt) || matches!(stmt, Stmt::If { cond, .. } if timed(cond))
+    }
+
+    /// A block under a condition. Where only part 0 has something to do in it, it ends with a meeting, so that steps that
+    /// pass it by need none.
+    fn branch(&mut self, body: &[Stmt], out: &mut Vec<Stmt>) {
+        self.block(body, out);
+        if !body.is_empty() && !body.iter().any(|s| self.is_common(s)) && !returns(body) {
+            self.meet(out);
+        }
     }
 
     /// Whether a statement, or one in it, can be cut.
@@ -155,17 +172,28 @@ impl Splitter<'_> {
     }
 
     /// A loop's body: what its end did may concern its beginning.
-    fn repeated(&mut self, body: &[Stmt], out: &mut Vec<Stmt>) -> Vec<Stmt> {
+    fn repeated(&mut self, index: LoopId, down: bool, body: &[Stmt], out: &mut Vec<Stmt>) -> Vec<Stmt> {
         // Code may read what no iteration changes before the loop.
         if self.pending.iter().any(|a| a.written) {
             self.meet(out);
         }
+        let outer = self.index.replace(index);
         let entry = self.pending.clone();
-        self.block(body, &mut vec![]);
-        self.pending.extend(entry.iter().cloned());
-        let mut inner = vec![];
-        self.block(body, &mut inner);
-        self.pending.extend(entry);
+        let mut begun = entry.clone();
+        let inner = loop {
+            let mut inner = vec![];
+            self.pending.clone_from(&begun);
+            self.block(body, &mut inner);
+            let left = self.pending.iter().map(|a| a.clone().an_iteration_ago(index, down));
+            let more: Vec<Access> = left.filter(|a| !begun.contains(a)).collect();
+            if more.is_empty() {
+                break inner;
+            }
+            begun.extend(more);
+        };
+        self.index = outer;
+        let left = std::mem::take(&mut self.pending);
+        self.pending = left.into_iter().map(|a| a.after(index)).chain(entry).collect();
         inner
     }
 
@@ -192,9 +220,7 @@ impl Splitter<'_> {
     }
 
     fn reads_of_all(&mut self, ints: &[&Int], out: &mut Vec<Stmt>) {
-        let mut read = vec![];
-        ints.iter().for_each(|int| loads(int, &mut read));
-        let accesses: Vec<Access> = read.into_iter().map(|b| Access::new(b, false, Share::All)).collect();
+        let accesses = ints_of(ints, &self.buffers);
         self.come_to(&accesses, out);
     }
 
@@ -223,27 +249,32 @@ impl Splitter<'_> {
         let Arg::Int(Int::Const(most)) = room else { return };
         let [from, len] = self.range(cells);
         let bounds = self.bounds(cells);
-        let lists = self.add(More::Scratch, format!("{cells} cells@lists"), Elem::U32, (most * self.parts) as u64);
-        let counts = self.add(More::Scratch, format!("{cells} cells@counts"), Elem::I64, (APART * self.parts) as u64);
-        let own = [lists, counts].map(|b| Access::new(b, true, Share::Own));
-        let mut accesses = vec![Access::new(flags.buffer, false, self.share(cells, &flags.offset))];
-        accesses.extend(own);
-        accesses.extend(ints_of(&[&flags.offset]));
+        let turns = if self.index.is_some() { TURNS } else { 1 };
+        let turn = self.index.map_or(Int::Const(0), |index| Int::Loop(index).remainder(TURNS));
+        let strides = [*most, APART].map(|each| each * self.parts);
+        let lists = self.add(More::Scratch, format!("{cells} cells@lists"), Elem::U32, (turns * strides[0]) as u64);
+        let counts = self.add(More::Scratch, format!("{cells} cells@counts"), Elem::I64, (turns * strides[1]) as u64);
+        let whole = [(lists, strides[0]), (counts, strides[1])].map(|(b, each)| Ref::new(b, turn.clone() * each));
+        let mut accesses = vec![self.access(flags, false, self.share(cells, &flags.offset))];
+        accesses.extend(whole.iter().map(|place| self.access(place, true, Share::Own)));
+        accesses.extend(ints_of(&[&flags.offset], &self.buffers));
+        let own =
+            |place: &Ref, each: i64| Arg::Buf(Ref::new(place.buffer, place.offset.clone() + self.part.clone() * each));
         let part = vec![
-            Arg::Buf(Ref::new(lists, self.part.clone() * *most)),
-            Arg::Buf(Ref::new(counts, self.part.clone() * APART)),
+            own(&whole[0], *most),
+            own(&whole[1], APART),
             Arg::Buf(Ref::new(flags.buffer, flags.offset.clone() + from)),
             Arg::Int(len),
             room.clone(),
         ];
         self.act(accesses, Stmt::Call { prim: "compact".into(), args: part }, out);
-        let whole = |buffer| Arg::Buf(Ref::new(buffer, 0));
-        let ints = [self.parts, APART].map(|n| Arg::Int(Int::Const(n)));
-        let mut args = vec![list.clone(), count.clone(), whole(lists), whole(counts), whole(bounds)];
-        args.extend(ints);
+        let mut args = vec![list.clone(), count.clone()];
+        args.extend(whole.map(Arg::Buf));
+        args.push(Arg::Buf(Ref::new(bounds, 0)));
+        args.extend([self.parts, APART].map(|n| Arg::Int(Int::Const(n))));
         args.push(room.clone());
         let join = Stmt::Call { prim: "join_lists".into(), args };
-        self.alone.push((touched(&join, self.prims), join));
+        self.alone.push((touched(&join, self.prims, &self.buffers), join));
     }
 
     /// A buffer of the cut kernel alone; the same one for the same contents.
@@ -251,11 +282,10 @@ impl Splitter<'_> {
         if let Some(known) = self.known.get(&more) {
             return *known;
         }
-        let at = |b: &(usize, &Buffer)| b.1.name == name && b.1.len == len && more == More::Scratch;
-        if let Some((k, _)) = self.buffers.iter().enumerate().skip(self.own).find(at)
-            && !self.is_used(BufId(k as u32))
-        {
-            return BufId(k as u32);
+        let alike = |b: &Buffer| b.name == name && b.len == len && more == More::Scratch;
+        let scratch = (self.own..self.buffers.len()).filter(|k| alike(&self.buffers[*k]));
+        if let Some(free) = scratch.map(|k| BufId(k as u32)).find(|b| !self.is_used(*b)) {
+            return free;
         }
         let id = BufId(self.buffers.len() as u32);
         self.buffers.push(Buffer { name, elem, len });
@@ -272,9 +302,13 @@ impl Splitter<'_> {
     }
 }
 
+fn returns(body: &[Stmt]) -> bool {
+    matches!(body.last(), Some(Stmt::Return { .. }))
+}
+
 /// Whether a statement sets a slot with which the kernel goes on.
 fn sets(stmt: &Stmt) -> bool {
-    let block = |body: &[Stmt]| !matches!(body.last(), Some(Stmt::Return { .. })) && body.iter().any(sets);
+    let block = |body: &[Stmt]| !returns(body) && body.iter().any(sets);
     match stmt {
         Stmt::Set { .. } => true,
         Stmt::For { body, .. } => block(body),

@@ -67,6 +67,9 @@ pub fn mean_pair_correlation(rows: &[Vec<f64>]) -> f64 {
             sum.iter_mut().zip(row).for_each(|(s, x)| *s += (x - mean) / var.sqrt());
         }
     }
+    if n < 2.0 {
+        return f64::NAN;
+    }
     // The squared sum of n standardized rows holds n of their own and n (n - 1) mixed products.
     let square = sum.iter().map(|s| s * s).sum::<f64>() / sum.len() as f64;
     (square - n) / (n * (n - 1.0))

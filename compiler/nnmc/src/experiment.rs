@@ -166,6 +166,18 @@ impl Session<'_> {
             }
             StmtKind::Set { target, value } => self.run_set(scope, *target, *value, stmt.span),
             StmtKind::Error => {}
+            StmtKind::Assign { place, op: ast::AssignOp::Set, .. } if place.len() == 1 => {
+                let name = &place[0];
+                let message = format!("a name gets its value by `let`: `let {}`", self.text(stmt.span).trim());
+                let d = Diagnostic::error("E0212", stmt.span, message);
+                self.report(d.fix(name.span, format!("let {}", name.text)));
+                self.bind(scope, name.text.clone(), Value::Missing);
+            }
+            StmtKind::Assign { place, .. } if place.len() > 1 => {
+                let message =
+                    format!("what a network holds is written by `set`: `set {}`", self.text(stmt.span).trim());
+                self.report(Diagnostic::error("E0212", stmt.span, message));
+            }
             _ => {
                 let d = Diagnostic::error("E0212", stmt.span, "this does not belong in `experiment`")
                     .help("there go `seed`, `data`, `let`, `simulate`, `train`, `report`, `plot`, `expect`, `save`, `load`, `set`, `reset`, `for`");

@@ -2,18 +2,20 @@
 
 mod axes;
 
+use std::sync::Arc;
+
 use nnm_figures::figure::Cloud;
 use nnm_figures::{Axis, Curve, Figure, Heatmap, Kind, Panel, Series, SpikeGroup};
 use nnm_syntax::ast::{Arg, Clause, ExprId, ExprKind, Init};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
-use crate::eval::{Call, spikes_of};
+use crate::eval::{Call, Stretch, spikes_of};
 use crate::session::{Mode, ScopeId, Session};
 use crate::suggest;
 use crate::sweep::sweep_parts;
 use crate::unit::{Unit, from_si};
-use crate::value::{Num, Value};
+use crate::value::{Num, Times, Value};
 use axes::Scaled;
 
 /// A plotted argument: its name and value.
@@ -145,28 +147,25 @@ fn axis_of(name: &str, unit: &Unit) -> Axis {
     Axis::new(name, unit.shown().name.to_string())
 }
 
-fn times_of(value: &Value) -> Option<Vec<f64>> {
+fn times_of(value: &Value) -> Option<Arc<Times>> {
     match value {
-        Value::Num(Num { times: Some(times), .. }) => Some(times.to_vec()),
+        Value::Num(Num { times: Some(times), .. }) => Some(times.clone()),
         _ => None,
     }
 }
 
-/// The unit that suits the span of several lists of seconds.
-fn unit_of_times<'a>(all: impl Iterator<Item = &'a Vec<f64>>) -> &'static str {
-    let longest = all.flatten().copied().fold(0.0, f64::max);
-    if longest > 10.0 { "s" } else { "ms" }
+/// The axis that suits the span of several lists of instants, and what a second is on it.
+fn time_axis<'a>(all: impl Iterator<Item = &'a Arc<Times>> + Clone) -> (Axis, f64) {
+    if all.clone().any(|times| times.untimed) {
+        return (Axis::new("step", ""), 1.0);
+    }
+    let longest = all.flat_map(|times| times.iter()).copied().fold(0.0, f64::max);
+    let (unit, scale) = if longest > 10.0 { ("s", 1.0) } else { ("ms", 1e3) };
+    (Axis::new("time", unit), scale)
 }
 
-fn in_unit(times: &[f64], unit: &str) -> Vec<f64> {
-    let scale = if unit == "s" { 1.0 } else { 1e3 };
+fn scaled(times: &[f64], scale: f64) -> Vec<f64> {
     times.iter().map(|t| t * scale).collect()
-}
-
-/// Seconds in a unit that suits their span, with its name.
-fn readable_times(times: &[f64]) -> (Vec<f64>, &'static str) {
-    let unit = unit_of_times([times.to_vec()].iter());
-    (in_unit(times, unit), unit)
 }
 
 fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
@@ -198,22 +197,22 @@ fn line(s: &mut Session, _call: &Call, shown: Vec<Shown>) -> Option<Kind> {
 }
 
 /// Recorded series, each over its own times.
-fn lines_over_time(s: &mut Session, times: &[f64], shown: &[Shown]) -> Option<Kind> {
-    let all: Vec<Option<Vec<f64>>> = shown.iter().map(|item| times_of(&item.value)).collect();
-    let unit = unit_of_times(all.iter().flatten());
+fn lines_over_time(s: &mut Session, times: &Arc<Times>, shown: &[Shown]) -> Option<Kind> {
+    let all: Vec<Option<Arc<Times>>> = shown.iter().map(|item| times_of(&item.value)).collect();
+    let (x_axis, scale) = time_axis(all.iter().flatten());
     let mut along = Scaled::default();
     let mut curves = vec![];
     for (item, own) in shown.iter().zip(&all) {
         let (y, shape) = s.numbers_along(&mut along, item)?;
-        let own = own.as_deref().unwrap_or(times);
+        let own = own.as_ref().unwrap_or(times);
         s.hold_pairs(own.len(), shape.first().copied().unwrap_or(y.len()), item.span)?;
-        let x = in_unit(own, unit);
+        let x = scaled(own, scale);
         curves.extend(columns(&item.name, &y, &shape).map(|(name, y)| Curve { name, x: x.clone(), y }));
     }
-    let (x_axis, y_axis) = (Axis::new("time", unit), along.axis(shown));
-    if all.iter().all(|own| own.as_deref().is_none_or(|own| own == times)) {
+    let y_axis = along.axis(shown);
+    if all.iter().all(|own| own.as_ref().is_none_or(|own| own == times)) {
         let series = curves.into_iter().map(|curve| Series::new(curve.name, curve.y)).collect();
-        return Some(Kind::Line { x: in_unit(times, unit), series, x_axis, y_axis });
+        return Some(Kind::Line { x: scaled(times, scale), series, x_axis, y_axis });
     }
     Some(Kind::Curves { curves, x_axis, y_axis })
 }
@@ -302,9 +301,9 @@ fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             }
             continue;
         };
-        cut.push((times.to_vec(), Shown { value: Value::Num(windowed.num), ..item }));
+        cut.push((times, Shown { value: Value::Num(windowed.num), ..item }));
     }
-    let unit = unit_of_times(cut.iter().map(|(times, _)| times));
+    let (x_axis, scale) = time_axis(cut.iter().map(|(times, _)| times));
     let mut panels = vec![];
     for (times, item) in &cut {
         let (y, shape, in_y) = s.plot_numbers(item)?;
@@ -313,7 +312,7 @@ fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             if all.len() > MOST_TRACES { format!(", the first {MOST_TRACES} of {}", all.len()) } else { String::new() };
         let several = all.len() > 1;
         let named = all.into_iter().take(MOST_TRACES).enumerate();
-        let panel = |label: &str, series| Panel { axis: axis_of(label, &in_y), time: in_unit(times, unit), series };
+        let panel = |label: &str, series| Panel { axis: axis_of(label, &in_y), time: scaled(times, scale), series };
         if stacked && several {
             panels.extend(named.map(|(k, y)| {
                 let note = if k + 1 == MOST_TRACES { left_out.as_str() } else { "" };
@@ -325,17 +324,23 @@ fn traces(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             panels.push(panel(&format!("{}{left_out}", item.name), series));
         }
     }
-    Some(Kind::Traces { panels, x_axis: Axis::new("time", unit) })
+    Some(Kind::Traces { panels, x_axis })
 }
 
 fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let (from, to) = s.call_window(call)?;
+    let untimed = |item: &Shown| spikes_of(&item.value).is_some_and(|spikes| spikes.untimed);
+    let (x_axis, scale) = match shown.iter().any(untimed) {
+        true => (Axis::new("step", ""), 1.0),
+        false => (Axis::new("time", "ms"), 1e3),
+    };
     let mut groups = vec![];
     for item in &shown {
         if let Some(spikes) = spikes_of(&item.value) {
-            let inside = spikes.times.iter().zip(&spikes.cells).filter(|(t, _)| (from..to).contains(*t));
-            let points = inside.map(|(t, c)| (t * 1e3, *c)).collect();
-            let seen = Some((from.max(spikes.from) * 1e3, to.min(spikes.to) * 1e3));
+            let stretch = Stretch::of(&spikes, from, to);
+            let inside = spikes.times.iter().zip(&spikes.cells).filter(|(t, _)| stretch.has(**t));
+            let points = inside.map(|(t, c)| (t * scale, *c)).collect();
+            let seen = Some((stretch.from * scale, stretch.to * scale));
             groups.push(SpikeGroup { name: spikes.name.clone(), cells: spikes.n, spikes: points, seen });
             continue;
         }
@@ -353,7 +358,7 @@ fn raster(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
             .map(|(k, _)| ((k / cells) as f64, (k % cells) as u32));
         groups.push(SpikeGroup { name: item.name.clone(), cells, spikes: points.collect(), seen: None });
     }
-    Some(Kind::Raster { groups, x_axis: Axis::new("time", "ms") })
+    Some(Kind::Raster { groups, x_axis })
 }
 
 fn histogram(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
@@ -390,12 +395,13 @@ fn heatmap(s: &mut Session, call: &Call, shown: Vec<Shown>) -> Option<Kind> {
     let value_axis = axis_of(&item.name, &unit);
     if let Some(times) = times {
         // Time runs to the right, cells upwards.
-        let (t, name) = readable_times(&times);
+        let (x_axis, scale) = time_axis([&times].into_iter());
+        let t = scaled(&times, scale);
         let turned =
             (0..columns).flat_map(|c| (0..rows).map(|r| values[r * columns + c]).collect::<Vec<_>>()).collect();
         let range = (t.first().copied().unwrap_or(0.0), t.last().copied().unwrap_or(1.0));
         let y_range = (0.0, columns as f64);
-        let (x_axis, y_axis) = (Axis::new("time", name), Axis::new("cell", ""));
+        let y_axis = Axis::new("cell", "");
         return Some(Kind::Heatmap(Heatmap {
             rows: columns,
             columns: rows,

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use nnm_graph::ir::{NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 
-use crate::network::{FrameId, NetId};
+use crate::network::{FrameId, InStore, NetId};
 use crate::session::Session;
 use crate::simulate::{Kept, Path, Ring, Tie};
 use crate::unit::Unit;
@@ -120,6 +120,8 @@ pub struct Program {
     pub salt: String,
     /// Terms of the objectives, by name.
     pub terms: Vec<(String, Num)>,
+    /// Draws that stand for white noise.
+    pub white: BTreeSet<NodeId>,
     /// How many draws have been made at each place, for their keys.
     pub draws: BTreeMap<String, usize>,
     /// Reductions over time asked for: the value per step and what becomes of it.
@@ -201,6 +203,7 @@ impl Program {
             score_seeds: None,
             salt: String::new(),
             terms: vec![],
+            white: BTreeSet::new(),
             draws: BTreeMap::new(),
             reductions: vec![],
             pending_shifts: vec![],
@@ -251,6 +254,10 @@ impl Session<'_> {
             batched: new.batched,
             times: None,
         });
+        if let Some((id, local)) = &new.home {
+            let kept = InStore { unit: new.unit.clone(), by_synapse: false };
+            self.net_mut(*id).kept.insert(local.clone(), kept);
+        }
         let leaf = Leaf { var, role: new.role, unit: new.unit.clone(), class: None, home: new.home.clone() };
         if let Some(program) = &mut self.program {
             program.leaves.insert(new.path.to_string(), leaf);

@@ -92,8 +92,11 @@ pub struct Session<'a> {
     pub keeps_series: bool,
     /// The connection over whose edges a rule's formula is being evaluated.
     pub edges_in_sight: Option<crate::simulate::Site>,
-    /// Calls of declared functions under way, outermost first.
+    /// Calls of declared functions under way, outermost first; and how many the outermost has led to.
     pub calls: Vec<Span>,
+    pub written_out: usize,
+    /// The first that led to too many.
+    pub too_far: Option<Span>,
     /// Conditions under which what is being evaluated in a cell counts, outermost first.
     pub acting: Vec<crate::value::Num>,
     pub host: &'a dyn Host,
@@ -169,6 +172,8 @@ impl<'a> Session<'a> {
             keeps_series: false,
             edges_in_sight: None,
             calls: vec![],
+            written_out: 0,
+            too_far: None,
             acting: vec![],
             host,
             settings: crate::settings::Settings::default(),

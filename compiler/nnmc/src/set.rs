@@ -61,6 +61,10 @@ impl Session<'_> {
                     self.look_at_given(&projection.weight, given);
                     return;
                 }
+                let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
+                if !shape.is_empty() && self.refuse_no_synapse(&p, &projection, &shape, self.expr_span(scope, base)) {
+                    return;
+                }
                 let chosen = |shape: &[usize]| match p.select {
                     Some(select) => {
                         let places = projection.synapses(select, shape);

@@ -222,7 +222,23 @@ fn usual(dim: Dim) -> Shown {
             return Shown { name: name.into(), factor: value.factor, offset: 0.0 };
         }
     }
-    Shown { name: base_spelling(dim).into(), factor: 1.0, offset: 0.0 }
+    per_time(dim).unwrap_or_else(|| Shown { name: base_spelling(dim).into(), factor: 1.0, offset: 0.0 })
+}
+
+/// A usual unit by a power of time: `mV/ms^0.5`.
+fn per_time(dim: Dim) -> Option<Shown> {
+    ["mV", "nA", "nS", "Mohm", "pF", "uA/cm^2", "mS/cm^2", "uF/cm^2", "mM"].iter().find_map(|name| {
+        let of = units::resolve(name).ok()?.dims;
+        let differs = (0..dim.len()).filter(|k| dim[*k] != of[*k]).collect::<Vec<_>>();
+        let twice = f64::from(dim[2]) - f64::from(of[2]);
+        let power = match twice.abs() / 2.0 {
+            1.0 => String::new(),
+            power => format!("^{power}"),
+        };
+        let text = format!("{name}{}ms{power}", if twice > 0.0 { '*' } else { '/' });
+        let value = units::resolve(&text).ok().filter(|value| differs == [2] && value.dims == dim)?;
+        Some(Shown { name: text.into(), factor: value.factor, offset: 0.0 })
+    })
 }
 
 /// The dimension in base units: `kg*m^2/s^3/A`.

@@ -46,6 +46,32 @@ pub enum Value {
     Missing,
 }
 
+/// The instants of a series' rows, in seconds; or numbers of steps, where steps have no length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Times {
+    at: Vec<f64>,
+    pub untimed: bool,
+}
+
+impl Times {
+    pub fn new(at: Vec<f64>, untimed: bool) -> Times {
+        Times { at, untimed }
+    }
+
+    /// Those of some rows.
+    pub fn part(&self, rows: std::ops::Range<usize>) -> Arc<Times> {
+        Times::new(self.at.get(rows).unwrap_or_default().to_vec(), self.untimed).into()
+    }
+}
+
+impl std::ops::Deref for Times {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.at
+    }
+}
+
 /// A number or tensor with its unit.
 #[derive(Clone, Debug)]
 pub struct Num {
@@ -53,8 +79,8 @@ pub struct Num {
     pub repr: Repr,
     /// A label of so many classes.
     pub class: Option<usize>,
-    /// The leading axis is time, at these instants (in seconds).
-    pub times: Option<Arc<Vec<f64>>>,
+    /// The leading axis is time, at these instants.
+    pub times: Option<Arc<Times>>,
     /// Differs from step to step of a presentation; must be reduced over time before it leaves the time loop.
     pub stepwise: bool,
     /// Recorded in 32 bits: files keep it so.
@@ -156,6 +182,8 @@ pub struct Spikes {
     pub to: f64,
     /// The times are whole numbers of this; 0 where they lie anywhere.
     pub grain: f64,
+    /// The times are numbers of steps, which have no length.
+    pub untimed: bool,
 }
 
 impl Dataset {

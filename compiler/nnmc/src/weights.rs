@@ -2,7 +2,8 @@
 //!
 //! The weight of a connection `fc1` is `fc1.weight`, its bias `fc1.bias`, in the layout `[out, in]` or `[out, in, height,
 //! width]`; a `weight W` is `W`, a neuron's `h.a`. Parts come before, as in `enc.fc1.weight`, arrays of parts by number, as
-//! in `block.0.fc1.weight`. Running values are kept like buffers. Numbers are in their declared units.
+//! in `block.0.fc1.weight`. Running values are kept like buffers. Numbers are in their declared units. Weights of single
+//! pairs come with the pairs, `fc1.pre` and `fc1.post`: those of one wiring mean nothing in another.
 
 use indexmap::IndexMap;
 use nnm_runtime::array::Array;
@@ -10,6 +11,7 @@ use nnm_syntax::ast;
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
+use crate::eval::types::shape_text;
 use crate::hir::clause;
 use crate::network::NetId;
 use crate::session::{Mode, ScopeId, Session};
@@ -22,8 +24,18 @@ struct Stored {
     /// As the language calls it: `fc1.w`.
     own: String,
     net: NetId,
-    local: String,
+    place: Place,
     unit: Unit,
+}
+
+/// Where a tensor is kept.
+enum Place {
+    Store(String),
+    /// The senders of a projection's edges, or their targets.
+    Ends {
+        projection: usize,
+        post: bool,
+    },
 }
 
 impl Session<'_> {
@@ -63,19 +75,36 @@ impl Session<'_> {
         let stored = self.stored(id, "", "");
         let found = stored.into_iter().filter_map(|s| {
             let factor = s.unit.shown().factor;
-            let array = self.net(s.net).store.get(&s.local)?;
-            Some((s.name, if factor == 1.0 { array.clone() } else { array.mapv(|x| x / factor).into_shared() }))
+            let array = self.kept_at(&s)?;
+            Some((s.name, if factor == 1.0 { array } else { array.mapv(|x| x / factor).into_shared() }))
         });
         found.collect()
+    }
+
+    fn kept_at(&self, stored: &Stored) -> Option<Array> {
+        let net = self.net(stored.net);
+        match &stored.place {
+            Place::Store(local) => net.store.get(local).cloned(),
+            Place::Ends { projection, post } => {
+                let p = net.projections.get(*projection)?;
+                let edges = p.edges.as_ref()?;
+                let (cells, first) =
+                    if *post { (edges.target.to_vec(), 0) } else { (edges.sender(), p.first_sender()) };
+                Some(crate::value::vector(cells.into_iter().map(|c| f64::from(c) + first as f64).collect()))
+            }
+        }
     }
 
     fn stored(&self, id: NetId, prefix: &str, own: &str) -> Vec<Stored> {
         let net = self.net(id);
         let mut out = vec![];
+        let mut put = |place: Place, local: String, name: String, unit: &Unit| {
+            let (name, own) = (format!("{prefix}{name}"), format!("{own}{local}"));
+            out.push(Stored { name, own, net: id, place, unit: unit.clone() });
+        };
         let mut add = |local: String, name: String, unit: &Unit| {
             if net.store.contains_key(&local) {
-                let (name, own) = (format!("{prefix}{name}"), format!("{own}{local}"));
-                out.push(Stored { name, own, net: id, local, unit: unit.clone() });
+                put(Place::Store(local.clone()), local, name, unit);
             }
         };
         for p in &net.projections {
@@ -96,6 +125,12 @@ impl Session<'_> {
             for state in population.states.iter().filter(|s| s.running) {
                 let local = format!("{}.{}", population.name, state.name);
                 add(local.clone(), local, &state.unit);
+            }
+        }
+        for (projection, p) in net.projections.iter().enumerate().filter(|(_, p)| p.has_pairs_of_its_own()) {
+            for (post, end) in [(false, "pre"), (true, "post")] {
+                let name = format!("{}.{end}", p.name);
+                put(Place::Ends { projection, post }, name.clone(), name, &Unit::REAL);
             }
         }
         for part in &net.parts {
@@ -135,24 +170,39 @@ impl Session<'_> {
                 missing.push(format!("`{}`", s.name));
                 continue;
             };
-            let wanted = self.stored_weight(s.net, &s.local).map(|a| a.shape().to_vec()).unwrap_or_default();
-            if array.shape() != wanted && !(array.len() == 1 && self.net(s.net).store[&s.local].len() == 1) {
-                let (a, b) = (crate::eval::types::shape_text(&wanted), crate::eval::types::shape_text(array.shape()));
+            let Some(own) = self.kept_at(&s) else { continue };
+            if array.shape() != own.shape() && !(array.len() == 1 && own.len() == 1) {
+                let (a, b) = (shape_text(own.shape()), shape_text(array.shape()));
                 self.error("E0611", span, format!("`{}` has the shape {a}, in `{file}` it is {b}", s.name));
                 return;
             }
-            fitting.push((s, array));
+            match s.place {
+                Place::Store(local) => fitting.push((s.net, local, s.unit, array)),
+                Place::Ends { .. } if array != own => return self.wirings_differ(&s.name, [&own, &array], &file, span),
+                Place::Ends { .. } => {}
+            }
         }
         let extra: Vec<String> = found.keys().map(|n| format!("`{n}`")).collect();
         if !missing.is_empty() || !extra.is_empty() {
             self.names_differ(id, &file, span, &missing, &extra);
             return;
         }
-        for (s, array) in fitting {
-            let factor = s.unit.shown().factor;
+        for (net, local, unit, array) in fitting {
+            let factor = unit.shown().factor;
             let array = if factor == 1.0 { array } else { array.mapv(|x| x * factor).into_shared() };
-            self.net_mut(s.net).store.insert(s.local, array);
+            self.net_mut(net).store.insert(local, array);
         }
+    }
+
+    /// The weights of some pairs would come to others.
+    fn wirings_differ(&mut self, name: &str, [own, found]: [&Array; 2], file: &str, span: Span) {
+        let places = own.iter().zip(found);
+        let Some((k, (own, found))) = places.enumerate().find(|(_, (own, found))| own != found) else { return };
+        let message = format!("`{file}` is of another wiring: synapse {k} has `{name}` {own}, in the file {found}");
+        let d = Diagnostic::error("E0613", span, message)
+            .help("the same `seed` before `let net = …` draws the same wiring")
+            .help("to share a wiring between seeds, write its pairs to a table and connect `from` it");
+        self.report(d);
     }
 
     fn names_differ(&mut self, id: NetId, file: &str, span: Span, missing: &[String], extra: &[String]) {

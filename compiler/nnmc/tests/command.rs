@@ -180,13 +180,18 @@ fn a_sweep_is_one_table_of_all_combinations() {
     assert_eq!(code(&done), 3, "one combination is 6 mV: {}", err(&done));
     let rows: Vec<String> = f.read("s/sweep.csv").lines().map(String::from).collect();
     assert_eq!(rows.len(), 13);
-    assert_eq!(rows[0], "k,gain,seed,y (mV),z,held");
-    assert!(rows[1].starts_with("1,1 mV,4,1,") && rows[1].ends_with(",1/1"), "{}", rows[1]);
-    assert!(rows[12].starts_with("3,2 mV,5,6,") && rows[12].ends_with(",0/1"), "{}", rows[12]);
+    assert_eq!(rows[0], "k,gain_mV,seed,y_mV,z,held");
+    assert!(rows[1].starts_with("1,1,4,1,") && rows[1].ends_with(",1/1"), "{}", rows[1]);
+    assert!(rows[12].starts_with("3,2,5,6,") && rows[12].ends_with(",0/1"), "{}", rows[12]);
     let draws = |row: &String| row.split(',').nth(4).map(String::from);
     assert_ne!(draws(&rows[1]), draws(&rows[2]), "another seed, other numbers");
     assert_eq!(draws(&rows[1]), draws(&rows[3]), "the same seed, the same numbers");
-    assert_eq!(f.read("s/means.csv").lines().count(), 7);
+    let means: Vec<String> = f.read("s/means.csv").lines().map(String::from).collect();
+    assert_eq!(means.len(), 7);
+    assert_eq!(means[0], "k,gain_mV,seeds,y_mean_mV,y_std_mV,z_mean,z_std");
+    let cells: Vec<f64> = means[1].split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+    assert_eq!(cells[..5], [1.0, 1.0, 2.0, 1.0, 0.0], "each cell is a number");
+    assert!(cells[5..].iter().all(|x| x.is_finite()), "{}", means[1]);
     assert!(
         f.read("s/figures/y.svg").contains("<svg")
             && f.read("s/passes/0001-k_1-gain_1_mV-seed_4/results.json").contains("\"y\"")

@@ -177,7 +177,10 @@ impl Layer<'_> {
     fn open_brace(&mut self, index: usize) -> bool {
         let token = self.input[index];
         let before = self.out.tokens.last().map(|token| token.tok);
-        if matches!(before, Some(Tok::Symbol(Symbol::Arrow) | Tok::Word(Class::Connect))) {
+        // `over {a, b}` is none of a block; that it is written otherwise is said at its brace.
+        let over = || self.out.tokens.last().is_some_and(|token| token.text(self.text) == "over");
+        let set = matches!(before, Some(Tok::Symbol(Symbol::Arrow) | Tok::Word(Class::Connect)));
+        if set || (matches!(before, Some(Tok::Word(Class::Clause))) && over()) {
             return self.push_open(Bracket::Set, token, Tok::OpenSet);
         }
         if self.open.last().is_some_and(|open| open.bracket != Bracket::Block) {

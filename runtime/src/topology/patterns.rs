@@ -31,9 +31,8 @@ pub enum Pattern {
 /// What is allowed besides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Sources and targets are the same cells, so that i to i is an autapse.
-    pub same_population: bool,
-    pub autapses: bool,
+    /// Where no cell may connect to itself: source i is target i plus this, of two slices of one population.
+    pub apart: Option<i64>,
     /// Several edges between one pair, for `fan_in`, `fan_out` and `total`.
     pub multapses: bool,
 }
@@ -41,14 +40,20 @@ pub struct Options {
 impl Default for Options {
     /// All is allowed, as in NEST.
     fn default() -> Options {
-        Options { same_population: false, autapses: true, multapses: true }
+        Options { apart: None, multapses: true }
     }
 }
 
 impl Options {
-    /// Whether i to i is left out.
-    pub fn skips_self(self) -> bool {
-        self.same_population && !self.autapses
+    /// The target that a source may not have, of so many.
+    fn own_target(self, source: u32, targets: u32) -> Option<u32> {
+        let own = u32::try_from(i64::from(source) + self.apart?).ok()?;
+        (own < targets).then_some(own)
+    }
+
+    /// The same as seen from targets.
+    fn mirrored(self) -> Options {
+        Options { apart: self.apart.map(|shift| -shift), ..self }
     }
 }
 
@@ -57,14 +62,14 @@ pub fn connect(pattern: Pattern, sources: u32, targets: u32, options: Options, k
     match pattern {
         Pattern::All => all(sources, targets, options),
         Pattern::OneToOne if sources != targets => Err(TopologyError::Unequal { sources, targets }),
-        Pattern::OneToOne if options.skips_self() => Ok(empty(sources)),
+        Pattern::OneToOne if options.apart == Some(0) => Ok(empty(sources)),
         Pattern::OneToOne => Ok(Csr { ptr: (0..=sources).collect(), other: (0..sources).collect() }),
         Pattern::Random { p } => random(p, sources, targets, options, key),
         Pattern::Symmetric { .. } if sources != targets => Err(TopologyError::Unequal { sources, targets }),
         Pattern::Symmetric { p } => symmetric(p, sources, options, key),
         Pattern::Poisson { mean } => poisson(mean, sources, targets, options, key),
         Pattern::FanIn { k } => {
-            let rows = fixed("fan_in", k, targets, sources, options, key)?;
+            let rows = fixed("fan_in", k, targets, sources, options.mirrored(), key)?;
             Ok(by_source(&rows, k, sources))
         }
         Pattern::FanOut { k } => {
@@ -85,11 +90,9 @@ fn all(sources: u32, targets: u32, options: Options) -> Result<Csr, TopologyErro
     let count = edge_count(u64::from(sources) * u64::from(targets))?;
     let mut rows = RowBuilder::new(sources, u64::from(count));
     for source in 0..sources {
-        if options.skips_self() {
-            rows.other.extend((0..targets).filter(|t| *t != source));
-        } else {
-            rows.other.extend(0..targets);
-        }
+        let own = options.own_target(source, targets).unwrap_or(targets);
+        rows.other.extend(0..own);
+        rows.other.extend(own + 1..targets);
         rows.end_row()?;
     }
     Ok(rows.finish())
@@ -137,8 +140,8 @@ fn random(p: f64, sources: u32, targets: u32, options: Options, key: u64) -> Res
     let inverse = 1.0 / math::log1p(-p);
     for source in 0..sources {
         random_row(&mut rows.other, &mut gaps, inverse, targets, key, source);
-        if options.skips_self() {
-            drop_self(&mut rows, source);
+        if let Some(own) = options.own_target(source, targets) {
+            drop_target(&mut rows, own);
         }
         rows.end_row()?;
     }
@@ -153,7 +156,7 @@ fn symmetric(p: f64, cells: u32, options: Options, key: u64) -> Result<Csr, Topo
         let row = drawn.ptr[source as usize] as usize..drawn.ptr[source as usize + 1] as usize;
         for &target in drawn.other[row].iter().filter(|t| **t >= source) {
             pairs.push((source, target));
-            if target != source {
+            if target != source && options.own_target(target, cells) != Some(source) {
                 pairs.push((target, source));
             }
         }
@@ -170,6 +173,7 @@ fn poisson(mean: f64, sources: u32, targets: u32, options: Options, key: u64) ->
     let mut rows = RowBuilder::new(sources, (expected * f64::from(sources) * 1.02) as u64 + 64);
     let mut gaps = vec![0.0; (expected + 3.0 * expected.sqrt()) as usize + 8];
     for source in 0..sources {
+        let own = options.own_target(source, targets);
         let mut at = 0.0;
         'row: for base in (0u64..).step_by(gaps.len()) {
             uniforms_f64(&mut gaps, key, u64::from(source), base);
@@ -180,7 +184,7 @@ fn poisson(mean: f64, sources: u32, targets: u32, options: Options, key: u64) ->
                 if at.is_nan() || at >= f64::from(targets) {
                     break 'row;
                 }
-                if !(options.skips_self() && at as u32 == source) {
+                if own != Some(at as u32) {
                     rows.other.push(at as u32);
                 }
             }
@@ -210,10 +214,10 @@ fn random_row(other: &mut Vec<u32>, gaps: &mut [f64], inverse: f64, targets: u32
     }
 }
 
-/// Takes the edge from a cell to itself out of the row being written.
-fn drop_self(rows: &mut RowBuilder, source: u32) {
+/// Takes the edge to a cell out of the row being written.
+fn drop_target(rows: &mut RowBuilder, target: u32) {
     let start = rows.ptr.last().map_or(0, |p| *p as usize);
-    if let Ok(at) = rows.other[start..].binary_search(&source) {
+    if let Ok(at) = rows.other[start..].binary_search(&target) {
         rows.other.remove(start + at);
     }
 }
@@ -229,24 +233,25 @@ fn fixed(
 ) -> Result<Vec<u32>, TopologyError> {
     let count = edge_count(u64::from(k) * u64::from(rows))?;
     // Where a cell may not choose itself it chooses among one fewer, and numbers from its own on move up.
-    let skip = options.skips_self();
-    let available = if skip { partners.saturating_sub(1) } else { partners };
-    if count > 0 && (available == 0 || (!options.multapses && k > available)) {
-        return Err(TopologyError::TooFew { pattern, wanted: u64::from(k), available: u64::from(available) });
+    let available = |row: u32| partners - u32::from(options.own_target(row, partners).is_some());
+    let fewest = (0..rows).map(available).min().unwrap_or(partners);
+    if count > 0 && (fewest == 0 || (!options.multapses && k > fewest)) {
+        return Err(TopologyError::TooFew { pattern, wanted: u64::from(k), available: u64::from(fewest) });
     }
     let mut chosen = Vec::with_capacity(count as usize);
     let mut draws = vec![0; k as usize];
     // The last row that chose each partner, plus one.
-    let mut taken = vec![0u32; if options.multapses { 0 } else { available as usize }];
+    let mut taken = vec![0u32; if options.multapses { 0 } else { partners as usize }];
     for row in 0..rows {
         fill_bits(&mut draws, key, u64::from(row), 0);
+        let (own, available) = (options.own_target(row, partners), available(row));
         for (i, &draw) in draws.iter().enumerate() {
             let partner = if options.multapses {
                 below(u64::from(available), draw) as u32
             } else {
                 distinct(&mut taken, row + 1, available - k + i as u32, draw)
             };
-            chosen.push(partner + u32::from(skip && partner >= row));
+            chosen.push(partner + u32::from(own.is_some_and(|own| partner >= own)));
         }
     }
     Ok(chosen)
@@ -325,8 +330,9 @@ impl Marks {
 /// are left out are drawn.
 fn total(n: u64, sources: u32, targets: u32, options: Options, key: u64) -> Result<Csr, TopologyError> {
     edge_count(n)?;
-    let width = if options.skips_self() { targets.saturating_sub(1) } else { targets };
-    let pairs = u64::from(sources) * u64::from(width);
+    let own = |source: u32| options.own_target(source, targets);
+    let alone = (0..sources).filter(|source| own(*source).is_some()).count();
+    let pairs = u64::from(sources) * u64::from(targets) - alone as u64;
     if n > 0 && (pairs == 0 || (!options.multapses && n > pairs)) {
         return Err(TopologyError::TooFew { pattern: "total", wanted: n, available: pairs });
     }
@@ -342,12 +348,15 @@ fn total(n: u64, sources: u32, targets: u32, options: Options, key: u64) -> Resu
     };
     let mut rows = RowBuilder::new(sources, n);
     let mut rest = chosen.as_slice();
+    let mut start = 0;
     for source in 0..sources {
-        let start = u64::from(source) * u64::from(width);
-        let count = rest.partition_point(|pair| *pair < start + u64::from(width));
-        let shift = |target: u32| target + u32::from(options.skips_self() && target >= source);
+        let own = own(source);
+        let end = start + u64::from(targets) - u64::from(own.is_some());
+        let count = rest.partition_point(|pair| *pair < end);
+        let shift = |target: u32| target + u32::from(own.is_some_and(|own| target >= own));
         rows.other.extend(rest[..count].iter().map(|pair| shift((pair - start) as u32)));
         rest = &rest[count..];
+        start = end;
         rows.end_row()?;
     }
     Ok(rows.finish())
@@ -412,8 +421,8 @@ pub fn by_probability(
             return Err(TopologyError::Probability { found });
         }
         uniforms_f64(&mut draws, key, u64::from(source), 0);
-        let chosen =
-            |t: &u32| draws[*t as usize] < probabilities[*t as usize] && !(options.skips_self() && *t == source);
+        let own = options.own_target(source, targets);
+        let chosen = |t: &u32| draws[*t as usize] < probabilities[*t as usize] && own != Some(*t);
         rows.other.extend((0..targets).filter(chosen));
         rows.end_row()?;
     }

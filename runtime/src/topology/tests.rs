@@ -3,15 +3,15 @@
 use super::*;
 
 const KEY: u64 = 77;
-const RECURRENT: Options = Options { same_population: true, autapses: false, multapses: false };
+const RECURRENT: Options = Options { apart: Some(0), multapses: false };
 
 fn wire(pattern: Pattern, sources: u32, targets: u32, options: Options) -> Csr {
     let rows = connect(pattern, sources, targets, options, KEY).unwrap();
     assert!(rows.is_valid(targets) && rows.rows() == sources as usize);
     for at in 0..rows.rows() {
         assert!(rows.row(at).is_sorted(), "{pattern:?} row {at}");
-        if options.skips_self() {
-            assert!(!rows.row(at).contains(&(at as u32)), "{pattern:?} row {at}");
+        if let Some(apart) = options.apart {
+            assert!(!rows.row(at).iter().any(|t| i64::from(*t) == at as i64 + apart), "{pattern:?} row {at}");
         }
         if !options.multapses {
             assert!(rows.row(at).windows(2).all(|pair| pair[0] < pair[1]), "{pattern:?} row {at}");
@@ -29,12 +29,42 @@ fn regular_patterns() {
     assert_eq!(wire(Pattern::OneToOne, 3, 3, RECURRENT).edges(), 0);
 }
 
+/// Cells 2 to 6 of a population to its cells 0 to 5, or 4 to 9: source i is target i + 2, or i - 2.
+#[test]
+fn slices_of_one_population_leave_out_their_common_cells() {
+    for apart in [2, -2, 7] {
+        let options = Options { apart: Some(apart), multapses: false };
+        let pairs = |s: u32| (0..6).filter(move |t| i64::from(*t) != i64::from(s) + apart).map(move |t| (s, t));
+        let wanted: Vec<(u32, u32)> = (0..5).flat_map(pairs).collect();
+        let found = |pattern| {
+            let rows = wire(pattern, 5, 6, options);
+            (0..5)
+                .flat_map(|s| rows.row(s as usize).iter().map(move |t| (s, *t)).collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(Pattern::All), wanted, "{apart}");
+        assert_eq!(found(Pattern::Total { n: wanted.len() as u64 }), wanted, "{apart}");
+        let certain = by_probability(5, 6, options, KEY, |_, row| row.fill(1.0)).unwrap();
+        assert_eq!(certain, wire(Pattern::All, 5, 6, options));
+        for k in 1..4 {
+            assert_eq!(found(Pattern::FanIn { k }).len(), 6 * k as usize);
+            assert_eq!(found(Pattern::FanOut { k }).len(), 5 * k as usize);
+        }
+        // A target whose own cell is among five sources has four to choose from.
+        let most = connect(Pattern::FanIn { k: 5 }, 5, 6, options, KEY);
+        assert_eq!(most.is_ok(), apart == 7);
+        wire(Pattern::Random { p: 0.5 }, 5, 6, options);
+        wire(Pattern::Poisson { mean: 1.5 }, 5, 6, Options { multapses: true, ..options });
+    }
+    assert_eq!(wire(Pattern::OneToOne, 3, 3, Options { apart: Some(1), multapses: true }).edges(), 3);
+}
+
 #[test]
 fn random_connects_each_pair_with_probability_p() {
     for p in [0.001, 0.02, 0.5, 0.97] {
         for options in [Options::default(), RECURRENT] {
             let rows = wire(Pattern::Random { p }, 1500, 1500, options);
-            let pairs = 1500.0 * if options.autapses { 1500.0 } else { 1499.0 };
+            let pairs = 1500.0 * if options.apart.is_none() { 1500.0 } else { 1499.0 };
             let spread = (pairs * p * (1.0 - p)).sqrt();
             assert!((rows.edges() as f64 - pairs * p).abs() < 4.0 * spread, "p {p}: {}", rows.edges());
             // In-degrees and out-degrees are binomial too.

@@ -67,17 +67,17 @@ impl Splitter<'_> {
         let cells = self.cells_of_map(map)?;
         let [from, len] = self.range(cells);
         let shifted = |place: &Ref| Ref::new(place.buffer, place.offset.clone() + from.clone());
-        let mut accesses = ints_of(&map.body.insts.iter().flat_map(Inst::ints).collect::<Vec<_>>());
+        let mut accesses = ints_of(&map.body.insts.iter().flat_map(Inst::ints).collect::<Vec<_>>(), &self.buffers);
         let mut insts = map.body.insts.clone();
         for inst in &mut insts {
             if let Some((place, at)) = inst.read() {
-                accesses.push(Access::new(place.buffer, false, self.share_at(cells, place, at)));
+                accesses.push(self.access(place, false, self.share_at(cells, place, at)));
                 if let At::Gather(index) = at {
-                    accesses.push(Access::new(index.buffer, false, self.share(cells, &index.offset)));
+                    accesses.push(self.access(index, false, self.share(cells, &index.offset)));
                 }
             }
             if let Some((place, at)) = inst.written() {
-                accesses.push(Access::new(place.buffer, true, self.share_at(cells, place, at)));
+                accesses.push(self.access(place, true, self.share_at(cells, place, at)));
             }
             match inst {
                 Inst::Load { from: place, at: At::Unit } | Inst::Store { to: place, at: At::Unit, .. } => {
@@ -102,16 +102,17 @@ impl Splitter<'_> {
         let insts = &rows.body.insts;
         let places = [Some(&rows.list), rows.edge.as_ref(), Some(&rows.other)];
         let ints = places.into_iter().flatten().map(|p| &p.offset).chain([&rows.count]);
-        let mut accesses = ints_of(&ints.chain(insts.iter().flat_map(Inst::ints)).collect::<Vec<_>>());
-        accesses.push(Access::new(rows.list.buffer, false, Share::All));
+        let ints: Vec<_> = ints.chain(insts.iter().flat_map(Inst::ints)).collect();
+        let mut accesses = ints_of(&ints, &self.buffers);
+        accesses.push(self.access(&rows.list, false, Share::All));
         let share = |place: &Ref, at: &At| match at {
             At::Edge if place.offset.as_const() == Some(0) => edges.clone(),
             At::Other if self.len(place.buffer) == cells => self.share(cells, &place.offset),
             _ => Share::All,
         };
         for inst in insts {
-            accesses.extend(inst.read().map(|(p, at)| Access::new(p.buffer, false, share(p, at))));
-            accesses.extend(inst.written().map(|(p, at)| Access::new(p.buffer, true, share(p, at))));
+            accesses.extend(inst.read().map(|(p, at)| self.access(p, false, share(p, at))));
+            accesses.extend(inst.written().map(|(p, at)| self.access(p, true, share(p, at))));
         }
         let row = |part: Int| Ref::new(cuts, part * count as i64);
         let end = Some(row(self.part.clone() + 1));
@@ -122,9 +123,9 @@ impl Splitter<'_> {
         let cells = self.cells_of_call(args, 2)?;
         let [Arg::Buf(to), Arg::Buf(from), _] = args else { return None };
         let [first, len] = self.range(cells);
-        let mut accesses = ints_of(&[&to.offset, &from.offset]);
-        accesses.push(Access::new(to.buffer, true, self.share(cells, &to.offset)));
-        accesses.push(Access::new(from.buffer, false, self.share(cells, &from.offset)));
+        let mut accesses = ints_of(&[&to.offset, &from.offset], &self.buffers);
+        accesses.push(self.access(to, true, self.share(cells, &to.offset)));
+        accesses.push(self.access(from, false, self.share(cells, &from.offset)));
         let shifted = |place: &Ref| Arg::Buf(Ref::new(place.buffer, place.offset.clone() + first.clone()));
         Some((accesses, Stmt::Call { prim: "copy".into(), args: vec![shifted(to), shifted(from), Arg::Int(len)] }))
     }
@@ -139,6 +140,10 @@ impl Splitter<'_> {
 
     pub(super) fn bounds(&mut self, cells: u64) -> BufId {
         self.add(More::Bounds { cells }, format!("{cells} cells@bounds"), Elem::U32, self.parts as u64 + 1)
+    }
+
+    pub(super) fn access(&self, place: &Ref, written: bool, share: Share) -> Access {
+        Access::new(place, written, share, &self.buffers)
     }
 
     fn share_at(&self, cells: u64, place: &Ref, at: &At) -> Share {

@@ -107,8 +107,38 @@ impl Session<'_> {
                     self.check_right_side(scope, e, &unit, trace.span, rate);
                 }
             }
+            self.hold_to_side(scope, rule, trace);
             self.check_places(&trace.on_spike, &[trace.name.text.as_str()], "trace", false);
             self.check_block(scope, &trace.on_spike);
+        }
+    }
+
+    /// A trace is one for each cell of its side: it reads nothing of single connections, nor of the other side.
+    fn hold_to_side(&mut self, scope: ScopeId, rule: &Rule, trace: &Trace) {
+        let equations = [&trace.equation, &trace.next].into_iter().flatten().map(|e| e.value);
+        let jumps = trace.on_spike.iter().filter_map(|stmt| match &stmt.kind {
+            StmtKind::Assign { value, .. } => Some(*value),
+            _ => None,
+        });
+        let (own, other) = if trace.post { ("target", "pre") } else { ("sender", "post") };
+        for value in equations.chain(jumps).collect::<Vec<_>>() {
+            let modules = self.modules.clone();
+            let file = &modules.get(self.module_of(scope)).file;
+            let foreign = crate::eval::names_in(file, value).into_iter().find_map(|name| {
+                let of_connection = name == "w" || rule.dynamics.states.iter().any(|s| s.name.text == name);
+                let of_other = name == other || rule.traces.iter().any(|t| t.post != trace.post && t.name.text == name);
+                match (of_connection, of_other) {
+                    (true, _) => Some((name, "differs between its connections".to_string())),
+                    (_, true) => Some((name, format!("is of the {}", if trace.post { "senders" } else { "targets" }))),
+                    _ => None,
+                }
+            });
+            let Some((name, why)) = foreign else { continue };
+            let place = crate::eval::name_in(file, value, &name).map_or(trace.span, |at| file.expr(at).span);
+            let message = format!("the trace `{}` is one number for each {own}, and `{name}` {why}", trace.name.text);
+            let d = Diagnostic::error("E0673", place, message)
+                .help("what each connection keeps is a state of the rule: `state c = 0`, and `on pre { c += w }`");
+            self.report(d);
         }
     }
 
@@ -117,6 +147,7 @@ impl Session<'_> {
         for decl in d.lets.iter().chain(&d.outputs) {
             self.local(scope, &decl.name.text, decl.name.span);
         }
+        self.hold_single_equations(d);
         for (equation, rate) in d.equations.iter().map(|e| (e, true)).chain(d.nexts.iter().map(|e| (e, false))) {
             if equation.name.text == "w" {
                 self.operand(scope, equation.value);

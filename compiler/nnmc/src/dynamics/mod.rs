@@ -8,6 +8,7 @@ mod implicit;
 mod interpolate;
 mod propagator;
 mod solver;
+mod white;
 
 pub use cell::{Advanced, EventArrival};
 pub use solver::{Choice, Equation, Method, Tolerance};

@@ -90,6 +90,9 @@ impl Session<'_> {
         dt: f64,
     ) -> Built<(Vec<NodeId>, Vec<Choice>)> {
         self.needs_time(equations);
+        for e in equations {
+            self.hold_noise_linear(e.rate, &format!("`{}'`", e.name), e.span);
+        }
         let system = System::new(self, equations, foreign)?;
         let mut out: Vec<NodeId> = equations.iter().map(|e| e.state).collect();
         let mut choices = vec![];
@@ -202,7 +205,7 @@ impl<'e> System<'e> {
         }
         let (noisy, constant) = (self.is_noisy(s, part), self.is_linear(s, part));
         let shape = |k: &usize| s.graph.shape(self.equations[*k].state);
-        let mixed = part.iter().any(|k| self.equations[*k].mixed || shape(k) != shape(&part[0]));
+        let mixed = self.is_mixed(s, part);
         if mixed && !noisy {
             return (Method::Rk4, "the elements of an array act on one another");
         }
@@ -245,6 +248,10 @@ impl<'e> System<'e> {
                 "`euler_maruyama` takes the noise at the step's start (Itô); leave `solve` out for it".into(),
             ));
         }
+        if self.is_mixed(s, part) && matches!(method, Method::Exact | Method::ExponentialEuler | Method::Implicit) {
+            let why = format!("`{name}` takes each element of an array by itself, and here they act on one another");
+            return Some((why, "leave `solve` out, and the compiler chooses; or take `rk4`, `rk45`, `heun`".into()));
+        }
         if method == Method::Exact && !self.is_linear(s, part) {
             let why = "`exact` solves linear equations with constant coefficients, this is none".to_string();
             return Some((
@@ -253,6 +260,12 @@ impl<'e> System<'e> {
             ));
         }
         None
+    }
+
+    /// Whether an element's change depends on other elements, so that no slope is a number for each.
+    fn is_mixed(&self, s: &Session, part: &[usize]) -> bool {
+        let shape = |k: &usize| s.graph.shape(self.equations[*k].state);
+        part.iter().any(|k| self.equations[*k].mixed || shape(k) != shape(&part[0]))
     }
 
     fn is_noisy(&self, s: &Session, part: &[usize]) -> bool {

@@ -15,6 +15,9 @@ use crate::value::{Argument, Function, FunctionKind, Kind, Num, Repr, Value};
 
 /// How deep declared functions may call one another.
 const DEPTH: usize = 100;
+/// Calls that one call may lead to.
+const MOST_CALLS: usize = 1 << 14;
+const FEW_CALLS: usize = 1 << 10;
 
 /// What is written in a call beside the name of what is called.
 pub struct Written<'a> {
@@ -246,25 +249,50 @@ impl Session<'_> {
 
     /// A call of a declared `fn` or `objective`: parameters get their arguments, then the body is evaluated.
     pub fn call_user(&mut self, item: ItemId, call: &Call) -> Value {
-        let declared = self.modules.item(item).clone();
+        let modules = self.modules.clone();
+        let declared = modules.item(item);
         if self.calls.len() >= DEPTH {
             let message =
                 format!("`{}` calls itself more than {DEPTH} times: functions do not recur", declared.name.text);
             return self.error("E0221", call.span, message);
         }
+        if !self.may_write_out(call) {
+            return Value::Missing;
+        }
         // Fewer arguments than parameters without default: the function itself, with what was given bound.
-        if call.receiver.is_none() && call.count() == 0 && self.lacks_arguments(&declared, call) {
+        if call.receiver.is_none() && call.count() == 0 && self.lacks_arguments(declared, call) {
             return self.bind_arguments(item, call);
         }
         let inner = self.scope(declared.module, None);
         self.scopes[inner.0 as usize].caller = Some(call.scope);
-        if !self.bind_params(&declared, call, inner) {
+        if !self.bind_params(declared, call, inner) {
             return Value::Missing;
         }
         self.calls.push(call.span);
-        let value = self.user_body(&declared, inner);
+        let value = self.user_body(declared, inner);
         self.calls.pop();
         value
+    }
+
+    /// Functions are written out where they are called: one that calls two that call two, and so on, has no end.
+    fn may_write_out(&mut self, call: &Call) -> bool {
+        if self.calls.is_empty() {
+            self.written_out = 0;
+        }
+        self.written_out += 1;
+        // Once one was too many, others are not followed as far, and nothing more is said of them.
+        let most = if self.too_far.is_some() { FEW_CALLS } else { MOST_CALLS };
+        if self.written_out <= most {
+            return true;
+        }
+        let at = self.calls.first().copied().unwrap_or(call.span);
+        if *self.too_far.get_or_insert(at) == at {
+            let message = format!("this call leads to more than {MOST_CALLS} calls of functions, each written out");
+            let d = Diagnostic::error("E0677", at, message)
+                .help("what is called twice is computed once by a name: `let a = f(x)`, and `a + a`");
+            self.report(d);
+        }
+        false
     }
 
     fn lacks_arguments(&self, declared: &hir::Item, call: &Call) -> bool {

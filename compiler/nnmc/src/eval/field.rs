@@ -5,6 +5,7 @@ use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use super::{Call, Written, builtins};
+use crate::network::InStore;
 use crate::session::{ScopeId, Session};
 use crate::suggest;
 use crate::value::{Num, Owner, PopulationRef, ProjectionRef, Repr, Value};
@@ -62,7 +63,11 @@ impl Session<'_> {
 
     /// A member of a network in the program being built; of a part, in its last use.
     fn frame_field(&mut self, frame: crate::network::FrameId, name: &Name) -> Value {
-        let net = self.net(self.frame(frame).net);
+        let id = self.frame(frame).net;
+        if self.refuse_twins(id, name) {
+            return Value::Missing;
+        }
+        let net = self.net(id);
         let fixed =
             net.weights.iter().chain(&net.latents).any(|q| q.name == name.text) || net.projection(&name.text).is_some();
         let frame = if fixed { frame } else { self.run_of(frame) };
@@ -71,6 +76,20 @@ impl Session<'_> {
             Some(value) => self.stepwise_value(value),
             None => self.no_member(self.frame(frame).net, name),
         }
+    }
+
+    /// Connections without names of their own between the same ends: which is meant, nobody knows.
+    fn refuse_twins(&mut self, id: crate::network::NetId, name: &Name) -> bool {
+        let net = self.net(id);
+        let same = net.projections.iter().filter(|p| p.by_ends.as_deref() == Some(name.text.as_str()));
+        let [first, second, ..] = same.map(|p| p.span).collect::<Vec<_>>()[..] else { return false };
+        let message = format!("`{}` is any of several connections between the same populations", name.text);
+        let d = Diagnostic::error("E0674", name.span, message)
+            .label(first, "this one")
+            .label(second, "or this one")
+            .help("give each a name: `connect A -> B as NAME: …`");
+        self.report(d);
+        true
     }
 
     pub fn no_field(&mut self, name: &Name, names: &[String]) -> Value {
@@ -99,6 +118,9 @@ impl Session<'_> {
         }
         if let Some(frame) = self.program.as_ref().and_then(|p| p.frames.get(&id)).copied() {
             return self.field(Value::Frame(frame), name);
+        }
+        if self.refuse_twins(id, name) {
+            return Value::Missing;
         }
         let net = self.net(id);
         if let Some(index) = net.population(&name.text) {
@@ -256,6 +278,11 @@ impl Session<'_> {
             if matches!(name.text.as_str(), "w" | "b") && self.has_errors() {
                 return Value::Missing;
             }
+            if let Some(rule) = self.rule_that_keeps(id, &projection, &name.text) {
+                let message = format!("`{}` belongs to the rule `{rule}`", name.text);
+                let d = Diagnostic::error("E0225", name.span, message).help(format!("write `{rule}.{}`", name.text));
+                return self.fail(d);
+            }
             let own = [&projection.weight, &projection.bias].into_iter().flatten().map(|q| q.name.clone());
             let names = own.chain(["delay", "pre", "post"].map(String::from)).chain(states);
             return self.no_field(name, &names.collect::<Vec<_>>());
@@ -324,7 +351,7 @@ impl Session<'_> {
         }
     }
 
-    /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`.
+    /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`, `net.syn.STDP.x`.
     fn kept_by_rule(
         &mut self,
         id: crate::network::NetId,
@@ -332,33 +359,45 @@ impl Session<'_> {
         rule: &str,
     ) -> Option<Value> {
         let prefix = format!("{}.{rule}.", projection.name);
-        let weight = projection.weight.as_ref()?;
-        let found: Vec<(String, crate::value::Repr, crate::unit::Unit)> = self
-            .net(id)
-            .store
-            .iter()
-            .filter_map(|(path, array)| {
-                let unit = if array.shape() == weight.shape { weight.unit.clone() } else { crate::unit::Unit::REAL };
-                let name = path.strip_prefix(&prefix)?.to_string();
-                Some((name, crate::value::Repr::Const(array.clone()), unit))
-            })
-            .collect();
+        let kept = self.net(id).kept.iter();
+        let found = kept.filter_map(|(path, kept)| Some((path.strip_prefix(&prefix)?.to_string(), kept.clone())));
+        let found: Vec<(String, InStore)> = found.collect();
         if found.is_empty() {
             return None;
         }
         let scope = self.scope(crate::hir::ModuleId(0), None);
-        for (name, array, unit) in found {
-            let leaf = self.leaf_of(&format!("{}.{prefix}{name}", self.net(id).path));
-            let num = match leaf {
-                Some(leaf) => {
-                    let node = self.read_whole(leaf.var);
-                    Num::node(unit, node)
-                }
-                None => Num { repr: array, ..Num::unknown(unit) },
+        let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
+        for (name, InStore { unit, by_synapse }) in &found {
+            // A trace has an instance for each delay, and is one value where there is one delay.
+            let own = name.split('@').next().unwrap_or(name);
+            if found.iter().filter(|(other, _)| other.split('@').next() == Some(own)).count() > 1 {
+                continue;
+            }
+            let local = format!("{prefix}{name}");
+            let leaf = self.leaf_of(&format!("{}.{local}", self.net(id).path));
+            let num = match (leaf, self.net(id).store.get(&local).cloned()) {
+                (Some(leaf), _) => Num::node(unit.clone(), self.read_whole(leaf.var)),
+                (None, Some(array)) => Num::array(unit.clone(), array),
+                (None, None) => Num::unknown(unit.clone()),
             };
-            self.bind(scope, name, Value::Num(num));
+            let num = if *by_synapse { self.laid_out(&num, &shape) } else { num };
+            self.bind(scope, own.to_string(), Value::Num(num));
         }
         Some(Value::Names(scope))
+    }
+
+    /// The rule that keeps something of this name for a connection.
+    fn rule_that_keeps(
+        &self,
+        id: crate::network::NetId,
+        projection: &crate::network::Projection,
+        name: &str,
+    ) -> Option<String> {
+        let prefix = format!("{}.", projection.name);
+        self.net(id).kept.keys().find_map(|path| {
+            let (rule, own) = path.strip_prefix(&prefix)?.split_once('.')?;
+            (own.split('@').next() == Some(name)).then(|| rule.to_string())
+        })
     }
 
     /// A weight as the program holds it: per edge where events travel, else as declared.
@@ -396,6 +435,9 @@ impl Session<'_> {
     ) -> Value {
         let Some(select) = p.select else { return Value::Num(num) };
         let Some(shape) = self.shape(&num).filter(|shape| !shape.is_empty()) else { return Value::Num(num) };
+        if self.refuse_no_synapse(p, projection, &shape, span) {
+            return Value::Missing;
+        }
         let chosen: Vec<f64> = projection.synapses(select, &shape).into_iter().map(|k| k as f64).collect();
         let one = chosen.len() == 1;
         let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));
@@ -406,6 +448,45 @@ impl Session<'_> {
             let picked = g.gather(flat, 0, n[1])?;
             if one { g.reshape(picked, &[]) } else { Ok(picked) }
         }))
+    }
+
+    /// One pair of cells between which there is no synapse, and cells at which none can end.
+    pub fn refuse_no_synapse(
+        &mut self,
+        p: &ProjectionRef,
+        projection: &crate::network::Projection,
+        shape: &[usize],
+        span: Span,
+    ) -> bool {
+        let Some(select) = p.select else { return false };
+        let unknown = self.has_unknown_edges(&projection.pattern);
+        if unknown || !projection.synapses(select, shape).is_empty() {
+            return false;
+        }
+        let id = self.owner_net(&p.owner);
+        let (pre, post) = self.end_populations(id, projection);
+        let name = &projection.name;
+        let ends = [
+            (projection.source.and_then(|(_, c)| c), pre.map(|p| p.name), "begins"),
+            (projection.target_cells, Some(post.name), "ends"),
+        ];
+        let outside = ends.iter().zip(select).find_map(|((cells, of, word), chosen)| {
+            let (from, to) = (*cells)?;
+            let of = of.as_ref()?;
+            (chosen.1 <= from || chosen.0 >= to).then(|| format!("`{name}` {word} in `{of}[{from} .. {to}]`"))
+        });
+        let one = select.iter().all(|(from, to)| to - from == 1);
+        if outside.is_none() && !one {
+            // Of a wider choice among drawn synapses there may be none.
+            return false;
+        }
+        let shown = select.map(|(from, to)| if to - from == 1 { from.to_string() } else { format!("{from} .. {to}") });
+        let message = format!("`{name}[{}]` is no synapse: these cells are not joined", shown.join(", "));
+        let d = Diagnostic::error("E0675", span, message).help(outside.unwrap_or_else(|| {
+            format!("senders stand before targets: `{name}[sender, target]`; `{name}.pre` and `{name}.post` tell which are joined")
+        }));
+        self.report(d);
+        true
     }
 
     fn end_field(&mut self, scope: ScopeId, name: &Name) -> Value {

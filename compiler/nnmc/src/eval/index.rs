@@ -155,7 +155,7 @@ impl Session<'_> {
             if matches!(expr.kind, ExprKind::Range { .. }) {
                 let (from, to) = self.index_range(scope, *id, length)?;
                 out = self.apply(span, unit, &[&out], |g, n| g.slice(n[0], axis, from, 1, to - from));
-                out.times = times.map(|t| if axis == 0 { t[from..to].to_vec().into() } else { t });
+                out.times = times.map(|t| if axis == 0 { t.part(from..to) } else { t });
                 axis += 1;
                 continue;
             }
@@ -204,6 +204,18 @@ impl Session<'_> {
             (axis, own) = ((axis + 1 + rank).saturating_sub(shape.len()), (own + rank).saturating_sub(shape.len()));
         }
         Some(out)
+    }
+
+    /// An index that is none of an axis; one below 0 was meant to count from its end.
+    fn outside(&mut self, index: f64, length: usize, span: Span) {
+        let d = Diagnostic::error("E0316", span, format!("the index {index} is outside of 0 .. {length}"));
+        let from_end = length as f64 + index;
+        self.report(if index < 0.0 && from_end >= 0.0 && index.fract() == 0.0 {
+            let last = if index == -1.0 { " or `last(x)`" } else { "" };
+            d.help(format!("indices count from 0 on, not back from the end: `x[{from_end}]`{last}"))
+        } else {
+            d
+        });
     }
 
     /// One element along an axis, or those at the places of a tensor.
@@ -264,13 +276,14 @@ impl Session<'_> {
             && self.shape(&at.num).is_some_and(|s| s.is_empty())
             && (known < 0.0 || known as usize >= length)
         {
-            self.error("E0316", at.span, format!("the index {known} is outside of 0 .. {length}"));
+            self.outside(known, length, at.span);
             return None;
         }
         if let Some(places) = at.num.as_const()
             && let Some(beyond) = places.iter().find(|k| k.is_nan() || **k < 0.0 || **k >= length as f64)
         {
-            self.error("E0316", at.span, format!("the index {beyond} is outside of 0 .. {length}"));
+            let beyond = *beyond;
+            self.outside(beyond, length, at.span);
             return None;
         }
         if let Some(class) = at.num.class

@@ -20,11 +20,17 @@ pub mod types;
 mod walk;
 
 pub use builtins::{
-    Builtin, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
+    Builtin, Stretch, all as builtins, learning_angle as angle_between, learning_flat as flat_numbers, spikes_of,
 };
 pub use builtins::{distributions, draws};
+
+/// Whether a name is that of a function which every file sees.
+pub fn is_builtin(name: &str) -> bool {
+    builtins::find(name).is_some()
+}
+
 pub use call::{Call, Written, parameter_names};
-pub use walk::{children, names_in, names_through, only_counts};
+pub use walk::{children, name_in, names_in, names_through, only_counts};
 
 use crate::hir::{ExprRef, ModuleId};
 use crate::session::ScopeId;

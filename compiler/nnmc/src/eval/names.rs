@@ -171,19 +171,23 @@ impl Session<'_> {
         let names = self.names_in_sight(scope);
         let mut d = Diagnostic::error("E0204", span, format!("there is no `{name}` here"));
         let word = WORDS.iter().find(|(other, _)| *other == name).map(|(_, own)| *own);
-        let near = word.or_else(|| suggest::nearest(name, names.iter().map(String::as_str)));
+        let is_unit = crate::unit::Unit::parse(name).is_some();
+        let near = word.or_else(|| suggest::nearest(name, names.iter().map(String::as_str)).filter(|_| !is_unit));
         let from = (near.is_none()).then(|| library_home(name)).flatten();
         if let Some(path) = self.member_in_sight(scope, name) {
             let d = d.at("a network's member is named with the network").fix(span, path.clone());
             return self.fail(d.help(format!("did you mean `{path}`?")));
         }
+        if let Some((_, statement)) = STATEMENTS.iter().find(|(word, _)| *word == name) {
+            return self.fail(d.at("this is a statement, no function").help(*statement));
+        }
         d = suggest::did_you_mean(d, span, near);
         if let Some(module) = from {
             d = d.help(format!("the library has it: `use std.{module}.{name}`"));
         }
-        if near.is_none() && crate::unit::Unit::parse(name).is_some() {
+        if near.is_none() && is_unit {
             d = d.help(format!(
-                "`{name}` is a unit, and a unit stands right after a number: `1 {name}`, and per {name} `1 {name}^-1`"
+                "`{name}` is a unit, and a unit stands right after a number: `2 {name}`, `x / (1 {name})`, per {name} `2 {name}^-1`"
             ));
         }
         self.fail(d)
@@ -200,6 +204,12 @@ const WORDS: [(&str, &str); 8] = [
     ("infinity", "inf"),
     ("PI", "pi"),
     ("Pi", "pi"),
+];
+
+/// Statements that are functions elsewhere.
+const STATEMENTS: [(&str, &str); 2] = [
+    ("simulate", "`let run = simulate net for 1 s step 0.1 ms { … }`"),
+    ("train", "`let run = train net on data { … }`"),
 ];
 
 /// The library module that declares a name.

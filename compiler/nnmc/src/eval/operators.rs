@@ -33,11 +33,25 @@ impl Session<'_> {
         let mut d = Diagnostic::error("E0302", span, format!("cannot {what} {left} and {right}"))
             .label(a.span, format!("this is {left}"))
             .label(b.span, format!("this is {right}"));
-        if let Some(help) = unit_help(&a.num.unit, &b.num.unit) {
+        if let Some((declared, help)) = self.port_without_unit(a, b) {
+            d = d.label(declared, "declared here, without a unit").help(help);
+        } else if let Some(help) = unit_help(&a.num.unit, &b.num.unit) {
             d = d.help(help);
         }
         self.report(d);
         false
+    }
+
+    /// `input I` is a plain number: where it meets volts, its declaration is what lacks them.
+    fn port_without_unit(&self, a: &Operand, b: &Operand) -> Option<(Span, String)> {
+        let (plain, other) = if a.num.unit.is_real() { (a, b) } else { (b, a) };
+        let name = self.text(plain.span).trim();
+        let within =
+            |span: Span| span.file == plain.span.file && span.start <= plain.span.start && plain.span.end <= span.end;
+        let item = self.modules.items.iter().find(|item| within(item.span))?;
+        let crate::hir::ItemKind::Neuron(neuron) = &item.kind else { return None };
+        let port = neuron.inputs.iter().find(|d| d.name.text == name && d.ty.is_none() && d.init.is_none())?;
+        Some((port.span, format!("a port says its unit: `input {name}: {}`", other.num.unit.shown().name)))
     }
 
     pub fn eval_unary(&mut self, scope: ScopeId, op: UnaryOp, id: ExprId, span: Span) -> Value {

@@ -155,7 +155,10 @@ impl Session<'_> {
             let d = Diagnostic::error("E0312", span, format!("expected {wanted}, found {found}"))
                 .at(format!("this is {found}"))
                 .label(declared_at, format!("{wanted} is declared here"));
-            self.report(d);
+            self.report(match self.meant_as_size(span, declared_at) {
+                Some(help) => d.help(help),
+                None => d,
+            });
             return None;
         }
         if let Some(shape) = shape
@@ -191,6 +194,23 @@ impl Session<'_> {
             _ => declared.unit.clone(),
         };
         Some(Num { unit, class: declared.class.or(num.class), ..num })
+    }
+
+    /// `LIF(5)`: the kind's name and a number alone in parentheses, where a size stands in brackets.
+    fn meant_as_size(&self, span: Span, declared_at: Span) -> Option<String> {
+        let source = &self.modules.sources.get(span.file).text;
+        let before = source.get(..span.start as usize)?.strip_suffix('(')?;
+        let after = source.get(span.end as usize..)?;
+        let kind: String = before.chars().rev().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        let kind: String = kind.chars().rev().collect();
+        let number = self.text(span);
+        let of = |item: &&crate::hir::Item| {
+            item.name.text == kind && item.span.file == declared_at.file && item.span.start <= declared_at.start
+        };
+        let item = self.modules.items.iter().find(of)?;
+        let population = matches!(item.kind, crate::hir::ItemKind::Neuron(_));
+        (population && after.starts_with(')') && number.parse::<u64>().is_ok())
+            .then(|| format!("a size stands in brackets: `{kind}[{number}]`"))
     }
 
     /// `y: real[n]`, where `n` is not known yet: it is the length found.

@@ -20,6 +20,14 @@ pub fn names_in(file: &File, id: ExprId) -> Vec<String> {
     names
 }
 
+/// Where an expression first reads a name.
+pub fn name_in(file: &File, id: ExprId, name: &str) -> Option<ExprId> {
+    match &file.expr(id).kind {
+        ExprKind::Name(found) if found == name => Some(id),
+        kind => children(kind).into_iter().find_map(|child| name_in(file, child, name)),
+    }
+}
+
 /// The same, and what the `let`s among them are computed from.
 pub fn names_through(file: &File, id: ExprId, lets: &[Decl]) -> Vec<String> {
     let mut names = names_in(file, id);

@@ -325,9 +325,13 @@ impl Build<'_> {
         for stmt in block {
             match &stmt.kind {
                 StmtKind::Equation { place, value } => {
+                    self.trace_has_none(&trace, stmt.span);
                     trace.equation = self.trace_equation(name, place, *value, stmt.span);
                 }
-                StmtKind::Next { place, value } => trace.next = self.trace_equation(name, place, *value, stmt.span),
+                StmtKind::Next { place, value } => {
+                    self.trace_has_none(&trace, stmt.span);
+                    trace.next = self.trace_equation(name, place, *value, stmt.span);
+                }
                 StmtKind::On { place, block } if place.len() == 1 && place[0].text == "spike" => {
                     trace.on_spike.extend(block.iter().cloned());
                 }
@@ -339,6 +343,14 @@ impl Build<'_> {
             }
         }
         trace
+    }
+
+    /// A trace goes by one equation.
+    fn trace_has_none(&mut self, trace: &Trace, again: Span) {
+        if let Some(first) = trace.equation.as_ref().or(trace.next.as_ref()) {
+            let message = format!("`{}` has two equations", trace.name.text);
+            self.out.push(Diagnostic::error("E0201", again, message).label(first.span, "the first is here"));
+        }
     }
 
     fn trace_equation(&mut self, trace: &Name, place: &[Name], value: ExprId, span: Span) -> Option<Equation> {

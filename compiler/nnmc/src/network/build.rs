@@ -31,6 +31,7 @@ impl Session<'_> {
         self.bind_kind_params(&item, &arch.params, kind, scope);
         let id = NetId(self.nets.len() as u32);
         self.nets.push(empty(kind, path, scope));
+        self.bind_sizes(&arch.body, scope);
         self.add_quantities(id, arch, scope);
         let last: Vec<Decl> = arch.outputs.clone();
         self.net_mut(id).outputs = last;
@@ -105,6 +106,11 @@ impl Session<'_> {
 
     fn add_quantities(&mut self, id: NetId, arch: &Architecture, scope: ScopeId) {
         for decl in &arch.inputs {
+            if decl.init.is_some() {
+                let d = Diagnostic::error("E0670", decl.span, format!("the input `{}` has no value of its own", decl.name.text))
+                    .help("an input is given by what uses the network: `given x = …` in `train`, an argument of a part; what is fixed is a parameter, `NAME(x = 3)`");
+                self.report(d);
+            }
             if let Some(q) = self.quantity_of(decl, scope) {
                 self.net_mut(id).inputs.push(q);
             }
@@ -220,6 +226,36 @@ impl Session<'_> {
         Closure::new(scope, self.module_of(scope), id)
     }
 
+    /// Binds the `let`s that name no member: sizes of populations may use them.
+    fn bind_sizes(&mut self, body: &[Build], scope: ScopeId) {
+        let of = |part: &Build| match part {
+            Build::Population(m) | Build::Part(m) => Some(m.name.text.clone()),
+            Build::Let(d) => Some(d.name.text.clone()),
+            Build::Connect(_) | Build::For { .. } => None,
+        };
+        let names: Vec<String> = body.iter().filter_map(of).collect();
+        let module = self.module_of(scope);
+        let mut known: Vec<String> = vec![];
+        for part in body {
+            let Build::Let(decl) = part else { continue };
+            let Some(Init::Value(value)) = decl.init else { continue };
+            let uses = crate::eval::names_in(&self.modules.get(module).file, value);
+            let once = names.iter().filter(|n| **n == decl.name.text).count() == 1;
+            let in_scope = |n: &String| known.contains(n) || !names.contains(n);
+            if once && uses.iter().all(in_scope) && self.plain_sizes(scope, &uses, &known) {
+                let closure = self.closure(scope, value);
+                self.bind_lazy(scope, decl.name.text.clone(), Lazy::Expr(closure, decl.ty.clone()));
+                known.push(decl.name.text.clone());
+            }
+        }
+    }
+
+    /// Whether names stand for parameters, or `let`s of such, alone.
+    fn plain_sizes(&self, scope: ScopeId, names: &[String], known: &[String]) -> bool {
+        let bound = &self.scopes[scope.0 as usize].names;
+        names.iter().all(|n| known.contains(n) || bound.contains_key(n) || crate::eval::is_builtin(n))
+    }
+
     /// Binds the `let`s of what is known before the run: weights, delays and patterns may use them.
     fn bind_known_lets(&mut self, id: NetId, scope: ScopeId) {
         let lets = self.net(id).lets.clone();
@@ -319,6 +355,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
         lets: vec![],
         outputs: vec![],
         store: IndexMap::new(),
+        kept: IndexMap::new(),
         clock: Clock::default(),
         given: vec![],
         with: None,

@@ -8,7 +8,7 @@ use super::*;
 use crate::eval::operators::Operand;
 use crate::hir::{Dynamics, Equation, ItemKind, Synapse, When};
 use crate::session::Session;
-use crate::value::Value;
+use crate::value::{Repr, Value};
 
 impl Session<'_> {
     /// Looks at all equations, conditions and blocks of a population in a frame.
@@ -45,19 +45,7 @@ impl Session<'_> {
                 }
             }
         }
-        for (k, equation) in dynamics.equations.iter().chain(&dynamics.nexts).enumerate() {
-            let first =
-                dynamics.equations.iter().chain(&dynamics.nexts).take(k).find(|e| e.name.text == equation.name.text);
-            if let Some(first) = first {
-                let d = Diagnostic::error(
-                    "E0201",
-                    equation.name.span,
-                    format!("`{}` has two equations", equation.name.text),
-                )
-                .label(first.span, "the first is here");
-                self.report(d);
-            }
-        }
+        self.hold_single_equations(dynamics);
         for equation in &dynamics.equations {
             self.check_equation(scope, dynamics, equation, true);
         }
@@ -69,6 +57,19 @@ impl Session<'_> {
         }
         for on in &dynamics.ons {
             self.check_block(scope, &on.block);
+        }
+    }
+
+    /// What changes goes by one equation.
+    pub fn hold_single_equations(&mut self, dynamics: &Dynamics) {
+        let all: Vec<&Equation> = dynamics.equations.iter().chain(&dynamics.nexts).collect();
+        for (k, equation) in all.iter().enumerate() {
+            let name = &equation.name;
+            if let Some(first) = all[..k].iter().find(|e| e.name.text == name.text) {
+                let d = Diagnostic::error("E0201", name.span, format!("`{}` has two equations", name.text))
+                    .label(first.span, "the first is here");
+                self.report(d);
+            }
         }
     }
 
@@ -135,6 +136,9 @@ impl Session<'_> {
         let second = Unit::parse("s").unwrap_or(Unit::REAL);
         let wanted = if rate { state.over(&second) } else { state.clone() };
         if right.num.unit.fits(&wanted) {
+            if let (Repr::Node(node), true) = (&right.num.repr, rate) {
+                self.hold_noise_linear(*node, &format!("`{}'`", name.text), equation.span);
+            }
             return true;
         }
         let found = right.num.unit.describe();
@@ -185,17 +189,27 @@ impl Session<'_> {
         {
             if let (Some(a), Some(b)) = (self.operand(scope, *first), self.operand(scope, *right)) {
                 self.same_unit("compare", &a, &b, expr.span);
+                for side in [a, b] {
+                    self.hold_condition_still(&side);
+                }
             }
-        } else if let Some(cond) = self.operand(scope, when.cond)
-            && !cond.num.unit.is_real()
-        {
-            let message = format!("a condition is true or false, not {}", cond.num.unit.describe());
-            self.error("E0310", cond.span, message);
+        } else if let Some(cond) = self.operand(scope, when.cond) {
+            if !cond.num.unit.is_real() {
+                let message = format!("a condition is true or false, not {}", cond.num.unit.describe());
+                self.error("E0310", cond.span, message);
+            }
+            self.hold_condition_still(&cond);
         }
         if let Some(surrogate) = when.surrogate {
             self.eval(scope, surrogate);
         }
         self.check_block(scope, &when.block);
+    }
+
+    fn hold_condition_still(&mut self, cond: &Operand) {
+        if let Repr::Node(node) = &cond.num.repr {
+            self.hold_no_noise(*node, cond.span);
+        }
     }
 
     /// Holds every assignment of a block to the unit of what it changes.

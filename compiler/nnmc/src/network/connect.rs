@@ -60,10 +60,22 @@ impl Session<'_> {
         let targets = self.set_members(scope, connect.to);
         let several = sources.len() * targets.len() > 1;
         let joining = Joining { id, connect, scope, several };
+        let before = self.net(id).projections.len();
         for source in &sources {
             for target in &targets {
                 self.add_projection(&joining, source, target);
             }
+        }
+        if self.net(id).projections.len() - before < sources.len() * targets.len() {
+            // Why it is not there has been said, and is not said again where its name is read.
+            let by_ends = |s: &Self, from: ExprId, to: ExprId| {
+                format!("{}_{}", s.source_name(scope, from), s.source_name(scope, to))
+            };
+            let names: Vec<String> = match &connect.name {
+                Some(name) => vec![name.text.clone()],
+                None => sources.iter().flat_map(|s| targets.iter().map(|t| by_ends(self, s.0, t.0))).collect(),
+            };
+            self.net_mut(id).broken.extend(names);
         }
     }
 
@@ -103,15 +115,16 @@ impl Session<'_> {
             }
         };
         let Some(pattern) = pattern else { return };
-        let name = self.projection_name(joining, source.0, to, port);
+        let (name, by_ends) = self.projection_name(joining, source.0, to, port);
         if let Some(own) = &connect.name
             && self.net(id).member_names().contains(&name)
         {
-            self.error("E0201", own.span, format!("`{name}` is declared twice"));
+            self.name_is_taken(joining, own, &name);
             return;
         }
         let projection = Projection {
             name,
+            by_ends,
             from,
             source: sender,
             target: to,
@@ -132,6 +145,17 @@ impl Session<'_> {
         self.net_mut(id).projections.push(projection);
     }
 
+    fn name_is_taken(&mut self, joining: &Joining, own: &Name, name: &str) {
+        let Joining { id, connect, .. } = *joining;
+        let same = self.net(id).projections.iter().any(|p| p.name == name && p.span == connect.span);
+        let d = match same {
+            true => Diagnostic::error("E0674", own.span, format!("`{name}` is one name, and this joins several populations"))
+                .help("each connection has a name of its own: write one `connect` for each, or leave the name out, then it is `SOURCE_TARGET`"),
+            false => Diagnostic::error("E0201", own.span, format!("`{name}` is declared twice")),
+        };
+        self.report(d);
+    }
+
     fn synapse_of(&mut self, kind: &Kind, span: Span) -> (Option<ItemId>, Vec<(String, Argument)>) {
         let word = self.item_word(kind.item);
         if word != "synapse" {
@@ -146,7 +170,14 @@ impl Session<'_> {
         (if default { None } else { Some(kind.item) }, kind.args.clone())
     }
 
-    fn projection_name(&self, joining: &Joining, source: ExprId, to: usize, port: Option<usize>) -> String {
+    /// A connection's name, and the one that its ends give it where it has none of its own.
+    fn projection_name(
+        &self,
+        joining: &Joining,
+        source: ExprId,
+        to: usize,
+        port: Option<usize>,
+    ) -> (String, Option<String>) {
         let Joining { id, connect, scope, several } = *joining;
         let net = self.net(id);
         let population = &net.populations[to];
@@ -156,8 +187,8 @@ impl Session<'_> {
             _ => String::new(),
         };
         let base = match &connect.name {
-            Some(name) if !several => return name.text.clone(),
-            Some(name) => name.text.clone(),
+            Some(name) if !several => return (name.text.clone(), None),
+            Some(name) => return (format!("{}{suffix}", name.text), None),
             None => format!("{}_{}", self.source_name(scope, source), population.name),
         };
         let name = format!("{base}{suffix}");
@@ -167,7 +198,7 @@ impl Session<'_> {
             unique = format!("{name}{k}");
             k += 1;
         }
-        unique
+        (unique, Some(name))
     }
 
     /// The name that a source gives a connection: the first member that it reads.

@@ -66,6 +66,8 @@ pub struct Network {
     pub outputs: Vec<Decl>,
     /// Weights, states and running values by their path inside the network, in SI.
     pub store: IndexMap<String, Array>,
+    /// What a program keeps in the store, by the same paths.
+    pub kept: IndexMap<String, InStore>,
     /// Steps done and the seconds they took, of a simulation that may go on.
     pub clock: Clock,
     /// What the last training or evaluation gave to the inputs.
@@ -75,6 +77,14 @@ pub struct Network {
     /// How its latents settled in the last training.
     pub settles: Vec<crate::samples::Settling>,
     pub span: Span,
+}
+
+/// A number that is kept from one program to the next.
+#[derive(Clone, Debug)]
+pub struct InStore {
+    pub unit: Unit,
+    /// Whether there is one for each synapse.
+    pub by_synapse: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -133,6 +143,8 @@ pub struct Port {
     pub unit: Unit,
     /// Axes of one cell's port, before the population's.
     pub event: bool,
+    /// Its value where nothing ends in it, by the names of a cell.
+    pub default: Option<nnm_syntax::ast::ExprId>,
     pub span: Span,
 }
 
@@ -149,6 +161,8 @@ pub struct State {
 #[derive(Clone, Debug)]
 pub struct Projection {
     pub name: String,
+    /// The name that its ends give it, where it has no own; others may have the same.
+    pub by_ends: Option<String>,
     /// The sender, an expression over the architecture's members.
     pub from: Closure,
     /// The sender where it is a population: its place, and which of its cells.
@@ -177,6 +191,12 @@ pub struct Projection {
 
 impl Projection {
     /// The first sender's place in its population.
+    /// Whether its weights are those of single pairs, which only its edges tell.
+    pub fn has_pairs_of_its_own(&self) -> bool {
+        let each = self.weight.as_ref().is_some_and(|w| w.shape.len() == 1);
+        each && self.edges.is_some() && !self.pattern.is_plain_product()
+    }
+
     pub fn first_sender(&self) -> usize {
         self.source.and_then(|(_, cells)| cells).map_or(0, |(from, _)| from)
     }

@@ -189,7 +189,7 @@ impl Session<'_> {
     }
 
     /// A population of the network whose step cannot be taken as one evaluation.
-    fn acts_over_time(&self, id: NetId) -> Option<String> {
+    pub fn acts_over_time(&self, id: NetId) -> Option<String> {
         let net = self.net(id);
         let own = net.populations.iter().find(|p| {
             let equations = match &self.modules.item(p.item).kind {

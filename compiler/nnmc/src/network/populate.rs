@@ -1,6 +1,6 @@
 //! From a neuron and its arguments to a population: its parameters, ports, states and weights.
 
-use nnm_syntax::ast::Init;
+use nnm_syntax::ast::{ExprId, Init};
 use nnm_syntax::diag::Diagnostic;
 
 use super::build::find_arg;
@@ -112,7 +112,8 @@ impl Session<'_> {
                 self.error("E0405", decl.name.span, message);
             }
             let event = decl.ty.as_ref().is_some_and(|t| matches!(t.kind, nnm_syntax::ast::TypeKind::Event { .. }));
-            population.ports.push(Port { name: q.name, unit: q.unit, event, span: decl.span });
+            let default = self.default_of_port(decl, event);
+            population.ports.push(Port { name: q.name, unit: q.unit, event, default, span: decl.span });
         }
         for on in neuron.dynamics.ons.iter().filter(|o| o.period.is_none()) {
             if !population.ports.iter().any(|p| p.event && p.name == on.event.text) {
@@ -141,6 +142,18 @@ impl Session<'_> {
             q.shape = shape;
             population.weights.push(q);
         }
+    }
+
+    /// What a port has where nothing ends in it: a value, but no draw, and nothing where events arrive.
+    pub fn default_of_port(&mut self, decl: &Decl, event: bool) -> Option<ExprId> {
+        let what = match (decl.init, event) {
+            (None, _) => return None,
+            (Some(Init::Value(value)), false) => return Some(value),
+            (Some(_), true) => "an event port has no value to begin with: it waits for events",
+            (Some(Init::Draw(_)), false) => "the default of a port is a value: `input I: real = 1`",
+        };
+        self.error("E0670", decl.span, what);
+        None
     }
 
     /// The unit of a declaration, from its type or its value.
@@ -180,8 +193,12 @@ impl Session<'_> {
             },
         };
         let declared = crate::eval::types::Declared { unit: q.unit.clone(), ..crate::eval::types::Declared::real() };
-        let num = self.hold_number(num, &declared, decl.name.span, decl.span)?;
-        let initial = self.spread(&num, &shape, decl.span)?;
+        let at = match &arg {
+            Some(Argument::Expr(c) | Argument::Draw(c)) => self.expr_span(c.scope, c.expr.id),
+            _ => decl.span,
+        };
+        let num = self.hold_number(num, &declared, decl.name.span, at)?;
+        let initial = self.spread(&num, &shape, at)?;
         Some(State { name: decl.name.text.clone(), unit: q.unit, initial, running, span: decl.span })
     }
 
@@ -225,7 +242,10 @@ impl Session<'_> {
         }
         let declared = self.declared_of(scope, param)?;
         let num = self.hold_number(num, &declared, param.name.span, at.unwrap_or(param.span))?;
-        let plain = matches!(&param.ty, Some(ty) if matches!(&ty.kind, nnm_syntax::ast::TypeKind::Named { shape, .. } if shape.is_empty()));
+        let plain = param
+            .ty
+            .as_ref()
+            .is_none_or(|ty| matches!(&ty.kind, nnm_syntax::ast::TypeKind::Named { shape, .. } if shape.is_empty()));
         match at.filter(|_| plain && declared.shape.is_empty()) {
             Some(at) => self.one_for_each(num, shape, at),
             None => Some(num),
@@ -234,11 +254,15 @@ impl Session<'_> {
 
     /// A parameter that is one number may be given one for each cell.
     fn one_for_each(&mut self, num: Num, shape: &[usize], at: Span) -> Option<Num> {
-        let Some(found) = self.shape(&num).filter(|found| !found.is_empty() && self.lengths.is_empty()) else {
+        let Some(found) = self.shape(&num).filter(|found| !found.is_empty()) else {
             return Some(num);
         };
         if nnm_graph::shape::broadcasts_to(&found, shape) || shape.starts_with(&found) {
             return Some(num);
+        }
+        if !self.lengths.is_empty() {
+            // Said where sizes are what they are.
+            return Some(Num::unknown(num.unit));
         }
         let (found, wanted) = (self.shape_text(&found), self.shape_text(shape));
         self.error("E0313", at, format!("expected one value for each of {wanted} cells, found {found}"));

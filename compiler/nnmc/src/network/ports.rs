@@ -42,9 +42,19 @@ impl Session<'_> {
                 Some(sum) => self.add(&sum, &part, declared.span),
             });
         }
-        let Some(total) = total else { return Some(Num::scalar(declared.unit, 0.0)) };
+        let Some(total) = total else { return self.unreached_port(frame, population, &declared) };
         let total = Num { unit: declared.unit, ..total };
         Some(self.marked_port(key, total))
+    }
+
+    /// What a port has in which nothing ends: its default, else 0.
+    fn unreached_port(&mut self, frame: FrameId, population: usize, port: &Port) -> Option<Num> {
+        let Some(default) = port.default else { return Some(Num::scalar(port.unit.clone(), 0.0)) };
+        let scope = self.frame(frame).populations[population].scope;
+        let given = self.operand(scope, default)?;
+        let declared = crate::eval::types::Declared { unit: port.unit.clone(), ..crate::eval::types::Declared::real() };
+        let num = self.hold_number(given.num, &declared, port.span, given.span)?;
+        Some(Num { unit: port.unit.clone(), ..num })
     }
 
     /// Keeps a port's sum. Where errors that arrive there may be asked for, it is a node of its own: two ports may receive

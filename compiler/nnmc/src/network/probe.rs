@@ -55,7 +55,7 @@ impl Session<'_> {
         let sender = self.sender(frame, k)?;
         let id = self.frame(frame).net;
         let p = self.net(id).projections[k].clone();
-        let none = Port { name: String::new(), unit: Unit::Unknown, event: false, span: p.span };
+        let none = Port { name: String::new(), unit: Unit::Unknown, event: false, default: None, span: p.span };
         self.size_weights(id, k, &sender, &none)?;
         let item = p.synapse?;
         self.synapse_output(frame, k, item, &sender);

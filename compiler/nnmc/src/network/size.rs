@@ -142,17 +142,22 @@ impl Session<'_> {
         out
     }
 
-    /// Bytes of each synapse of a connection.
-    fn each(&self, p: &Projection) -> f64 {
-        let argument = |name: &str| p.args.iter().find(|(n, _)| n == name).map(|(_, a)| a);
-        let own = |argument: &Argument| match argument {
+    /// Whether an argument of a synapse is one for each pair, as it is written.
+    pub fn varies_by_pair(&self, argument: &Argument) -> bool {
+        match argument {
             Argument::Draw(_) => true,
             Argument::Value(_) => false,
             Argument::Expr(c) => {
                 let names = crate::eval::names_in(&self.modules.get(c.expr.module).file, c.expr.id);
-                names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j"))
+                names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j" | "row"))
             }
-        };
+        }
+    }
+
+    /// Bytes of each synapse of a connection.
+    fn each(&self, p: &Projection) -> f64 {
+        let argument = |name: &str| p.args.iter().find(|(n, _)| n == name).map(|(_, a)| a);
+        let own = |argument: &Argument| self.varies_by_pair(argument);
         let declared = p.synapse.is_some_and(|item| match &self.modules.item(item).kind {
             ItemKind::Synapse(s) => s.dynamics.weights.iter().any(|w| matches!(w.init, Some(Init::Draw(_)))),
             _ => false,

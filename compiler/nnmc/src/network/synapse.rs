@@ -299,12 +299,41 @@ impl Session<'_> {
         if program.purpose == Purpose::Probe {
             return self.undelayed_probe(frame, p);
         }
+        let presented = matches!(self.program.as_ref()?.purpose, Purpose::Samples { .. });
+        if presented && self.refuse_own_delays(p) {
+            return Some(None);
+        }
         let Some([axonal, _]) = self.delays(id, k, dt) else { return Some(None) };
         let steps = axonal.iter().copied().fold(0.0, f64::max) as usize;
         if steps == 0 {
             return None;
         }
         Some(self.history(frame, p, steps))
+    }
+
+    /// In a presentation a connection carries what its senders were at one time: its synapses have one delay.
+    fn refuse_own_delays(&mut self, p: &Projection) -> bool {
+        let Some(closure) = p.args.iter().find(|(n, _)| n == "delay").and_then(|(_, a)| self.delay_of_pairs(a)) else {
+            return false;
+        };
+        let span = self.expr_span(closure.scope, closure.expr.id);
+        let message = format!("the synapses of `{}` have delays of their own: they act in `simulate`", p.name);
+        let d = Diagnostic::error("E0676", span, message)
+            .help("in `train`, `evaluate` and `collect` a connection has one delay: make one for each, `where(mod(i + j, 2) == 0) via Direct(delay = 1 step)` and so on");
+        self.report(d);
+        true
+    }
+
+    /// A delay that is drawn, or computed from the ends of a synapse.
+    pub fn delay_of_pairs(&self, argument: &Argument) -> Option<Closure> {
+        match argument {
+            Argument::Draw(closure) => Some(*closure),
+            Argument::Value(_) => None,
+            Argument::Expr(c) => {
+                let names = crate::eval::names_in(&self.modules.get(c.expr.module).file, c.expr.id);
+                names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j" | "row")).then_some(*c)
+            }
+        }
     }
 
     /// In a probe a delayed sender is looked at by its unit and shape, so that a loop is none.

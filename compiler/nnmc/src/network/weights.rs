@@ -139,7 +139,9 @@ impl Session<'_> {
         self.refuse_too_large(id, k, senders, targets)?;
         let key = nnm_runtime::random::key(self.seed, &format!("{path}.edges"));
         let same = p.source.is_some_and(|(s, _)| s == p.target);
-        let options = |autapses: bool, multapses: bool| Options { same_population: same, autapses, multapses };
+        let apart = (p.first_sender() as i64) - (first_target as i64);
+        let options =
+            |autapses: bool, multapses: bool| Options { apart: (same && !autapses).then_some(apart), multapses };
         let (m, n) = (senders as u32, targets as u32);
         let drawn = |pattern, autapses, multapses| topology::connect(pattern, m, n, options(autapses, multapses), key);
         if matches!(p.pattern, Pattern::Symmetric { .. }) && senders != targets && self.lengths.is_empty() {
@@ -429,7 +431,11 @@ impl Session<'_> {
                 None => "that of the port over that of the sender".into(),
             };
             let message = format!("the weight of `{}` is in {wanted}, {whence}, not in {found}", p.name);
-            self.error("E0424", at, message);
+            let d = Diagnostic::error("E0424", at, message);
+            self.report(match self.order_of_arguments(p, at) {
+                Some(help) => d.help(help),
+                None => d,
+            });
             return None;
         }
         let num = if self.has_unknown_edges(&p.pattern) { any_of(num) } else { num };
@@ -444,6 +450,20 @@ impl Session<'_> {
             }
             _ => self.spread(&num, shape, at),
         }
+    }
+
+    /// An argument without a name: in which order a synapse takes such.
+    fn order_of_arguments(&self, p: &Projection, at: Span) -> Option<String> {
+        let item = p.synapse?;
+        let before = self.modules.sources.get(at.file).text.get(..at.start as usize)?.trim_end();
+        let declared = self.modules.item(item);
+        let names = crate::eval::parameter_names(declared).join(", ");
+        (!before.ends_with(['=', '~'])).then(|| {
+            format!(
+                "without names arguments are taken in the order `{}({names})`; say which they are: `w = …`",
+                declared.name.text
+            )
+        })
     }
 
     /// A stored value in its whole shape.
@@ -566,8 +586,8 @@ impl Session<'_> {
     pub fn delays(&mut self, id: NetId, k: usize, dt: f64) -> Option<[Array; 2]> {
         let p = self.net(id).projections[k].clone();
         let mut out = [scalar(0.0), scalar(0.0)];
-        for (side, num, span, drawn) in self.given_delays(id, &p)? {
-            out[side] = self.whole_steps(&p, &num, dt, drawn, span)?;
+        for (side, num, span, rounded) in self.given_delays(id, &p)? {
+            out[side] = self.whole_steps(&p, &num, dt, rounded, span)?;
         }
         Some(out)
     }
@@ -585,7 +605,7 @@ impl Session<'_> {
         Some(sum.unwrap_or(Num::scalar(Unit::parse("ms")?, 0.0)))
     }
 
-    /// What is given as delay, by side: the axon's (0) and the dendrite's (1); where, and whether it is drawn.
+    /// What is given as delay, by side: the axon's (0) and the dendrite's (1); where, and whether it is rounded to steps.
     fn given_delays(&mut self, id: NetId, p: &Projection) -> Option<Vec<(usize, Num, Span, bool)>> {
         let argument = p.args.iter().find(|(n, _)| n == "delay").map(|(_, a)| a.clone());
         let (closure, drawn) = match argument {
@@ -593,6 +613,8 @@ impl Session<'_> {
             Some(Argument::Draw(c)) => (c, true),
             Some(Argument::Value(_)) | None => return Some(vec![]),
         };
+        // What comes out of distances or of chance meets no grid: it is rounded to it.
+        let rounded = p.args.iter().any(|(n, a)| n == "delay" && self.delay_of_pairs(a).is_some());
         let span = self.expr_span(closure.scope, closure.expr.id);
         let mut out = vec![];
         for (side, expr) in self.delay_sides(closure) {
@@ -602,7 +624,7 @@ impl Session<'_> {
             let senders = edges.as_ref().map_or(0, |e| e.senders);
             let path = format!("{}.{}.delay", self.net(id).path, p.name);
             let sparse = Projection { pattern: Pattern::Total { n: 0, autapses: true, multapses: true }, ..p.clone() };
-            out.push((side, self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?, span, drawn));
+            out.push((side, self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?, span, rounded));
         }
         Some(out)
     }
@@ -623,8 +645,9 @@ impl Session<'_> {
         }
     }
 
-    /// Seconds (or a plain number of steps) as whole steps: an error where a given delay is none, rounded where drawn.
-    fn whole_steps(&mut self, p: &Projection, num: &Num, dt: f64, drawn: bool, span: Span) -> Option<Array> {
+    /// Seconds (or a plain number of steps) as whole steps: an error where a given delay is none, rounded where it is
+    /// drawn or computed from the ends.
+    fn whole_steps(&mut self, p: &Projection, num: &Num, dt: f64, rounded: bool, span: Span) -> Option<Array> {
         let num = if self.has_unknown_edges(&p.pattern) { any_of(num.clone()) } else { num.clone() };
         let Repr::Const(array) = &num.repr else { return Some(scalar(0.0)) };
         let Some(array) = by_edge(p, array) else {
@@ -640,9 +663,9 @@ impl Session<'_> {
             return None;
         }
         let timed =
-            self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate && p.dt.is_some());
+            self.program.as_ref().is_some_and(|p| p.purpose != crate::program::Purpose::Probe && p.dt.is_some());
         if timed && num.unit.is_real() && array.iter().any(|d| *d != 0.0) && self.is_bare_number(span) {
-            let d = Diagnostic::error("E0425", span, "this simulation goes in time, and the delay has no unit");
+            let d = Diagnostic::error("E0425", span, "the network's steps have a length, and this delay has no unit");
             self.report(d.help("a delay is a time, `delay = 1 ms`, or counts steps, `delay = 1 step`"));
             return None;
         }
@@ -657,7 +680,7 @@ impl Session<'_> {
             self.error("E0426", span, format!("{message}: spikes wait for at most {LONGEST} steps"));
             return None;
         }
-        if !drawn && steps.iter().any(|s| (s - s.round()).abs() > 1e-6) {
+        if !rounded && steps.iter().any(|s| (s - s.round()).abs() > 1e-6) {
             let odd = steps.iter().copied().find(|s| (s - s.round()).abs() > 1e-6).unwrap_or(0.0);
             let step = crate::table::plain(dt * 1e3);
             let near = crate::table::plain(odd.round().max(1.0) * dt * 1e3);

@@ -164,6 +164,11 @@ impl Session<'_> {
                 self.given_time(p, *net, given, span)?;
             }
         }
+        let evaluates =
+            self.program.as_ref().is_some_and(|x| x.purpose == Purpose::Samples { training: false } && x.batched);
+        if evaluates && p.steps == 0 {
+            self.refuse_timeless(nets, span)?;
+        }
         let Some(program) = &mut self.program else { return None };
         program.stepped = p.steps > 0;
         program.steps = usize::try_from(p.steps).unwrap_or(0);
@@ -172,6 +177,20 @@ impl Session<'_> {
             // Draws differ between presentations and between steps.
             let before = Int::Mul(Box::new(program.presentation.clone()), Box::new(Int::Const(p.steps)));
             program.step = Int::Add(Box::new(before), Box::new(Int::Loop(TIME)));
+        }
+        Some(())
+    }
+
+    /// A network over time that has not been told how long it sees a sample: its states would never move.
+    fn refuse_timeless(&mut self, nets: &[(NetId, Vec<Given>)], span: Span) -> Option<()> {
+        for (net, givens) in nets {
+            let Some(name) = self.acts_over_time(*net).filter(|_| givens.is_empty()) else { continue };
+            let path = self.net(*net).path.clone();
+            let message = format!("`{path}` acts over time (`{name}`), and nothing says how long it sees a sample");
+            let d = Diagnostic::error("E0510", span, message)
+                .help("`evaluate(… on DATA given x = image for 25 ms step 1 ms)`, or after a `train` that says it");
+            self.report(d);
+            return None;
         }
         Some(())
     }

@@ -112,7 +112,15 @@ impl Session<'_> {
         let (source, cells) = match p.source {
             Some(s) => s,
             None => {
-                self.error("E0512", p.span, "a delay needs a population as its sender");
+                let scope = self.closure_scope(frame, p.from);
+                if matches!(self.eval(scope, p.from.expr.id), crate::value::Value::Missing) {
+                    // That there is no such sender has been said.
+                    return None;
+                }
+                let message = format!("`{}` has a delay: its sender is a population of the same architecture", p.name);
+                let d = Diagnostic::error("E0512", p.span, message)
+                    .help("a part hands on what it puts out without delay; connect it to a population here, and that one with the delay");
+                self.report(d);
                 return None;
             }
         };

@@ -162,18 +162,20 @@ impl Session<'_> {
         let population = self.net(id).populations[index].clone();
         let cells = population.size();
         let path = self.path_of(site)?;
-        let delays = path.delays();
+        let mut delays: Vec<i64> = path.routes.iter().map(|r| r.seen(site)).collect();
+        delays.sort_unstable();
+        delays.dedup();
         let fixed = population.params.iter().any(|(n, _)| n == name)
             || matches!(name, "index" | "angle" | "position" | "dt" | "training");
         if site.seen == Seen::Edges && delays.len() > 1 && !fixed {
             return self.by_delayed_edge(site, &path, (index, name), span);
         }
         let delay = match site.seen {
-            Seen::FromPre | Seen::FromPost => path.routes.get(site.route).map_or(0, |r| r.axonal),
+            Seen::FromPre | Seen::FromPost => path.routes.get(site.route).map_or(0, |r| r.seen(site)),
             _ => delays.first().copied().unwrap_or(0),
         };
         let num = match delay {
-            delay if delay > 0 && !fixed => self.ring_value(site.frame, index, name, delay)?,
+            delay if delay > 0 && !fixed => self.delayed_value(site, (index, name), delay)?,
             _ => self.own_number(site.frame, index, name, span)?,
         };
         if self.is_single(&num, cells) && (cells > 1 || num.as_const().is_some()) {
@@ -316,9 +318,9 @@ impl Session<'_> {
         let cells = path.edge_cells(false);
         let mut sum: Option<Num> = None;
         for route in &path.routes {
-            let there = match route.axonal {
+            let there = match route.seen(site) {
                 0 => self.own_number(site.frame, of.0, of.1, span)?,
-                delay => self.ring_value(site.frame, of.0, of.1, delay)?,
+                delay => self.delayed_value(site, of, delay)?,
             };
             let chosen = route.chosen.clone()?;
             let from = vector(chosen.iter().map(|e| f64::from(cells[*e as usize])).collect());
@@ -358,6 +360,12 @@ impl Session<'_> {
         let mut cells: Vec<f64> = path.edge_cells(post).iter().map(|c| f64::from(*c)).collect();
         cells.resize(path.edge_count(), 0.0);
         Some(Num::array(Unit::REAL, vector(cells)))
+    }
+
+    /// What a site sees of a sender behind a delay.
+    fn delayed_value(&mut self, site: Site, (index, name): (usize, &str), delay: i64) -> Option<Num> {
+        // What acts at the end of a step looks back from there; a ring counts from the step's beginning.
+        self.ring_value(site.frame, index, name, delay - i64::from(site.after))
     }
 
     /// What a name of a population was some steps ago. Its present value is asked for when all else is known, so that a
@@ -414,16 +422,44 @@ impl Session<'_> {
         let mut longest = 0.0f64;
         for k in 0..self.net(id).projections.len() {
             if self.net(id).projections[k].source.is_some_and(|(s, _)| s == index) {
-                let [axonal, dendritic] = self.delays(id, k, dt)?;
-                longest = axonal.iter().chain(dendritic.iter()).fold(longest, |m, d| m.max(*d));
+                let sides = self.delays(id, k, dt)?;
+                let most = sides.map(|side| side.iter().fold(0.0f64, |most, d| most.max(*d)));
+                longest = longest.max(most[0] + most[1]);
             }
         }
         Some(longest as i64)
     }
 
+    /// The rings, each after those whose past its present value reads: so first values go through a chain of delays. In a
+    /// loop of delays the one that is met first sees zeros.
+    fn rings_in_order(&self) -> Vec<Ring> {
+        let rings: Vec<Ring> = self.program.iter().flat_map(|p| p.rings.values().cloned()).collect();
+        let read: Vec<Vec<usize>> = rings
+            .iter()
+            .map(|ring| {
+                let vars = ring.value.map(|value| nnm_graph::free_vars(&self.graph, value)).unwrap_or_default();
+                (0..rings.len()).filter(|k| vars.contains(&rings[*k].var)).collect()
+            })
+            .collect();
+        let (mut order, mut met) = (vec![], vec![false; rings.len()]);
+        for first in 0..rings.len() {
+            let mut stack = vec![(first, 0)];
+            while let Some((ring, next)) = stack.pop() {
+                if next == 0 && std::mem::replace(&mut met[ring], true) {
+                    continue;
+                }
+                match read[ring].get(next) {
+                    Some(before) => stack.extend([(ring, next + 1), (*before, 0)]),
+                    None => order.push(rings[ring].clone()),
+                }
+            }
+        }
+        order
+    }
+
     /// Stores of the rings' present values; before the first step of all, the initial one stands everywhere.
     pub fn ring_statements(&mut self) -> (Vec<Stmt>, Vec<Assign>) {
-        let rings: Vec<Ring> = self.program.iter().flat_map(|p| p.rings.values().cloned()).collect();
+        let rings = self.rings_in_order();
         if rings.is_empty() {
             return (vec![], vec![]);
         }

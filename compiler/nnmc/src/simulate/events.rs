@@ -79,6 +79,10 @@ impl Session<'_> {
                 let names = crate::eval::names_through(file, *value, &work.learn.rule.dynamics.lets);
                 scales || names.iter().any(|n| changed.contains(n))
             }
+            StmtKind::Let { value, .. } => {
+                let names = crate::eval::names_through(file, *value, &work.learn.rule.dynamics.lets);
+                names.iter().any(|n| changed.contains(n))
+            }
             _ => false,
         })
     }
@@ -86,10 +90,7 @@ impl Session<'_> {
     /// The new values of what a block changes, at one edge.
     fn changes(&mut self, sim: &Simulation, work: &Work, site: Site, on: &On) -> Option<Vec<Assign>> {
         let before = self.connection_values(work, site);
-        let mut here = before.clone();
-        for stmt in &on.block {
-            self.rule_assign(sim, work, site, stmt, &mut here, true)?;
-        }
+        let here = self.rule_block(sim, work, site, &on.block, &before, true)?;
         let mut body = vec![];
         for (name, num) in &here {
             let (old, value) = (self.lift(before.get(name)?), self.lift(num));
@@ -114,10 +115,7 @@ impl Session<'_> {
         on: &On,
     ) -> Option<(Vec<Assign>, Vec<Assign>)> {
         let before = self.connection_values(work, site);
-        let mut here = before.clone();
-        for stmt in &on.block {
-            self.rule_assign(sim, work, site, stmt, &mut here, false)?;
-        }
+        let here = self.rule_block(sim, work, site, &on.block, &before, false)?;
         let (mut ahead, mut apply) = (vec![], vec![]);
         let shape = self.shape_of_all(work);
         for (name, num) in &here {

@@ -328,6 +328,9 @@ impl Session<'_> {
         let home = Some((b.net, local.clone()));
         let leaf = NewLeaf { path: &full, role, unit: unit.clone(), shape, batched: false, home };
         let var = self.leaf_var(&leaf);
+        if let Some(kept) = self.net_mut(b.net).kept.get_mut(&local) {
+            kept.by_synapse = true;
+        }
         if role == Role::State || !self.net(b.net).store.contains_key(&local) {
             b.tables.push((var, first));
         }
@@ -405,6 +408,12 @@ impl Session<'_> {
     /// The names of one side's cells: its traces, its running values, its population.
     fn side_names(&mut self, sim: &Simulation, work: &Work, post: bool, delay: i64) -> Option<ScopeId> {
         let scope = self.rule_names(sim, work)?;
+        // What is not one for a cell of this side: the check of the rule has said so.
+        let foreign = work.traces.iter().filter(|(_, t)| t.post != post).map(|(name, _)| name.clone());
+        let foreign: Vec<String> = foreign.chain(work.states.keys().cloned()).collect();
+        for name in foreign.iter().map(String::as_str).chain(["w", if post { "pre" } else { "post" }]) {
+            self.bind(scope, name, Value::Missing);
+        }
         for (name, trace) in work.traces.iter().filter(|(_, t)| t.post == post) {
             let node = self.read_whole(trace.at(delay)?);
             self.bind(scope, name.clone(), Value::Num(Num::node(trace.unit.clone(), node)));
@@ -649,8 +658,38 @@ impl Session<'_> {
         self.net(self.frame(site.frame).net)
     }
 
+    /// What a block makes of `w` and the rule's states.
+    pub fn rule_block(
+        &mut self,
+        sim: &Simulation,
+        work: &Work,
+        site: Site,
+        block: &[ast::Stmt],
+        before: &IndexMap<String, Num>,
+        bounded: bool,
+    ) -> Option<IndexMap<String, Num>> {
+        let mut here = before.clone();
+        for stmt in block {
+            match &stmt.kind {
+                StmtKind::Let { name, value, .. } => {
+                    let scope = self.edge_names(sim, work, site, &here)?;
+                    if self.local(scope, &name.text, name.span).is_some() {
+                        self.error("E0201", name.span, format!("`{}` is declared twice", name.text));
+                        return None;
+                    }
+                    let value = self.operand(scope, *value)?;
+                    here.insert(name.text.clone(), value.num);
+                }
+                _ => self.rule_assign(sim, work, site, stmt, &mut here, bounded)?,
+            }
+        }
+        // Names of values last until the block's end.
+        here.retain(|name, _| before.contains_key(name));
+        Some(here)
+    }
+
     /// Applies one statement of a block to what it changes.
-    pub fn rule_assign(
+    fn rule_assign(
         &mut self,
         sim: &Simulation,
         work: &Work,
@@ -660,10 +699,7 @@ impl Session<'_> {
         bounded: bool,
     ) -> Option<()> {
         let StmtKind::Assign { place, op, value, .. } = &stmt.kind else {
-            let d = Diagnostic::error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
-            let help = "a `let` stands beside the blocks of a rule; it is evaluated where a block reads it";
-            let is_let = matches!(stmt.kind, StmtKind::Let { .. });
-            self.report(if is_let { d.help(help) } else { d });
+            self.error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
             return None;
         };
         let [name] = place.as_slice() else {
@@ -831,11 +867,8 @@ impl Session<'_> {
             let scope = self.rule_names(sim, work)?;
             let steps = self.whole_period(scope, period, "every")?;
             let before = self.connection_values(work, work.all);
-            let mut here = before.clone();
+            let here = self.rule_block(sim, work, work.all, &on.block, &before, true)?;
             let shape = self.shape_of_all(work);
-            for stmt in &on.block {
-                self.rule_assign(sim, work, work.all, stmt, &mut here, true)?;
-            }
             let mut assigns = vec![];
             for (name, num) in &here {
                 let num = self.to_shape(num.clone(), &shape, on.span);

@@ -1,7 +1,6 @@
 //! Running a simulation: filling the memory, steps in pieces, draining logs, writing states back.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use nnm_graph::ir::Program as GraphProgram;
 use nnm_runtime::abi::{LARGEST, status};
@@ -19,7 +18,7 @@ use crate::failure::Failure;
 use crate::network::{NetId, Population};
 use crate::program::{Leaf, Role};
 use crate::session::{Mode, Session};
-use crate::value::{Num, Spikes, Value};
+use crate::value::{Num, Spikes, Times, Value};
 
 impl Session<'_> {
     /// Runs (or, when checking, only builds) a simulation; gives what it recorded.
@@ -518,9 +517,10 @@ impl Session<'_> {
     }
 
     fn recorded(&mut self, engine: &Engine, b: &Build, logs: Vec<Logged>, from: f64, to: f64) -> Value {
+        let untimed = self.program.as_ref().is_some_and(|p| p.dt.is_none());
         let mut out = Recorded::new();
         for record in &b.records {
-            let num = recorded_value(engine, record, b.dt);
+            let num = recorded_value(engine, record, b.dt, untimed);
             Self::put(&mut out, &record.key, Value::Num(num));
         }
         for (log, logged) in b.logs.iter().zip(logs) {
@@ -529,7 +529,7 @@ impl Session<'_> {
                 let (first, last) = view.window;
                 let (cells, times) = logged.inside(view.window, view.range(p), b.dt);
                 let (from, to) = (from.max((first - 1) as f64 * b.dt), to.min(last as f64 * b.dt));
-                let spikes = Spikes { cells, times, from, to, ..view.silent(p, log.grain(b.dt)) };
+                let spikes = Spikes { cells, times, from, to, untimed, ..view.silent(p, log.grain(b.dt)) };
                 Self::put(&mut out, &view.key, Value::Spikes(spikes.into()));
             }
         }
@@ -564,7 +564,7 @@ impl View {
             _ => population.name.clone(),
         };
         let (n, first) = (range.len(), range.start);
-        Spikes { name, cells: vec![], times: vec![], n, first, from: 0.0, to: 0.0, grain }
+        Spikes { name, cells: vec![], times: vec![], n, first, from: 0.0, to: 0.0, grain, untimed: false }
     }
 
     /// The numbers of its cells.
@@ -593,23 +593,23 @@ impl Logged {
 }
 
 /// A series with its instants, or a summary, in as many bits as asked for.
-fn recorded_value(engine: &Engine, record: &Record, dt: f64) -> Num {
-    let num = recorded_number(engine, record, dt);
+fn recorded_value(engine: &Engine, record: &Record, dt: f64, untimed: bool) -> Num {
+    let num = recorded_number(engine, record, dt, untimed);
     let (true, Some(array)) = (record.single, num.as_const()) else { return num };
     let shown = num.unit.shown();
     let rounded = array.mapv(|x| crate::unit::to_si(f64::from(crate::unit::from_si(x, &shown) as f32), &shown));
     Num { repr: crate::value::Repr::Const(rounded.into_shared()), single: true, ..num }
 }
 
-fn recorded_number(engine: &Engine, record: &Record, dt: f64) -> Num {
+fn recorded_number(engine: &Engine, record: &Record, dt: f64, untimed: bool) -> Num {
     let when = record.when;
     if record.kept != Kept::Series {
         return Num::array(record.unit.clone(), summary_value(record, engine.read_array(record.var)));
     }
     let array = engine.read_times(record.var, when.samples() as usize);
     let at = |k: i64| (when.first + k * when.every).min(when.last) as f64 * dt;
-    let times: Vec<f64> = (0..when.samples()).map(at).collect();
-    Num { times: Some(Arc::new(times)), ..Num::array(record.unit.clone(), array) }
+    let times = Times::new((0..when.samples()).map(at).collect(), untimed);
+    Num { times: Some(times.into()), ..Num::array(record.unit.clone(), array) }
 }
 
 fn checkpoint_of(at: i64, engine: &Engine, logs: &[Logged]) -> Checkpoint {

@@ -10,7 +10,7 @@ use super::{Build, STEP, Simulation, Window, add};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::FrameId;
+use crate::network::{FrameId, Port};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
@@ -60,6 +60,14 @@ impl Session<'_> {
         span: Span,
     ) -> Option<()> {
         let Aim { frame, to, cells: chosen } = self.aim_of(b.frame, scope, target)?;
+        if let To::Port(population, port) = to {
+            let cells = &self.net(self.frame(frame).net).populations[population];
+            let (port, name) = (cells.ports[port].clone(), cells.name.clone());
+            if port.event {
+                self.refuse_events(&port, &name, span);
+                return None;
+            }
+        }
         let inner = self.inner(scope);
         self.bind_time(inner);
         let (name, unit, shape, declared) = self.aimed_at(frame, &to)?;
@@ -77,6 +85,11 @@ impl Session<'_> {
             x.num = self.over_time(b, scope, &x, over, window)?;
         }
         let held = crate::eval::types::Declared { unit, ..crate::eval::types::Declared::real() };
+        // A port whose declaration lacks its unit has been spoken of in its neuron.
+        let bare = self.has_errors() && !self.text(declared).contains(':');
+        if bare && !x.num.unit.fits(&held.unit) {
+            return None;
+        }
         let num = self.hold_number(x.num, &held, declared, x.span)?;
         if let Some(array) = num.as_const()
             && let Some(wrong) = array.iter().find(|x| !x.is_finite())
@@ -98,6 +111,18 @@ impl Session<'_> {
         };
         stimuli.push(num);
         Some(())
+    }
+
+    /// A stimulus is a number that a port has over a time; an event has no duration.
+    fn refuse_events(&mut self, port: &Port, population: &str, span: Span) {
+        let message = format!("`{}` waits for events, and a stimulus is a number over a time", port.name);
+        let d = Diagnostic::error("E0672", span, message)
+            .label(port.span, "declared as `event`")
+            .help(format!(
+                "events come from cells that spike: `population kick: SpikeTimes(times = [10 ms])[1]` and `connect kick -> {population}.{}: all()`",
+                port.name
+            ));
+        self.report(d);
     }
 
     /// What a stimulus goes to: its name, unit and shape, and where it is declared.

@@ -39,7 +39,7 @@ impl Session<'_> {
         let population = self.net(id).populations[p.target].clone();
         let implicit = self.asks_implicit(&population);
         let own = p.source.is_some_and(|(s, cells)| s == p.target && cells.is_none());
-        let undelayed = path.delays() == [0];
+        let undelayed = path.routes.iter().all(|r| r.axonal + r.dendritic == 0);
         if !implicit || !own || !undelayed || self.mode == Mode::Check || population.shape.len() != 1 {
             return Some(());
         }

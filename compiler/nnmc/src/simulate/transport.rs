@@ -7,9 +7,10 @@ use indexmap::IndexMap;
 use nnm_graph::ir::{Assign, Rows, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_runtime::array::Array;
+use nnm_syntax::ast::Init;
 use nnm_syntax::span::Span;
 
-use super::ends::Seen;
+use super::ends::{Seen, Site};
 use super::placement::{Home, Surroundings};
 use super::{Build, SpikeList, add, rem};
 use crate::hir::{ItemId, Synapse};
@@ -18,7 +19,7 @@ use crate::program::{Leaf, NewLeaf, Role};
 use crate::session::Session;
 use crate::simulate::STEP;
 use crate::unit::Unit;
-use crate::value::{Argument, Num, shaped, vector};
+use crate::value::{Num, shaped, vector};
 
 /// Spikes of a cell in a step for which there is room, where it may fire more than once.
 const MOST_SPIKES: usize = 16;
@@ -34,6 +35,8 @@ pub struct Path {
     /// The declared synapse; none for the default one.
     pub synapse: Option<(ItemId, Arc<Synapse>)>,
     pub params: IndexMap<String, Num>,
+    /// Those that may differ between pairs.
+    pub uneven: Vec<String>,
     /// The synapse's states: storage, unit, and where they live.
     pub vars: IndexMap<String, (VarId, Unit, Home)>,
     /// Which of the sender's cells.
@@ -57,6 +60,14 @@ pub struct Route {
     pub chosen: Option<Arc<Vec<u32>>>,
     /// By sender, for deliveries of its spikes.
     pub rows: Option<Rows>,
+}
+
+impl Route {
+    /// The delay with which a site sees senders: events and rules act at the synapse, all else at the target.
+    pub fn seen(&self, site: Site) -> i64 {
+        let at_synapse = site.after || matches!(site.seen, Seen::FromPre | Seen::FromPost);
+        if at_synapse { self.axonal } else { self.axonal + self.dendritic }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -153,13 +164,22 @@ impl Session<'_> {
         let weight = match (&q, spiking) {
             (None, _) => Weight::Same(Num::real(1.0)),
             (Some(q), true) => self.edge_weight(b, p, q, edges.as_deref()?, learns)?,
+            // A rule changes what has edges edge by edge.
+            (Some(q), false) if learns && p.pattern.is_full() && edges.is_some() => {
+                self.edge_weight(b, p, q, edges.as_deref()?, learns)?
+            }
             (Some(q), false) => self.pair_weight(id, p, q, learns, p.pattern.is_full())?,
         };
         let mut params = match &synapse {
             Some((_, s)) => self.synapse_params(id, k, s)?,
             None => IndexMap::new(),
         };
+        let uneven = synapse.as_ref().map_or(vec![], |(item, s)| self.uneven(p, s, *item, &params));
         for num in params.values_mut() {
+            // One value, of one pair or of the storage that a connection without pairs has, stands without axes.
+            if let Some(array) = num.as_const().filter(|a| a.len() < 2 && a.ndim() > 0) {
+                *num = Num::scalar(num.unit.clone(), array.first().copied().unwrap_or(1.0));
+            }
             // A table over all pairs; where there are edges, in their order.
             if num.as_const().is_some_and(|a| a.ndim() == 2) && p.pattern.is_full() {
                 let targets = p.target_cells.map_or(target, |(from, to)| to - from);
@@ -187,6 +207,7 @@ impl Session<'_> {
             weight,
             synapse,
             params,
+            uneven,
             vars,
             cells,
             senders,
@@ -209,22 +230,40 @@ impl Session<'_> {
         let target = self.net(b.net).populations[p.target].clone();
         let port = match p.port {
             Some(port) => target.ports.get(port).cloned()?,
-            None => crate::network::Port { name: String::new(), unit: Unit::Unknown, event: false, span: p.span },
+            None => crate::network::Port {
+                name: String::new(),
+                unit: Unit::Unknown,
+                event: false,
+                default: None,
+                span: p.span,
+            },
         };
         self.size_weights(b.net, k, &sender, &port)
     }
 
     fn has_one_delay(&self, p: &Projection) -> bool {
-        let Some((_, argument)) = p.args.iter().find(|(n, _)| n == "delay") else { return true };
-        match argument {
-            Argument::Draw(_) => false,
-            Argument::Value(_) => true,
-            Argument::Expr(c) => {
-                let file = &self.modules.get(c.expr.module).file;
-                let names = crate::eval::names_in(file, c.expr.id);
-                !names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j"))
+        p.args.iter().find(|(n, _)| n == "delay").is_none_or(|(_, argument)| !self.varies_by_pair(argument))
+    }
+
+    /// Parameters of a synapse that may differ between pairs: as the model says it, so that sizes decide nothing.
+    fn uneven(&self, p: &Projection, synapse: &Synapse, item: ItemId, params: &IndexMap<String, Num>) -> Vec<String> {
+        let file = &self.modules.get(self.modules.item(item).module).file;
+        let mut out: Vec<String> = vec![];
+        for decl in &synapse.dynamics.params {
+            let name = &decl.name.text;
+            let given = p.args.iter().find(|(n, _)| n == name).map(|(_, a)| a);
+            let said = match (given, decl.init) {
+                (Some(argument), _) => self.varies_by_pair(argument),
+                (None, Some(Init::Draw(_))) => true,
+                (None, Some(Init::Value(e))) => crate::eval::names_in(file, e).iter().any(|n| out.contains(n)),
+                (None, None) => false,
+            };
+            let found = params.get(name).and_then(Num::as_const).is_some_and(|a| a.len() != 1);
+            if said || found {
+                out.push(name.clone());
             }
         }
+        out
     }
 
     /// What decides where states live.
@@ -233,8 +272,7 @@ impl Session<'_> {
         let module = self.modules.get(self.modules.item(*item).module);
         let drawing = module.seen.iter().filter(|(_, item)| self.modules.draws(**item)).map(|(n, _)| n.as_str());
         let (file, drawing) = (&module.file, drawing.collect());
-        let uneven = path.params.iter().filter(|(_, num)| num.as_const().is_some_and(|a| a.len() != 1));
-        let uneven = uneven.map(|(n, _)| n.clone()).collect();
+        let uneven = path.uneven.clone();
         Some(Surroundings { file, drawing, uneven, one_delay: path.delays().len() <= 1 && path.one_delay })
     }
 

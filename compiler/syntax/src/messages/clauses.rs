@@ -6,7 +6,8 @@ use crate::span::Span;
 use crate::token::{Symbol, Tok};
 use crate::words::{self, Class};
 
-pub const RULES: &[Rule] = &[name_after_clause, misspelled, during, direction, positional_after_clause, without_value];
+pub const RULES: &[Rule] =
+    &[name_after_clause, misspelled, during, direction, positional_after_clause, set_of_parts, without_value];
 
 fn place(fault: &Fault<'_>) -> Span {
     if fault.at_end() { fault.end_span() } else { fault.found_span() }
@@ -79,6 +80,15 @@ fn positional_after_clause(fault: &Fault<'_>) -> Option<Diagnostic> {
         format!("after a call's clauses only named arguments follow, not `{value}`"),
     );
     Some(error.help("values come first, clauses belong to the whole call: `bar(old, new by method, title = \"…\")`"))
+}
+
+/// `minimize E over {net.a, net.b}`
+fn set_of_parts(fault: &Fault<'_>) -> Option<Diagnostic> {
+    if fault.previous_text() != "over" || fault.found()?.tok != Tok::OpenSet || fault.scope == Scope::File {
+        return None;
+    }
+    let error = fault.error("E0016", "the braces of several parts follow the network: `over net.{a, b}`");
+    Some(error.help("of parts of a network inside: `over net.enc.{a, b}`"))
 }
 
 /// `record v every`, `minimize E by with Adam()`

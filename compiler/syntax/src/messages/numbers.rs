@@ -16,6 +16,7 @@ pub const RULES: &[Rule] = &[
     clause_after_quantity,
     misspelled_direction,
     product,
+    one_over_unit,
     side_by_side,
 ];
 
@@ -127,7 +128,8 @@ fn clause_after_quantity(fault: &Fault<'_>) -> Option<Diagnostic> {
         return None;
     }
     let word = fault.found_text();
-    let meant = nearest(word, words::clause_words())?;
+    let step = matches!(word, "dt" | "timestep" | "resolution");
+    let meant = if step { "step" } else { nearest(word, words::clause_words())? };
     let message = format!("there is no clause `{word}`; did you mean `{meant}`?");
     Some(fault.error("E0016", message).fix(fault.found_span(), meant))
 }
@@ -170,6 +172,19 @@ fn product(fault: &Fault<'_>) -> Option<Diagnostic> {
 /// A word of the grammar that stands where only a variable makes sense, as in `2 rate`.
 fn names_a_value(fault: &Fault<'_>) -> bool {
     fault.is_name_at(fault.found) && !words::follows_value(fault.found_text()) && !fault.found_text().is_empty()
+}
+
+/// `20 1/s`
+fn one_over_unit(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let unit = fault.text_at(fault.found + 2);
+    let written = after(fault, Tok::Number) && fault.found_text() == "1";
+    if !written || !fault.is_symbol_at(fault.found + 1, Symbol::Slash) || !units::is_unit(unit) {
+        return None;
+    }
+    let (number, span) = (fault.previous_text(), fault.found_span().to(fault.span_at(fault.found + 2)));
+    let also = if unit == "s" { format!(", or `{number} Hz`") } else { String::new() };
+    let message = format!("per {unit} is written with a power: `{number} {unit}^-1`{also}");
+    Some(Diagnostic::error("E0008", span, message).fix(span, format!("{unit}^-1")))
 }
 
 /// `1 2`

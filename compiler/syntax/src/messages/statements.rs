@@ -16,12 +16,16 @@ pub const RULES: &[Rule] = &[
     derivative_with_factor,
     left_side_is_a_name,
     foreign_statement,
+    colon_equal,
+    drawn_in_block,
     word_missing,
     name_before_dot,
     misspelled_statement,
     increment,
     bare_expression,
     forms::trace,
+    forms::hold,
+    forms::called_run,
     forms::condition,
     forms::every,
     forms::clip_and_constrain,
@@ -56,8 +60,17 @@ fn if_statement(fault: &Fault<'_>) -> Option<Diagnostic> {
     if fault.found > 0 || fault.class_at(0)? != Class::If || fault.scope == Scope::File {
         return None;
     }
-    let error = fault.error("E0017", "`if` is an expression; to act on a condition use `when c { … }`");
-    Some(error.help("to choose a value write `x = if c then a else b`"))
+    let (acts, help) = match fault.scope {
+        Scope::Block(word) if EVENTS.contains(&word) => (
+            "in a block it chooses a value: `x = if c then a else x`",
+            "to change something on a condition: `x += if c then 1 else 0`",
+        ),
+        Scope::Block("synapse") => {
+            ("it chooses a value: `x = if c then a else b`", "what happens at a spike stands in `on pre { … }`")
+        }
+        _ => ("to act on a condition use `when c { … }`", "to choose a value write `x = if c then a else b`"),
+    };
+    Some(fault.error("E0017", format!("`if` is an expression; {acts}")).help(help))
 }
 
 /// `dv/dt = -v / tau`
@@ -186,6 +199,33 @@ fn misspelled_statement(fault: &Fault<'_>) -> Option<Diagnostic> {
             )
         }
     }
+}
+
+/// `v := 0 mV`
+fn colon_equal(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let written = fault.found == 1 && fault.found_symbol(Symbol::Colon) && fault.is_symbol_at(2, Symbol::Equal);
+    let inside = matches!(fault.scope, Scope::Block(word) if EVENTS.contains(&word));
+    if !written || !inside || !fault.is_name_at(0) || fault.span_at(2).start != fault.found_span().end {
+        return None;
+    }
+    let span = fault.found_span().to(fault.span_at(2));
+    let message = format!("a value is given by `=` alone: `{} = …`", fault.first_text());
+    Some(Diagnostic::error("E0015", span, message).fix(span, "="))
+}
+
+/// Blocks of what happens at an instant.
+const EVENTS: [&str; 6] = ["on", "spike", "when", "every", "pre", "post"];
+
+/// `v ~ normal(0 mV, 1 mV)` at a spike
+fn drawn_in_block(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let inside = matches!(fault.scope, Scope::Block(word) if EVENTS.contains(&word));
+    if !inside || fault.found != 1 || !fault.found_symbol(Symbol::Tilde) || !fault.is_name_at(0) {
+        return None;
+    }
+    let name = fault.first_text();
+    let message =
+        format!("`~` says what a declaration is drawn from; in a block a draw is a value: `{name} = normal(…)`");
+    Some(fault.error("E0015", message).fix(fault.found_span(), "="))
 }
 
 /// `y: Linear[10]` without its word.

@@ -3,10 +3,10 @@
 use nnm_compiler::sweep::sweep_parts;
 use nnm_compiler::table::plain;
 use nnm_compiler::unit::{Shown, from_si};
-use nnm_compiler::value::{Num, Spikes, Value};
+use nnm_compiler::value::{Num, Spikes, Times, Value};
 use nnm_runtime::array::Array;
 use nnm_runtime::data::{write_npy, write_npy_single};
-use nnm_runtime::results::{ResultError, RunFolder, to_csv};
+use nnm_runtime::results::{ResultError, RunFolder, column_name, to_csv};
 use serde_json::{Value as Json, json};
 
 use crate::tables;
@@ -77,14 +77,15 @@ fn write_number(folder: &RunFolder, name: &str, num: &Num, index: &mut Vec<Json>
     let mut entry =
         json!({ "name": name, "file": format!("{file}.npy"), "unit": &*shown.name, "shape": array.shape() });
     if let Some(times) = &num.times {
-        let times = nnm_runtime::array::vector(times.iter().map(|t| t * 1e3).collect());
-        folder.write(&format!("{file}.time_ms.npy"), &write_npy(&times))?;
-        entry["times"] = json!(format!("{file}.time_ms.npy"));
+        let (column, scale) = time_column(times.untimed);
+        let times = nnm_runtime::array::vector(times.iter().map(|t| t * scale).collect());
+        folder.write(&format!("{file}.{column}.npy"), &write_npy(&times))?;
+        entry["times"] = json!(format!("{file}.{column}.npy"));
     }
     if array.len() <= MOST_IN_TEXT {
         let text = match &num.times {
-            Some(times) => timed_csv(name, &values, times),
-            None => to_csv(name, &values),
+            Some(times) => timed_csv(name, &shown.name, &values, times),
+            None => to_csv(short(name), &shown.name, &values),
         };
         folder.write(&format!("{file}.csv"), text.as_bytes())?;
         entry["text"] = json!(format!("{file}.csv"));
@@ -97,18 +98,29 @@ fn in_units(array: &Array, shown: &Shown) -> Array {
     array.mapv(|v| from_si(v, shown)).into_shared()
 }
 
-/// One line a time: the time in ms, then the values of that time in row-major order.
-fn timed_csv(name: &str, values: &Array, times: &[f64]) -> String {
+/// The column of times, and what a second is in it; of steps that have no length, their numbers.
+fn time_column(untimed: bool) -> (&'static str, f64) {
+    if untimed { ("step", 1.0) } else { ("time_ms", 1e3) }
+}
+
+/// The last part of a dotted name.
+fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// One line a time: the time, then the values of that time in row-major order.
+fn timed_csv(name: &str, unit: &str, values: &Array, times: &Times) -> String {
     let per_time = values.len() / times.len().max(1);
-    let short = name.rsplit('.').next().unwrap_or(name);
+    let short = column_name(short(name), unit);
     let head: Vec<String> = match per_time {
-        1 => vec![short.to_string()],
+        1 => vec![short],
         many => (0..many).map(|k| format!("{short}[{k}]")).collect(),
     };
-    let mut text = format!("time_ms,{}\n", head.join(","));
+    let (column, scale) = time_column(times.untimed);
+    let mut text = format!("{column},{}\n", head.join(","));
     let mut values = values.iter();
-    for time in times {
-        text.push_str(&decimal(time * 1e3));
+    for time in times.iter() {
+        text.push_str(&decimal(time * scale));
         for value in values.by_ref().take(per_time) {
             text.push(',');
             text.push_str(&value.to_string());
@@ -137,14 +149,15 @@ fn write_spikes(folder: &RunFolder, name: &str, spikes: &Spikes, index: &mut Vec
 /// One line a spike: the cell, then the time in ms. Spikes of one step stand together, so a time is made into text once.
 /// Cells of a slice are numbered from its first one, as everywhere in the run: the header says which that is.
 fn spikes_csv(spikes: &Spikes) -> String {
+    let (column, scale) = time_column(spikes.untimed);
     let mut text = match spikes.first {
-        0 => String::from("cell,time_ms\n"),
-        first => format!("cell_minus_{first},time_ms\n"),
+        0 => format!("cell,{column}\n"),
+        first => format!("cell_minus_{first},{column}\n"),
     };
     let mut last = (f64::NAN, String::new());
     for (cell, time) in spikes.cells.iter().zip(&spikes.times) {
         if last.0 != *time {
-            last = (*time, format!(",{}\n", decimal(time * 1e3)));
+            last = (*time, format!(",{}\n", decimal(time * scale)));
         }
         text.push_str(&cell.to_string());
         text.push_str(&last.1);
@@ -167,7 +180,14 @@ mod tests {
     #[test]
     fn times_stand_in_front() {
         let values = nnm_runtime::array::vector(vec![1.0, 2.0]);
-        assert_eq!(timed_csv("run.E.v", &values, &[0.0, 1e-4]), "time_ms,v\n0,1\n0.1,2\n");
+        let times = |at: [f64; 2], untimed: bool| Times::new(at.to_vec(), untimed);
+        assert_eq!(timed_csv("run.E.v", "mV", &values, &times([0.0, 1e-4], false)), "time_ms,v_mV\n0,1\n0.1,2\n");
+        assert_eq!(timed_csv("run.E.n", "", &values, &times([0.0, 1.0], true)), "step,n\n0,1\n1,2\n");
+        let cells = nnm_runtime::array::from_vec(&[1, 2], vec![1.0, 2.0]).unwrap_or(values);
+        assert_eq!(
+            timed_csv("run.E.v", "mV", &cells, &Times::new(vec![0.0], false)),
+            "time_ms,v_mV[0],v_mV[1]\n0,1,2\n"
+        );
     }
 
     #[test]
@@ -181,8 +201,11 @@ mod tests {
             from: 0.0,
             to: 1.0,
             grain: 1e-4,
+            untimed: false,
         };
         assert_eq!(spikes_csv(&whole), "cell,time_ms\n0,1\n1,1\n");
+        let steps = Spikes { times: vec![1.0, 2.0], untimed: true, ..whole.clone() };
+        assert_eq!(spikes_csv(&steps), "cell,step\n0,1\n1,2\n");
         assert_eq!(spikes_csv(&Spikes { first: 40, ..whole }), "cell_minus_40,time_ms\n0,1\n1,1\n");
     }
 

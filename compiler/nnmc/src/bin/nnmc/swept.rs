@@ -4,7 +4,7 @@ use nnm_compiler::table::plain;
 use nnm_figures::report::{Block, Section, report_html};
 use nnm_figures::terminal::{Ink, draw_in};
 use nnm_figures::{Axis, Figure, Kind, Series, Theme, render};
-use nnm_runtime::results::RunFolder;
+use nnm_runtime::results::{RunFolder, column_name};
 use serde_json::json;
 
 use crate::exit::{Exit, Stop};
@@ -134,6 +134,57 @@ impl Swept {
         Some(Table { columns, rows: groups.iter().map(row).collect() })
     }
 
+    /// The values of an axis as a file has them: numbers under a name with their unit, where all are such.
+    fn file_axes(&self, rows: &[Vec<String>]) -> Vec<(String, Vec<String>)> {
+        let column = |(k, axis): (usize, &String)| {
+            let values: Vec<String> = rows.iter().map(|row| row.get(k).cloned().unwrap_or_default()).collect();
+            match numbers(&values) {
+                Some((x, unit)) => (column_name(axis, &unit), x.into_iter().map(|x| x.to_string()).collect()),
+                None => (axis.clone(), values),
+            }
+        };
+        self.axes.iter().enumerate().map(column).collect()
+    }
+
+    /// One row a pass, for programs: whole numbers of digits, units in the head alone.
+    fn file_of_passes(&self) -> Table {
+        let values = |pass: &Pass| pass.values.iter().map(|(_, value)| value.clone()).collect();
+        let mut columns = self.file_axes(&self.passes.iter().map(values).collect::<Vec<_>>());
+        let each = |of: &dyn Fn(&Pass) -> String| self.passes.iter().map(of).collect::<Vec<_>>();
+        if self.seeded {
+            columns.push(("seed".into(), each(&|pass| pass.seed.map_or_else(String::new, |seed| seed.to_string()))));
+        }
+        for report in self.reports() {
+            let cell = |pass: &Pass| pass.number(&report).map_or_else(String::new, |x| x.to_string());
+            columns.push((column_name(&report.name, &report.unit), each(&cell)));
+        }
+        if self.passes.iter().any(|pass| !pass.verdict().is_empty()) {
+            columns.push(("held".into(), each(&Pass::verdict)));
+        }
+        of_columns(columns)
+    }
+
+    /// Means and standard deviations over seeds, each a column of numbers.
+    fn file_over_seeds(&self) -> Table {
+        let groups = self.groups();
+        let mut columns = self.file_axes(&groups.iter().map(|(values, _)| values.clone()).collect::<Vec<_>>());
+        columns.push(("seeds".into(), groups.iter().map(|(_, passes)| passes.len().to_string()).collect()));
+        for report in self.reports() {
+            let spread: Vec<Option<(f64, f64)>> = groups
+                .iter()
+                .map(|(_, passes)| {
+                    mean_and_deviation(&passes.iter().filter_map(|p| p.number(&report)).collect::<Vec<_>>())
+                })
+                .collect();
+            let cells = |of: fn((f64, f64)) -> f64| {
+                spread.iter().map(|found| found.map_or_else(String::new, |x| of(x).to_string())).collect::<Vec<_>>()
+            };
+            columns.push((column_name(&format!("{}_mean", report.name), &report.unit), cells(|(mean, _)| mean)));
+            columns.push((column_name(&format!("{}_std", report.name), &report.unit), cells(|(_, std)| std)));
+        }
+        of_columns(columns)
+    }
+
     /// A picture for each report: over the first axis, with a line or a bar for each combination of the others.
     fn figures(&self) -> Vec<(String, Figure)> {
         self.reports().iter().map(|report| (report.name.clone(), self.figure(report))).collect()
@@ -183,10 +234,10 @@ impl Swept {
     /// `sweep.csv`, a figure for each report, and the page.
     pub fn write(&self, place: &RunFolder, model: &Model) -> Result<(), Stop> {
         let table = self.table();
-        place.write("sweep.csv", csv_text(&table)?.as_bytes())?;
+        place.write("sweep.csv", csv_text(&self.file_of_passes())?.as_bytes())?;
         let mut tables = vec![];
         if let Some(means) = self.over_seeds() {
-            place.write("means.csv", csv_text(&means)?.as_bytes())?;
+            place.write("means.csv", csv_text(&self.file_over_seeds())?.as_bytes())?;
             tables.push(Section { heading: "Mean ± standard deviation".into(), blocks: vec![block(means)] });
         }
         tables.push(Section { heading: "Passes".into(), blocks: vec![block(table)] });
@@ -259,6 +310,13 @@ fn numbers(values: &[String]) -> Option<(Vec<f64>, String)> {
     let parted: Vec<(f64, String)> = values.iter().map(parted).collect::<Option<_>>()?;
     let unit = parted.first()?.1.clone();
     parted.iter().all(|(_, known)| *known == unit).then(|| (parted.iter().map(|(x, _)| *x).collect(), unit))
+}
+
+/// A table from its columns, each with its head.
+fn of_columns(columns: Vec<(String, Vec<String>)>) -> Table {
+    let rows = columns.first().map_or(0, |(_, cells)| cells.len());
+    let row = |k: usize| columns.iter().map(|(_, cells)| cells.get(k).cloned().unwrap_or_default()).collect();
+    Table { rows: (0..rows).map(row).collect(), columns: columns.into_iter().map(|(head, _)| head).collect() }
 }
 
 fn block(table: Table) -> Block {

@@ -176,17 +176,27 @@ fn vector_strength(s: &mut Session, call: &Call) -> Value {
         return s.error("E0446", call.span, "`f` of `vector_strength` is a frequency above 0");
     }
     let inside = stretch.times(&spikes);
+    if inside.is_empty() {
+        return Value::Num(Num::real(f64::NAN));
+    }
     let turn = 2.0 * std::f64::consts::PI * f;
     let (c, q) = inside
         .iter()
         .fold((0.0, 0.0), |(c, q), t| (c + nnm_runtime::math::cos(turn * t), q + nnm_runtime::math::sin(turn * t)));
-    Value::Num(Num::real((c * c + q * q).sqrt() / inside.len().max(1) as f64))
+    Value::Num(Num::real((c * c + q * q).sqrt() / inside.len() as f64))
 }
 
 fn spike_correlation(s: &mut Session, call: &Call) -> Value {
     let Some((spikes, stretch)) = spikes(s, call) else { return Value::Missing };
     let Some(bin) = bin_width(s, call, "bin", 0.01, &spikes) else { return Value::Missing };
     let Some(bins) = super::time::whole_bins(s, call, stretch.length(), bin) else { return Value::Missing };
+    if spikes.n < 2 {
+        let message = format!("`spike_correlation` is of pairs of cells, and `{}` has one", spikes.name);
+        let d = Diagnostic::error("E0679", call.span, message)
+            .help("of two populations it is `correlogram(run.A, run.B)`; of one cell with itself `correlogram(run.A)`");
+        s.report(d);
+        return Value::Missing;
+    }
     let bins = bins.min((stretch.length() / bin + 1e-6).floor() as usize);
     let mut rows = vec![vec![0.0; bins]; spikes.n];
     for (row, times) in rows.iter_mut().zip(stretch.by_cell(&spikes)) {

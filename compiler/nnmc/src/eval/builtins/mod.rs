@@ -17,6 +17,7 @@ mod time;
 
 pub use learning::{angle_between as learning_angle, flat as learning_flat};
 pub use spikes::spikes_of;
+pub use stretch::Stretch;
 
 use super::Call;
 use crate::eval::operators::Operand;

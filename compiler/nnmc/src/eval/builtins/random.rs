@@ -286,6 +286,9 @@ fn xi(s: &mut Session, call: &Call) -> Value {
         };
         let unit = Unit::parse("s").and_then(|u| Unit::REAL.over(&u).power(0.5)).unwrap_or(Unit::REAL);
         let scale = Num::scalar(unit.clone(), 1.0 / dt.sqrt());
+        if let (crate::value::Repr::Node(draw), Some(program)) = (&z.repr, &mut s.program) {
+            program.white.insert(*draw);
+        }
         Some(s.binary(Binary::Mul, &z, &scale, unit, call.span))
     })())
 }

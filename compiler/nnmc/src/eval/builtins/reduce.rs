@@ -176,7 +176,7 @@ fn reduce_of(s: &mut Session, call: &Call, x: Operand, op: Reduce, unit: impl Fn
 }
 
 /// A series stays one where the axis of time does.
-fn kept_times(x: &Num, axes: &Option<Vec<usize>>) -> Option<std::sync::Arc<Vec<f64>>> {
+fn kept_times(x: &Num, axes: &Option<Vec<usize>>) -> Option<std::sync::Arc<crate::value::Times>> {
     x.times.clone().filter(|_| axes.as_ref().is_some_and(|a| !a.contains(&0)))
 }
 

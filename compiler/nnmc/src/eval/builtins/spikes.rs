@@ -12,7 +12,7 @@ use crate::eval::Call;
 use crate::samples::OverTime;
 use crate::session::{Mode, Session};
 use crate::unit::{FREQUENCY, Unit};
-use crate::value::{Num, Owner, Spikes, Value, scalar, vector};
+use crate::value::{Num, Owner, Spikes, Times, Value, scalar, vector};
 
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -86,12 +86,7 @@ pub fn train(s: &mut Session, call: &Call) -> Option<Train> {
     match spikes_of(&value) {
         Some(spikes) => {
             let (from, to) = (seconds(s, call, "from")?, seconds(s, call, "to")?);
-            // Beyond the recording nothing is known: there were no spikes, and no time without spikes either.
-            let stretch = Stretch {
-                from: from.unwrap_or(spikes.from).max(spikes.from),
-                to: to.unwrap_or(spikes.to).min(spikes.to),
-                whole: from.is_none_or(|from| from <= spikes.from),
-            };
+            let stretch = Stretch::of(&spikes, from.unwrap_or(f64::NEG_INFINITY), to.unwrap_or(f64::INFINITY));
             if stretch.to <= stretch.from && s.mode == Mode::Run {
                 let shown = |x: f64| crate::table::quantity(x, &Unit::parse("ms").unwrap_or(Unit::REAL));
                 let message = match (from, to) {
@@ -198,7 +193,7 @@ fn psth(s: &mut Session, call: &Call) -> Value {
             let rate = stretch.rate(&spikes, bin);
             let times: Vec<f64> = (0..rate.len()).map(|k| stretch.from + k as f64 * bin).collect();
             let num = Num::array(hertz(), vector(rate));
-            Value::Num(Num { times: Some(times.into()), ..num })
+            Value::Num(Num { times: Some(Times::new(times, spikes.untimed).into()), ..num })
         }
         Some(Train::Other(_)) => not_recorded(s, call),
     }

@@ -16,6 +16,12 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// The part of a recording between two times. Beyond it nothing is known: there were no spikes, and no time without
+    /// spikes either.
+    pub fn of(spikes: &Spikes, from: f64, to: f64) -> Stretch {
+        Stretch { from: from.max(spikes.from), to: to.min(spikes.to), whole: from <= spikes.from }
+    }
+
     pub fn length(self) -> f64 {
         self.to - self.from
     }

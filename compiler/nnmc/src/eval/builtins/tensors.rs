@@ -60,7 +60,11 @@ fn linspace(s: &mut Session, call: &Call) -> Value {
             return None;
         }
         let n = match call.named("n").or_else(|| call.positional(2)) {
-            Some(id) => s.known_int(call.scope, id, "the number of points", 1)? as usize,
+            Some(id) => {
+                let n = s.known_int(call.scope, id, "the number of points", 1)? as usize;
+                s.spell_length(call.scope, id, n);
+                n
+            }
             None => match s.local(call.scope, "n", call.span) {
                 Some(Value::Num(n)) => n.as_f64()? as usize,
                 _ => {

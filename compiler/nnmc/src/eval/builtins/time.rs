@@ -219,7 +219,7 @@ pub fn windowed(s: &mut Session, call: &Call, x: Operand) -> Option<Operand> {
         return None;
     }
     let num = s.apply(x.span, x.num.unit.clone(), &[&x.num], |g, n| g.slice(n[0], 0, first, 1, last - first));
-    let times = Some(times[first..last].to_vec().into());
+    let times = Some(times.part(first..last));
     Some(Operand { num: Num { times, ..num }, span: x.span })
 }
 

@@ -77,6 +77,12 @@ pub fn member(fault: &Fault<'_>) -> Option<Diagnostic> {
         }
         return Some(if fault.at_end() { error } else { error.fix(fault.gap(), ":") });
     }
+    // Inside parentheses it is not the size that is written.
+    let opened =
+        |symbol| fault.tokens[..fault.found.min(fault.tokens.len())].iter().filter(|t| t.is_symbol(symbol)).count();
+    if opened(Symbol::OpenParen) > opened(Symbol::CloseParen) {
+        return None;
+    }
     let size = fault.text_at(fault.found + 1);
     if fault.found_symbol(Symbol::Comma) || fault.found().is_some_and(|token| token.tok == Tok::Number) {
         let size = if size.is_empty() { fault.found_text() } else { size };
@@ -84,6 +90,28 @@ pub fn member(fault: &Fault<'_>) -> Option<Diagnostic> {
         return Some(fault.error("E0015", message));
     }
     None
+}
+
+/// `hold v 2 ms`
+pub fn hold(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let value = matches!(fault.found()?.tok, Tok::Number | Tok::Quantity);
+    if fault.class_at(0)? != Class::Hold || fault.found != 2 || !value || fault.scope == Scope::File {
+        return None;
+    }
+    let message = format!("`hold` says for how long: `hold {} for {}`", fault.text_at(1), fault.found_text());
+    Some(fault.error("E0015", message).fix(fault.gap(), " for"))
+}
+
+/// `let run = simulate(net, 100 ms) {`
+pub fn called_run(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let start = if fault.class_at(0)? == Class::Let { 3 } else { 0 };
+    let called = fault.class_at(start) == Some(Class::Sim) && fault.is_symbol_at(start + 1, Symbol::OpenParen);
+    if !called || fault.scope == Scope::File || fault.found < start + 2 {
+        return None;
+    }
+    let (word, net) = (fault.text_at(start), fault.text_at(start + 2));
+    let message = format!("`{word}` is a statement, not a function: `{word} {net} {} {{ … }}`", tail(word));
+    Some(Diagnostic::error("E0015", fault.span_at(start), message))
 }
 
 /// `train net digits {`, `simulate net 1 s {`, `train {`
