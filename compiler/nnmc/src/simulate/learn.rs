@@ -699,10 +699,7 @@ impl Session<'_> {
         bounded: bool,
     ) -> Option<()> {
         let StmtKind::Assign { place, op, value, .. } = &stmt.kind else {
-            let d = Diagnostic::error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
-            let help = "a `let` stands beside the blocks of a rule; it is evaluated where a block reads it";
-            let is_let = matches!(stmt.kind, StmtKind::Let { .. });
-            self.report(if is_let { d.help(help) } else { d });
+            self.error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
             return None;
         };
         let [name] = place.as_slice() else {
