@@ -238,7 +238,7 @@ experiment E {{
     assert_eq!(wrong("next x = x + A"), "E0301 the shapes of `+` do not fit: [3] and [3, 2]");
     assert_eq!(wrong("next v = x"), "E0313 expected the shape one number, found [3]");
     assert_eq!(wrong("when v > 0 { x = A[0] }"), "E0313 expected the shape [3], found [2]");
-    assert_eq!(wrong("next v = x[1, 0]"), "E0317 one number has no axis 0 to index");
+    assert_eq!(wrong("next v = x[1, 0]"), "E0317 [3] has no axis 1 to index");
     assert_eq!(wrong("next v = v * [1, 2, 3, 4, 5, 6, 7]"), "E0313 expected the shape one number, found [7]");
     assert_eq!(wrong("next v = x @ v"), "E0301 `@` takes vectors and matrices, not [3] and one number");
 }

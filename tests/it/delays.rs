@@ -110,3 +110,38 @@ experiment E {{
     let by_sender = [integral(5.0), integral(6.0)];
     assert!(found["uneven"].iter().enumerate().all(|(k, w)| close(*w, by_sender[k % 2])), "{:?}", found["uneven"]);
 }
+
+#[test]
+fn a_presentation_counts_both_sides_and_begins_with_silence() {
+    let text = "neuron Count {
+  input u: real
+  state r: real = 1
+  next r = r + u
+  output r
+}
+neuron Shown {
+  input u: real
+  output y = u
+}
+architecture N {
+  input x: real[1]
+  population h: Count[2]
+  population a: Shown[3]
+  population b: Shown[3]
+  connect x -> h: dense(bias = false) via Direct(w = 1)
+  connect h -> a: all() via Direct(w = 1, delay = 2 ms)
+  connect h -> b: all() via Direct(w = 1, delay = 1 ms axonal + 2 ms dendritic)
+}
+experiment E {
+  let net = N()
+  data d = table(x = [[1]])
+  report a = collect(last(net.a) on d given x = x for 5 ms step 1 ms)
+  report b = collect(last(net.b) on d given x = x for 5 ms step 1 ms)
+  report first = collect(last(net.b) on d given x = x for 3 ms step 1 ms)
+}
+";
+    let found = reports(text);
+    assert_eq!(found["a"], [6.0; 3]);
+    assert_eq!(found["b"], [4.0; 3]);
+    assert_eq!(found["first"], [0.0; 3]);
+}

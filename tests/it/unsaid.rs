@@ -100,6 +100,35 @@ experiment E {{
     assert_eq!(refusal(&text("I^2 / 1 Hz", "xi() * 1 s^(-1/2)")), "E0671", "by the port that it comes through");
 }
 
+#[test]
+fn noise_comes_through_connections() {
+    let text = "
+use std.neurons.Linear
+use std.objectives.SquaredError
+use std.rules.Backprop
+use std.optimizers.SGD
+neuron Src { input I: real
+  output y = I + xi() * 1 ms^(1/2) }
+neuron R { input I: real
+  state r: real = 0
+  r' = (I - r) / (10 ms)
+  output r }
+architecture N { input x: real[2]
+  population s: Src[2]
+  population h: R[2]
+  connect x -> s: one_to_one() via Direct(w = 1)
+  connect s -> h: dense() }
+experiment E { let net = N()
+  data d = table(x = [[1, 2]], g = [[1, 1]])
+  let r = train net on d { given x = x for 10 ms step 1 ms
+     minimize SquaredError(mean_t(net.h), g) by Backprop with SGD(rate = 0.1) }
+  let run = simulate net for 5 ms step 1 ms { record net.h.r }
+  report v = last(run.h.r) }
+";
+    assert!(reports(text)["v"].iter().all(|v| v.is_finite()));
+    assert_eq!(refusal(&text.replace("output y = I + xi() * 1 ms^(1/2)", "output y = I + xi()^2 * 1 ms")), "E0671");
+}
+
 const PAIRS: &str = "
 use std.sources.SpikeTimes
 neuron Sum { input I: real
@@ -126,6 +155,35 @@ fn delays_of_pairs_are_rounded_to_steps() {
     assert_eq!(rounded["v"], exact["v"]);
     assert_eq!(rounded["v"].last(), Some(&3.0));
     assert_eq!(refusal(&PAIRS.replace("DELAY", "0.52 ms")), "E0427", "what is one number is meant as it is written");
+}
+
+#[test]
+fn both_sides_of_a_delay_act_in_a_presentation() {
+    let text = |delay: &str| {
+        format!(
+            "use std.neurons.Linear
+architecture N {{ input x: real[2]
+  population h: Linear[2]
+  population y: Linear[1]
+  connect x -> h: dense(bias = false) via Direct(w = if i == j then 1 else 0)
+  connect h -> y: all() via Direct(w = 1, delay = {delay})
+}}
+experiment E {{
+  let net = N()
+  data d = table(x = [[1, 10]])
+  report three = evaluate(sum(last(net.y)) on d given x = x for 3 steps)
+  report four = evaluate(sum(last(net.y)) on d given x = x for 4 steps)
+}}
+"
+        )
+    };
+    for delay in ["3 step", "1 step axonal + 2 step dendritic", "3 step dendritic"] {
+        let found = reports(&text(delay));
+        assert_eq!((found["three"][0], found["four"][0]), (0.0, 11.0), "{delay}");
+    }
+    for delay in ["[[1, 3]] * 1 step", "1 step + 2 step * i", "1 step axonal + (2 step * i) dendritic"] {
+        assert_eq!(refusal(&text(delay)), "E0676", "{delay}");
+    }
 }
 
 #[test]

@@ -60,6 +60,10 @@ impl Session<'_> {
 
 /// What an operation makes of noise in its arguments.
 fn through(op: &Op, of: &[Part]) -> Part {
+    if matches!(op, Op::Surrogate) {
+        // Its second argument stands for the derivative alone.
+        return of.first().copied().unwrap_or(Part::Nothing);
+    }
     let most = of.iter().copied().max().unwrap_or(Part::Nothing);
     if most != Part::Linear {
         return most;
@@ -77,8 +81,12 @@ fn through(op: &Op, of: &[Part]) -> Part {
         | Op::Concat { .. }
         | Op::Reverse { .. }
         | Op::Reduce { reduce: Reduce::Sum, .. }
+        | Op::BatchSum
+        | Op::AvgPool(_)
         | Op::CumSum { .. } => true,
-        Op::Binary(Binary::Mul) | Op::MatMul { .. } => of.iter().filter(|p| **p != Part::Nothing).count() == 1,
+        Op::Binary(Binary::Mul) | Op::MatMul { .. } | Op::Conv2d(_) => {
+            of.iter().filter(|p| **p != Part::Nothing).count() == 1
+        }
         Op::Binary(Binary::Div) | Op::Gather { .. } | Op::Scatter { reduce: Reduce::Sum, .. } => only_first,
         Op::Select => of.first() == Some(&Part::Nothing),
         _ => false,

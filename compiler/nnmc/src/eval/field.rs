@@ -81,13 +81,16 @@ impl Session<'_> {
     /// Connections without names of their own between the same ends: which is meant, nobody knows.
     fn refuse_twins(&mut self, id: crate::network::NetId, name: &Name) -> bool {
         let net = self.net(id);
-        let same = net.projections.iter().filter(|p| p.by_ends.as_deref() == Some(name.text.as_str()));
-        let [first, second, ..] = same.map(|p| p.span).collect::<Vec<_>>()[..] else { return false };
+        let same: Vec<_> =
+            net.projections.iter().filter(|p| p.by_ends.as_deref() == Some(name.text.as_str())).collect();
+        let [first, second, ..] = same.as_slice() else { return false };
+        let target = &net.populations[first.target].name;
+        let source = self.text(self.expr_span(first.from.scope, first.from.expr.id)).trim();
         let message = format!("`{}` is any of several connections between the same populations", name.text);
         let d = Diagnostic::error("E0674", name.span, message)
-            .label(first, "this one")
-            .label(second, "or this one")
-            .help("give each a name: `connect A -> B as NAME: …`");
+            .label(first.span, "this one")
+            .label(second.span, "or this one")
+            .help(format!("give each a name: `connect {source} -> {target} as NAME: …`"));
         self.report(d);
         true
     }

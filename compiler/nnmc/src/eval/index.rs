@@ -137,16 +137,17 @@ impl Session<'_> {
         if let Some(picked) = self.pick_together(scope, &num, indices, span)? {
             return Some(picked);
         }
+        let whole = self.shape(&num).unwrap_or_default();
         let mut out = num;
         let mut axis = 0;
-        for id in indices {
+        for (k, id) in indices.iter().enumerate() {
             let (_, expr) = self.bare_expr(scope, *id);
             let Some(shape) = self.shape(&out) else {
                 self.eval(scope, *id);
                 return Some(Num::unknown(out.unit));
             };
             let Some(length) = shape.get(axis).copied() else {
-                let message = format!("{} has no axis {axis} to index", self.shape_text(&shape));
+                let message = format!("{} has no axis {k} to index", self.shape_text(&whole));
                 self.error("E0317", span, message);
                 return None;
             };
@@ -166,6 +167,18 @@ impl Session<'_> {
             axis = (axis + 1 + self.shape(&out).map_or(rank, |s| s.len())).saturating_sub(rank);
         }
         Some(out)
+    }
+
+    /// An index that is none of an axis; one below 0 was meant to count from its end.
+    fn outside(&mut self, index: f64, length: usize, span: Span) {
+        let d = Diagnostic::error("E0316", span, format!("the index {index} is outside of 0 .. {length}"));
+        let from_end = length as f64 + index;
+        self.report(if index < 0.0 && from_end >= 0.0 && index.fract() == 0.0 {
+            let last = if index == -1.0 { " or `last(x)`" } else { "" };
+            d.help(format!("indices count from 0 on, not back from the end: `x[{from_end}]`{last}"))
+        } else {
+            d
+        });
     }
 
     /// Elements and slices of a cell's array: its own axes are indexed, and each cell may be asked at a place of its own.
@@ -204,18 +217,6 @@ impl Session<'_> {
             (axis, own) = ((axis + 1 + rank).saturating_sub(shape.len()), (own + rank).saturating_sub(shape.len()));
         }
         Some(out)
-    }
-
-    /// An index that is none of an axis; one below 0 was meant to count from its end.
-    fn outside(&mut self, index: f64, length: usize, span: Span) {
-        let d = Diagnostic::error("E0316", span, format!("the index {index} is outside of 0 .. {length}"));
-        let from_end = length as f64 + index;
-        self.report(if index < 0.0 && from_end >= 0.0 && index.fract() == 0.0 {
-            let last = if index == -1.0 { " or `last(x)`" } else { "" };
-            d.help(format!("indices count from 0 on, not back from the end: `x[{from_end}]`{last}"))
-        } else {
-            d
-        });
     }
 
     /// One element along an axis, or those at the places of a tensor.

@@ -36,12 +36,21 @@ struct Share {
 impl Session<'_> {
     /// Refuses a connection that memory cannot hold beside the others of its network.
     pub fn refuse_too_large(&mut self, id: NetId, k: usize, senders: usize, targets: usize) -> Option<()> {
-        let shares = self.shares(id, Some((k, [senders, targets])));
-        let p = &self.net(id).projections[k];
-        let here = shares.iter().find(|s| s.name == p.name && s.what == "synapses").map_or(0.0, |s| s.count);
-        let total: f64 = shares.iter().map(|s| s.bytes).sum();
+        let (name, span) = (self.net(id).projections[k].name.clone(), self.net(id).projections[k].span);
         let memory = self.memory();
-        if here <= MOST && total <= memory {
+        let known = Some((k, [senders, targets]));
+        let sums = |shares: &[Share]| {
+            let here = shares.iter().find(|s| s.name == name && s.what == "synapses").map_or(0.0, |s| s.count);
+            (here, shares.iter().map(|s| s.bytes).sum::<f64>())
+        };
+        let fits = |(here, total): (f64, f64)| here <= MOST && total <= memory;
+        // Where all pairs fit, nobody has to look how many there are.
+        if fits(sums(&self.shares(id, known, |_, _, _| None))) {
+            return Some(());
+        }
+        let shares = self.shares(id, known, Self::density);
+        let (here, total) = sums(&shares);
+        if fits((here, total)) {
             return Some(());
         }
         if self.mode == Mode::Check {
@@ -51,10 +60,9 @@ impl Session<'_> {
         if self.diagnostics.iter().any(|d| d.code == "E0620") {
             return None;
         }
-        let (name, span) = (format!("`{}`", p.name), p.span);
         let message = match here <= MOST {
             true => self.too_much(id, total),
-            false => format!("{name} has about {here:.3e} synapses, and a connection has at most {MOST:.3e}"),
+            false => format!("`{name}` has about {here:.3e} synapses, and a connection has at most {MOST:.3e}"),
         };
         self.report(Diagnostic::error("E0620", span, message).help(table(shares)));
         None
@@ -77,8 +85,8 @@ impl Session<'_> {
     }
 
     /// The table of what a network takes in a simulation, for `explain --memory`.
-    pub fn memory_table(&self, id: NetId) -> String {
-        let shares = self.shares(id, None);
+    pub fn memory_table(&mut self, id: NetId) -> String {
+        let shares = self.shares(id, None, Self::density);
         format!("{}\n{}", self.net(id).path, table(shares))
     }
 
@@ -118,7 +126,14 @@ impl Session<'_> {
     }
 
     /// What populations and connections take; the ends of one connection are known better than its sizes say.
-    fn shares(&self, id: NetId, known: Option<(usize, [usize; 2])>) -> Vec<Share> {
+    fn shares(
+        &mut self,
+        id: NetId,
+        known: Option<(usize, [usize; 2])>,
+        density: fn(&mut Self, NetId, usize) -> Option<f64>,
+    ) -> Vec<Share> {
+        let connections = self.net(id).projections.len();
+        let densities: Vec<f64> = (0..connections).map(|k| density(self, id, k).unwrap_or(1.0)).collect();
         let net = self.net(id);
         let cells = |p: &Population| {
             let count = p.size() as f64;
@@ -136,10 +151,28 @@ impl Session<'_> {
                 }
                 (_, None) => continue,
             };
-            let count = expected(&p.pattern, pair);
+            let count = expected(&p.pattern, pair) * densities[k];
             out.push(Share { name: p.name.clone(), what: "synapses", count, bytes: count * self.each(p) });
         }
         out
+    }
+
+    /// The share of all pairs that a condition or a probability joins, from some of the senders.
+    fn density(&mut self, id: NetId, k: usize) -> Option<f64> {
+        const ROWS: usize = 16;
+        let p = self.net(id).projections[k].clone();
+        let (Pattern::Where(closure) | Pattern::Probability(closure, _)) = p.pattern else { return None };
+        let (source, cells) = p.source.filter(|_| self.lengths.is_empty())?;
+        let senders = cells.map_or(self.net(id).populations[source].size(), |(a, b)| b - a);
+        let rows = senders.min(ROWS);
+        let (mut sum, mut count) = (0.0, 0);
+        for row in 0..rows {
+            let sender = row * senders / rows;
+            let values = self.pair_table(id, &p, closure, [sender, sender + 1])?;
+            count += values.len();
+            sum += values.into_iter().map(|p| p.clamp(0.0, 1.0)).sum::<f64>();
+        }
+        (count > 0).then(|| sum / count as f64)
     }
 
     /// Whether an argument of a synapse is one for each pair, as it is written.
@@ -183,7 +216,7 @@ fn expected(pattern: &Pattern, [senders, targets]: [usize; 2]) -> f64 {
         Pattern::From(..) | Pattern::Upsample(_) | Pattern::MaxPool(_) | Pattern::AvgPool(_) | Pattern::Conv { .. } => {
             0.0
         }
-        // Every pair is looked at, whether or not it becomes a synapse.
+        // Of these the share that is joined is looked at.
         Pattern::Where(_) | Pattern::Probability(..) | Pattern::Dense { .. } | Pattern::All { .. } => m * n,
     }
 }

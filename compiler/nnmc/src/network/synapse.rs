@@ -287,53 +287,43 @@ impl Session<'_> {
 
     /// The sender's value where a delay of whole steps stands before it: read from its history.
     pub fn delayed_sender(&mut self, frame: FrameId, k: usize, p: &Projection) -> Option<Option<Num>> {
+        let (_, delay) = p.args.iter().find(|(n, _)| n == "delay")?;
         let program = self.program.as_ref()?;
-        if program.purpose == Purpose::Probe && !p.args.iter().any(|(n, _)| n == "delay") {
-            return None;
-        }
-        let dt = program.dt.unwrap_or(1.0);
-        if !p.args.iter().any(|(n, _)| n == "delay") {
-            return None;
-        }
-        let id = self.frame(frame).net;
+        let (id, dt) = (self.frame(frame).net, program.dt.unwrap_or(1.0));
         if program.purpose == Purpose::Probe {
             return self.undelayed_probe(frame, p);
         }
-        let presented = matches!(self.program.as_ref()?.purpose, Purpose::Samples { .. });
-        if presented && self.refuse_own_delays(p) {
+        let presented = matches!(program.purpose, Purpose::Samples { .. });
+        if presented && self.varies_by_pair(delay) {
+            self.refuse_own_delays(p);
             return Some(None);
         }
-        let Some([axonal, _]) = self.delays(id, k, dt) else { return Some(None) };
-        let steps = axonal.iter().copied().fold(0.0, f64::max) as usize;
-        if steps == 0 {
+        let Some(sides) = self.delays(id, k, dt) else { return Some(None) };
+        let mut steps = 0.0;
+        for side in sides {
+            let first = side.iter().next().copied().unwrap_or(0.0);
+            if presented && side.iter().any(|d| *d != first) {
+                self.refuse_own_delays(p);
+                return Some(None);
+            }
+            steps += side.iter().copied().fold(0.0, f64::max);
+        }
+        if steps == 0.0 {
             return None;
         }
-        Some(self.history(frame, p, steps))
+        Some(self.history(frame, p, steps as usize))
     }
 
     /// In a presentation a connection carries what its senders were at one time: its synapses have one delay.
-    fn refuse_own_delays(&mut self, p: &Projection) -> bool {
-        let Some(closure) = p.args.iter().find(|(n, _)| n == "delay").and_then(|(_, a)| self.delay_of_pairs(a)) else {
-            return false;
+    fn refuse_own_delays(&mut self, p: &Projection) {
+        let Some((_, Argument::Expr(c) | Argument::Draw(c))) = p.args.iter().find(|(n, _)| n == "delay") else {
+            return;
         };
-        let span = self.expr_span(closure.scope, closure.expr.id);
+        let span = self.expr_span(c.scope, c.expr.id);
         let message = format!("the synapses of `{}` have delays of their own: they act in `simulate`", p.name);
         let d = Diagnostic::error("E0676", span, message)
             .help("in `train`, `evaluate` and `collect` a connection has one delay: make one for each, `where(mod(i + j, 2) == 0) via Direct(delay = 1 step)` and so on");
         self.report(d);
-        true
-    }
-
-    /// A delay that is drawn, or computed from the ends of a synapse.
-    pub fn delay_of_pairs(&self, argument: &Argument) -> Option<Closure> {
-        match argument {
-            Argument::Draw(closure) => Some(*closure),
-            Argument::Value(_) => None,
-            Argument::Expr(c) => {
-                let names = crate::eval::names_in(&self.modules.get(c.expr.module).file, c.expr.id);
-                names.iter().any(|n| matches!(n.as_str(), "pre" | "post" | "i" | "j" | "row")).then_some(*c)
-            }
-        }
     }
 
     /// In a probe a delayed sender is looked at by its unit and shape, so that a loop is none.

@@ -279,7 +279,13 @@ impl Session<'_> {
     }
 
     /// The values of an expression over some senders and all targets of a projection, by sender.
-    fn pair_table(&mut self, id: NetId, p: &Projection, closure: Closure, [from, to]: [usize; 2]) -> Option<Vec<f64>> {
+    pub(super) fn pair_table(
+        &mut self,
+        id: NetId,
+        p: &Projection,
+        closure: Closure,
+        [from, to]: [usize; 2],
+    ) -> Option<Vec<f64>> {
         let (pre, post) = self.end_populations(id, p);
         let first = p.first_sender();
         let (t0, t1) = p.target_cells.unwrap_or((0, post.size()));
@@ -614,7 +620,7 @@ impl Session<'_> {
             Some(Argument::Value(_)) | None => return Some(vec![]),
         };
         // What comes out of distances or of chance meets no grid: it is rounded to it.
-        let rounded = p.args.iter().any(|(n, a)| n == "delay" && self.delay_of_pairs(a).is_some());
+        let rounded = p.args.iter().any(|(n, a)| n == "delay" && self.varies_by_pair(a));
         let span = self.expr_span(closure.scope, closure.expr.id);
         let mut out = vec![];
         for (side, expr) in self.delay_sides(closure) {

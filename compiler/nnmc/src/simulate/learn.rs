@@ -699,7 +699,10 @@ impl Session<'_> {
         bounded: bool,
     ) -> Option<()> {
         let StmtKind::Assign { place, op, value, .. } = &stmt.kind else {
-            self.error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
+            let d = Diagnostic::error("E0434", stmt.span, "a rule's block changes `w` and the rule's own states");
+            let help = "a `let` stands beside the blocks of a rule; it is evaluated where a block reads it";
+            let is_let = matches!(stmt.kind, StmtKind::Let { .. });
+            self.report(if is_let { d.help(help) } else { d });
             return None;
         };
         let [name] = place.as_slice() else {

@@ -126,7 +126,8 @@ impl Session<'_> {
     ) -> Result<Value, Failure> {
         self.dump(&program, &b.choices, &b.placements);
         if self.mode == Mode::Check {
-            self.memory_tables.push(self.memory_table(sim.net));
+            let table = self.memory_table(sim.net);
+            self.memory_tables.push(table);
             self.graph = program.graph;
             return Ok(self.recorded_unknown(&b, d));
         }

@@ -10,7 +10,7 @@ use super::{Build, STEP, Simulation, Window, add};
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::clause;
-use crate::network::{FrameId, Port};
+use crate::network::FrameId;
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Owner, PopulationRef, Value};
@@ -60,17 +60,10 @@ impl Session<'_> {
         span: Span,
     ) -> Option<()> {
         let Aim { frame, to, cells: chosen } = self.aim_of(b.frame, scope, target)?;
-        if let To::Port(population, port) = to {
-            let cells = &self.net(self.frame(frame).net).populations[population];
-            let (port, name) = (cells.ports[port].clone(), cells.name.clone());
-            if port.event {
-                self.refuse_events(&port, &name, span);
-                return None;
-            }
-        }
         let inner = self.inner(scope);
         self.bind_time(inner);
         let (name, unit, shape, declared) = self.aimed_at(frame, &to)?;
+        self.refuse_events(frame, &to, span)?;
         let index = self.scope(self.module_of(scope), None);
         match to {
             To::Port(population, _) => {
@@ -113,18 +106,6 @@ impl Session<'_> {
         Some(())
     }
 
-    /// A stimulus is a number that a port has over a time; an event has no duration.
-    fn refuse_events(&mut self, port: &Port, population: &str, span: Span) {
-        let message = format!("`{}` waits for events, and a stimulus is a number over a time", port.name);
-        let d = Diagnostic::error("E0672", span, message)
-            .label(port.span, "declared as `event`")
-            .help(format!(
-                "events come from cells that spike: `population kick: SpikeTimes(times = [10 ms])[1]` and `connect kick -> {population}.{}: all()`",
-                port.name
-            ));
-        self.report(d);
-    }
-
     /// What a stimulus goes to: its name, unit and shape, and where it is declared.
     fn aimed_at(&self, frame: FrameId, to: &To) -> Option<(String, Unit, Vec<usize>, Span)> {
         let net = self.net(self.frame(frame).net);
@@ -138,6 +119,25 @@ impl Session<'_> {
                 (name.clone(), input.unit.clone(), input.shape.clone(), input.span)
             }
         })
+    }
+
+    /// A stimulus is a number that a port has over a time; an event has no duration.
+    fn refuse_events(&mut self, frame: FrameId, to: &To, span: Span) -> Option<()> {
+        let To::Port(population, port) = *to else { return Some(()) };
+        let population = &self.net(self.frame(frame).net).populations[population];
+        let (name, port) = (population.name.clone(), population.ports[port].clone());
+        if !port.event {
+            return Some(());
+        }
+        let message = format!("`{}` waits for events, and a stimulus is a number over a time", port.name);
+        let d = Diagnostic::error("E0672", span, message)
+            .label(port.span, "declared as `event`")
+            .help(format!(
+                "events come from cells that spike: `population kick: SpikeTimes(times = [10 ms])[1]` and `connect kick -> {name}.{}: all()`",
+                port.name
+            ));
+        self.report(d);
+        None
     }
 
     /// One number, or one for each cell.
