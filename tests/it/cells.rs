@@ -569,3 +569,36 @@ experiment E {{
     let wanted = [[0.0, 1.0, 2.0], [10.0, 0.0, 12.0], [20.0, 21.0, 0.0], [30.0, 31.0, 32.0]];
     assert!(fan.len() == 6 && fan.iter().all(|w| wanted.iter().flatten().any(|x| x == w)), "{fan:?}");
 }
+
+#[test]
+fn of_several_states_that_may_be_held_each_stands_still_for_the_others() {
+    let text = |solve: &str| {
+        format!(
+            "neuron C {{
+  state v: real = 0
+  state u: real = 1
+  state q: real = 0
+  v' = (u + q) / (1 ms)
+  u' = 1 / (1 ms)
+  q' = (u - v) / (4 ms)
+  when v > 100 {{ hold v for 1 ms }}
+  every 2 ms {{ hold u for 2 ms }}
+  every 3 ms {{ hold q for 1 ms }}
+  {solve}
+}}
+architecture N {{ population c: C[1] }}
+experiment E {{
+  let net = N()
+  simulate net for 7 ms step 1 ms
+  report v = net.c.v
+  report u = net.c.u
+  report q = net.c.q
+}}
+"
+        )
+    };
+    let (exact, small) = (reports(&text("")), reports(&text("solve v, u, q by rk45(tol = 1e-10)")));
+    for name in ["v", "u", "q"] {
+        assert!((exact[name][0] - small[name][0]).abs() < 1e-7, "{name}: {:?} {:?}", exact[name], small[name]);
+    }
+}

@@ -347,18 +347,33 @@ impl<'e> System<'e> {
 
     fn exact(&self, s: &mut Session, part: &[usize], dt: f64) -> Built<Vec<NodeId>> {
         let a = self.coefficients(s, part);
-        let held: Vec<Option<NodeId>> = part.iter().map(|k| self.equations[*k].held).collect();
-        let free = self.propagated(s, part, &a, dt, None)?;
-        // While a state is held, what depends on it sees it stand still.
-        let Some((h, mask)) = held.iter().enumerate().find_map(|(k, m)| m.map(|m| (k, m))) else { return Ok(free) };
-        let felt = (0..part.len()).any(|i| i != h && a[i][h].iter().any(|x| *x != 0.0));
-        if !felt {
-            return Ok(free);
-        }
-        let mut still = a.clone();
-        still[h].iter_mut().for_each(|x| *x = scalar(0.0));
-        let stopped = self.propagated(s, part, &still, dt, Some(h))?;
-        free.iter().zip(stopped).map(|(f, t)| s.graph.select(mask, t, *f)).collect()
+        let felt = |h: usize| (0..part.len()).any(|i| i != h && a[i][h].iter().any(|x| *x != 0.0));
+        let stops: Vec<(usize, NodeId)> = part
+            .iter()
+            .enumerate()
+            .filter(|(h, _)| felt(*h))
+            .filter_map(|(h, k)| Some((h, self.equations[*k].held?)))
+            .collect();
+        self.with_stops(s, part, &a, dt, &stops, &[])
+    }
+
+    /// The exact step where any of some states may be held, besides those that are: what depends on one that is held sees
+    /// it stand still.
+    fn with_stops(
+        &self,
+        s: &mut Session,
+        part: &[usize],
+        a: &[Vec<Array>],
+        dt: f64,
+        stops: &[(usize, NodeId)],
+        held: &[usize],
+    ) -> Built<Vec<NodeId>> {
+        let Some(((h, mask), rest)) = stops.split_first() else { return self.propagated(s, part, a, dt, held) };
+        let free = self.with_stops(s, part, a, dt, rest, held)?;
+        let mut still = a.to_vec();
+        still[*h].iter_mut().for_each(|x| *x = scalar(0.0));
+        let stopped = self.with_stops(s, part, &still, dt, rest, &[held, &[*h]].concat())?;
+        free.iter().zip(stopped).map(|(f, t)| s.graph.select(*mask, t, *f)).collect()
     }
 
     /// The Jacobian's numbers, where it is constant.
@@ -379,7 +394,7 @@ impl<'e> System<'e> {
         part: &[usize],
         a: &[Vec<Array>],
         dt: f64,
-        held: Option<usize>,
+        held: &[usize],
     ) -> Built<Vec<NodeId>> {
         let p = propagator(a, dt);
         let mut inputs = vec![];
@@ -393,7 +408,7 @@ impl<'e> System<'e> {
             for (j, m) in part.iter().enumerate() {
                 let state = self.equations[*m].state;
                 add_term(s, &mut sum, &p.state[i][j], state, &shape)?;
-                if held != Some(j) {
+                if !held.contains(&j) {
                     add_term(s, &mut sum, &p.input[i][j], inputs[j], &shape)?;
                 }
             }

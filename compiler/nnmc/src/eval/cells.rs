@@ -1,8 +1,7 @@
 //! Arrays of a cell in its equations: a value has its own axes first and the population's behind them.
 //!
 //! What a population binds in such a scope is marked as one of each cell, and so is what is computed from it. A list of
-//! constants is not, nor a trained weight of another shape than the population's: all their axes are the cell's own,
-//! whatever the number of cells.
+//! constants is not: all its axes are the cell's own, whatever the number of cells.
 
 use nnm_graph::ShapeError;
 use nnm_graph::ir::{Binary, Reduce};
