@@ -145,3 +145,42 @@ experiment E {
     assert_eq!(found["b"], [4.0; 3]);
     assert_eq!(found["first"], [0.0; 3]);
 }
+
+#[test]
+fn rules_change_weights_of_synapses_that_have_states_of_their_own() {
+    let text = "neuron A {
+  state v: real = 1
+  next v = 0.9 * v
+  output v
+}
+neuron B {
+  input I: real
+  state u: real = 0
+  next u = I
+}
+synapse S {
+  weight w: real = 1
+  state g: real = 0.25
+  g' = w / (1 ms)
+  output I = g
+}
+local rule L { next w = w * pre.v }
+architecture Net {
+  population a: A[2]
+  population c: B[3]
+  connect a -> c as z: all() via S(w = 1 + i + 10 * j)
+}
+experiment E {
+  let net = Net()
+  simulate net for 1 ms step 0.5 ms { learn net.z by L() }
+  report w = net.z.w
+  report g = net.z.g
+}
+";
+    let found = reports(text);
+    let first = |target: usize, sender: usize| (1 + sender + 10 * target) as f64;
+    let w: Vec<f64> = (0..6).map(|k| first(k / 2, k % 2) * 0.9 * 0.81).collect();
+    let g: Vec<f64> = (0..6).map(|k| 0.25 + 0.5 * first(k % 3, k / 3) * 1.9).collect();
+    assert!(found["w"].iter().zip(&w).all(|(a, b)| close(*a, *b)), "{:?}", found["w"]);
+    assert!(found["g"].iter().zip(&g).all(|(a, b)| close(*a, *b)), "{:?}", found["g"]);
+}

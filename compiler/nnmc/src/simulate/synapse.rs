@@ -31,7 +31,11 @@ impl Session<'_> {
         let p = self.net(b.net).projections[k].clone();
         let homes = placement::place(&synapse, &self.around(&path)?);
         if path.edges.is_none() && homes.iter().any(|(_, home, _)| *home == Home::Connection) {
-            path.edges = Some(self.make_edges(b.net, k, path.senders)?);
+            let edges = self.make_edges(b.net, k, path.senders)?;
+            if let (true, Some(q)) = (b.learned.contains(&k) || p.plastic, &p.weight) {
+                path.weight = self.edge_weight(b, &p, q, &edges, true)?;
+            }
+            path.edges = Some(edges);
         }
         if homes.is_empty() {
             b.placements.push((p.name.clone(), "has no state".into()));

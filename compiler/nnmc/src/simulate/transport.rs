@@ -406,7 +406,7 @@ impl Session<'_> {
     }
 
     /// The weights of an event connection: one number where all are equal and none learns.
-    fn edge_weight(
+    pub(super) fn edge_weight(
         &mut self,
         b: &mut Build,
         p: &Projection,
