@@ -483,6 +483,7 @@ experiment E {
 fn a_connection_without_pairs_brings_nothing_and_breaks_nothing() {
     let text = "use std.sources.SpikeTimes
 neuron C {
+  param p = 2
   input I: real
   state v: real = 0.25
   v' = I / (10 ms)
@@ -506,6 +507,11 @@ synapse Own {
   g' = (a + pre.v) / (1 ms)
   output I = g
 }
+synapse Between {
+  state g: real = 0
+  next g = pre.v + post.p
+  output I = g * post.v
+}
 architecture N {
   population s: SpikeTimes(times = [1 ms])[2]
   population c: C[3]
@@ -514,6 +520,7 @@ architecture N {
   connect c -> c as y: where(j < 0) via Loose(a = 1 + 0.1 * j)
   connect one -> one as z: all(autapses = false) via Loose(a = 1 + 0.1 * j)
   connect one -> one as o: all() via Own(a = 0.5 + 0.1 * j)
+  connect one -> one as e: where(i > j) via Between()
 }
 experiment E {
   let net = N()

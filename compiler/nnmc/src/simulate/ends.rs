@@ -289,7 +289,9 @@ impl Session<'_> {
             let path = self.path_of(site)?;
             let cells = path.edge_cells(post);
             let flat: Vec<f64> = array.iter().copied().collect();
-            let values = cells.iter().map(|c| flat.get(*c as usize).copied().unwrap_or(f64::NAN)).collect();
+            let mut values: Vec<f64> =
+                cells.iter().map(|c| flat.get(*c as usize).copied().unwrap_or(f64::NAN)).collect();
+            values.resize(path.edge_count(), flat.first().copied().unwrap_or(0.0));
             return Some(Num::array(num.unit.clone(), vector(values)));
         }
         let node = self.lift(num);
