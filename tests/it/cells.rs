@@ -516,21 +516,24 @@ architecture N {
   population s: SpikeTimes(times = [1 ms])[2]
   population c: C[3]
   population one: C[1]
+  population two: C[1]
   connect s -> c as x: where(j < 0) via S(a = 1 + 0.1 * j)
   connect c -> c as y: where(j < 0) via Loose(a = 1 + 0.1 * j)
   connect one -> one as z: all(autapses = false) via Loose(a = 1 + 0.1 * j)
   connect one -> one as o: all() via Own(a = 0.5 + 0.1 * j)
-  connect one -> one as e: where(i > j) via Between()
+  connect two -> two as e: where(i > j) via Between()
 }
 experiment E {
   let net = N()
   let run = simulate net for 1 ms step 0.5 ms { record net.c.v, net.one.v }
   report v = net.c.v
+  report two = net.two.v
   report g = net.o.g
 }
 ";
     let found = reports(text);
     assert_eq!(found["v"], [0.25; 3]);
+    assert_eq!(found["two"], [0.25]);
     // With the sender's v held over each step: g goes to 0.375 and takes v to 0.259375, then on with 0.759375 per ms.
     assert!(close(found["g"][0], 0.375 + 0.759375 * 0.5), "{:?}", found["g"]);
 }
