@@ -6,7 +6,7 @@ What the manual leaves to the compiler (which equations are solved together, by 
 
 import numpy as np
 from scipy.linalg import expm
-from expr import ev
+from expr import ev, names
 
 
 class PopState:
@@ -90,6 +90,17 @@ class ConnState:
         out = np.zeros(self.dst.n)
         np.add.at(out, self.J, np.broadcast_to(values, self.J.shape))
         return out
+
+
+def read_through(c, e):
+    """The names that an expression of a connection reads, through its lets."""
+    todo, seen = list(names(e)), set()
+    while todo:
+        x = todo.pop()
+        if x not in seen:
+            seen.add(x)
+            todo += names(c.lets[x]) if x in c.lets else ()
+    return {x for x in seen if x not in c.lets}
 
 
 class View:
@@ -333,7 +344,6 @@ class Net:
         return [self.rules[key] for key in self.piece.learn]
 
     def read_of_sender(self, c):
-        from expr import names
         if not c.syn:
             return [c.src.neuron.outputs[0][0]]
         read = set()
@@ -434,7 +444,6 @@ class Net:
 
     @staticmethod
     def reads(b, e):
-        from expr import names
         lets = {s[1]: s[2] for s in b.body if s[0] == 'let'}
         todo = list(names(e))
         while todo:
@@ -502,7 +511,6 @@ class Net:
         return (y < level) & (x >= level) if up else (y > level) & (x <= level)
 
     def states_read(self, p, e):
-        from expr import names
         out, todo = set(), list(names(e[1] if e[0] == 'crosses' else e))
         while todo:
             x = todo.pop()
@@ -516,18 +524,11 @@ class Net:
     @staticmethod
     def product(c):
         """Whether an output is a product of what belongs to the sender's side and of what belongs to the target's."""
-        from expr import names
 
         def sides(e):
-            todo, seen, out = list(names(e)), set(), set()
-            while todo:
-                x = todo.pop()
-                if x in seen:
-                    continue
-                seen.add(x)
-                if x in c.lets:
-                    todo += names(c.lets[x])
-                elif x.startswith('post.'):
+            out = set()
+            for x in read_through(c, e):
+                if x.startswith('post.'):
                     out.add('target')
                 elif x in c.params:
                     if x in c.spec.args and names(c.spec.args[x]):
@@ -548,7 +549,6 @@ class Net:
 
     def follows(self, c, keys):
         """Whether what a connection brings depends on its target's states among `keys`."""
-        from expr import names
         todo, seen = list(names(c.syn.output)), set()
         while todo:
             x = todo.pop()

@@ -67,8 +67,7 @@ impl Session<'_> {
         span: Span,
     ) -> Option<Vec<Named>> {
         if index.len() > own.len() {
-            let message = format!("{} has no axis {} to index", self.shape_text(own), own.len());
-            self.error("E0317", span, message);
+            self.no_axis(own, own.len(), span);
             return None;
         }
         let mut out = vec![];

@@ -147,8 +147,7 @@ impl Session<'_> {
                 return Some(Num::unknown(out.unit));
             };
             let Some(length) = shape.get(axis).copied() else {
-                let message = format!("{} has no axis {k} to index", self.shape_text(&whole));
-                self.error("E0317", span, message);
+                self.no_axis(&whole, k, span);
                 return None;
             };
             let times = out.times.clone();
@@ -167,6 +166,12 @@ impl Session<'_> {
             axis = (axis + 1 + self.shape(&out).map_or(rank, |s| s.len())).saturating_sub(rank);
         }
         Some(out)
+    }
+
+    /// There are more indices than axes.
+    pub fn no_axis(&mut self, shape: &[usize], axis: usize, span: Span) {
+        let message = format!("{} has no axis {axis} to index", self.shape_text(shape));
+        self.error("E0317", span, message);
     }
 
     /// An index that is none of an axis; one below 0 was meant to count from its end.
@@ -195,8 +200,7 @@ impl Session<'_> {
         for (k, id) in indices.iter().enumerate() {
             let shape = self.shape(&out)?;
             if axis >= own {
-                let message = format!("{} has no axis {k} to index", self.shape_text(&whole));
-                self.error("E0317", span, message);
+                self.no_axis(&whole, k, span);
                 return None;
             }
             if matches!(self.bare_expr(scope, *id).1.kind, ExprKind::Range { .. }) {

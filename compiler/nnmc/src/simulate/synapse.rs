@@ -311,8 +311,7 @@ impl Session<'_> {
         let cells = self.net(b.net).populations[target].shape.len();
         let own = &state.initial.shape()[cells..];
         if index.len() > own.len() {
-            let message = format!("{} has no axis {} to index", self.shape_text(own), own.len());
-            self.error("E0317", span, message);
+            self.no_axis(own, own.len(), span);
             return None;
         }
         let mut out = vec![];
