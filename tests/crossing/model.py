@@ -278,7 +278,8 @@ class Model:
     def time(self, steps):
         return f'{num(round(steps * self.dt, 9))} ms' if self.dt else f'{steps} steps'
 
-    def text(self, cut=None):
+    def text(self, cut=None, seen=lambda k: True):
+        """The file; `cut` gives the pieces of a simulation, `seen` says which of its records it has."""
         o = [f'use {u}' for u in self.uses]
         for group in (self.fns, self.neurons, self.synapses, self.rules):
             o += [x.text() for x in group.values()]
@@ -304,7 +305,7 @@ class Model:
                     o.append(f'    stimulate net.{end(path, sl)}.{port} = {self.values(value, "")}{w}')
                 for conn, rule in p.learn:
                     o.append(f'    learn net.{conn} by {rule}()')
-                o += [f'    record {r}' for r in self.records()]
+                o += [f'    record {r}' for k, r in enumerate(self.records()) if seen(k)]
                 o.append('  }')
             start += p.steps
         for path, name in self.finals():

@@ -245,13 +245,13 @@ class Net:
         return self.port_conns.get((p.path, port), [])
 
     def ceilings(self, p):
-        """States that a spike above a fixed level sets anew."""
+        """States that a spike above a fixed level sets anew: `v > LEVEL`, which `v / (1 mV) > LEVEL` is not."""
         out = {}
         for b in p.neuron.blocks:
             if b.kind == 'spike' and b.head[0] == 'b' and b.head[1] in ('>', '>=') and b.head[2][0] == 'v':
                 s = b.head[2][1]
                 fixed = b.head[3][0] == 'n' or (b.head[3][0] == 'v' and b.head[3][1] in p.params)
-                if s in p.states and fixed and any(x[0] == 'set' and x[1] == s and x[2] == '=' for x in b.body):
+                if s in p.states and fixed and not p.neuron.units().get(s) and any(x[0] == 'set' and x[1] == s and x[2] == '=' for x in b.body):
                     out[s] = b.head[3][1] if b.head[3][0] == 'n' else p.params[b.head[3][1]]
         return out
 
@@ -569,7 +569,8 @@ class Net:
     def solve(self, group, method, view):
         dt, t = self.dt, view.t
         x0 = {key: self.state(key) for key in group}
-        conns = {path for path, _ in group if path in self.conns}
+        conns = {path for path, _ in group if path in self.conns and
+                 read_through(self.conns[path], self.conns[path].syn.output) & set(self.conns[path].syn.odes)}
         mine = {(path, s) for path, s in group if path in self.pops}
         conns |= {c.path for c in self.conns.values() if c.syn and c.syn.output is not None and self.follows(c, mine)
                   and self.product(c)}

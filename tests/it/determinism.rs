@@ -274,3 +274,58 @@ fn spikes_of_the_last_step_are_not_lost_between_pieces() {
         same("crowd.nnm", "report end_v = net.E.v", silent, &cut);
     }
 }
+
+/// Sums that take a product in and round once: the product is recorded too, or its sum is computed at a piece's end alone.
+const ROUNDED: &str = "neuron Cell {
+  input I: real
+  state v: real = 0.129
+  state g: real = 0.4
+  let m = 0.3 * v
+  let drive = m + I
+  let bent = atan(0.4 * v + I)
+  v' = (bent - v * abs(v) + 0.2 * sin(drive)) / (10 ms)
+  g' = (0.7 * drive - g) / (4 ms)
+  output y = tanh(v)
+}
+architecture N {
+  population a: Cell(v = 0.1 * index)[70]
+  population b: Cell(v = 0.37 - 0.1 * index)[9]
+  connect a -> a as aa: all() via Direct(w = 0.05 * sin(i * 5 + 1.3 * j))
+  connect a -> b as ab: all() via Direct(w = sin(i + 2.0 * j))
+  connect b -> a as ba: all() via Direct(w = sin(i * 3 + 1.3 * j))
+  connect b -> b as bb: where(i != j) via Direct(w = sin(i * 3 + 1.3 * j))
+  connect a -> b as late: all() via Direct(w = sin(i + 7.0 * j), delay = 1 ms)
+}
+experiment E {
+  let net = N()
+@
+  report a = net.a.v
+  report ag = net.a.g
+  report b = net.b.v
+  report end = last(run.b.drive)
+  report bent = last(run.b.bent)
+}
+";
+
+#[test]
+fn what_is_recorded_has_no_say_in_how_sums_are_rounded() {
+    let path = root().join("tests/run/rounded.nnm");
+    let input = "stimulate net.b.I = 0.3";
+    let ended = "record net.b.drive, net.b.bent every 20 ms";
+    let of = |pieces: &str| outcomes(&path, &ROUNDED.replace('@', pieces), &Settings::default());
+    let seldom = of(&format!("  let run = simulate net for 20 ms step 0.5 ms {{ {input}\n {ended} }}"));
+    let all = "record net.a.m, net.a.I, net.a.drive, net.b.m, net.b.I, net.a.y, net.b.y, net.b.g";
+    for pieces in [
+        format!("  let run = simulate net for 20 ms step 0.5 ms {{ {input}\n {ended}\n {all} }}"),
+        format!("  let run = simulate net for 20 ms step 0.5 ms {{ {input}\n {ended}\n {all} every 1 ms }}"),
+        format!(
+            "  simulate net for 7 ms step 0.5 ms {{ {input}\n {all} }}\n  let run = simulate net for 13 ms step 0.5 ms \
+             {{ {input}\n record net.b.drive, net.b.bent }}"
+        ),
+    ] {
+        let differ = differences(&seldom, &of(&pieces));
+        // What is recorded itself is another.
+        let differ: Vec<String> = differ.into_iter().filter(|d| !d.starts_with("E.run:")).collect();
+        assert_eq!(differ, Vec::<String>::new(), "{pieces}");
+    }
+}

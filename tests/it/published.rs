@@ -8,6 +8,10 @@ use nnm_compiler::settings::Settings;
 use crate::support::{outcomes, read, root};
 
 fn hold(model: &str, settings: &[(&str, &str)]) {
+    hold_with(model, settings, None);
+}
+
+fn hold_with(model: &str, settings: &[(&str, &str)], seed: Option<u64>) {
     if std::env::var_os("NNM_LONG").is_none() {
         println!("skipped {model}: set NNM_LONG=1 for published sizes over five seeds");
         return;
@@ -15,7 +19,7 @@ fn hold(model: &str, settings: &[(&str, &str)]) {
     let path = root().join("models").join(model);
     let set = settings.iter().map(|(n, v)| ((*n).to_string(), (*v).to_string())).collect();
     let mut failed = vec![];
-    for outcome in outcomes(&path, &read(&path), &Settings { set, ..Settings::default() }) {
+    for outcome in outcomes(&path, &read(&path), &Settings { set, seed, ..Settings::default() }) {
         failed.extend(outcome.expectations.iter().filter(|e| !e.held).map(|e| format!("{} ({})", e.text, e.found)));
     }
     assert!(failed.is_empty(), "{model}: {}", failed.join("\n"));
@@ -129,4 +133,9 @@ fn wang_buzsaki() {
 #[test]
 fn diehl_cook() {
     hold("plasticity/diehl_cook.nnm", &[("seeds", "5")]);
+}
+
+#[test]
+fn spiking_classifier() {
+    (1..=12).for_each(|seed| hold_with("learning/spiking_classifier.nnm", &[], Some(seed)));
 }

@@ -72,7 +72,16 @@ fn network() -> Result<Program, ShapeError> {
     ];
     let body = vec![Stmt::For { index: STEP, from: Int::Const(0), to: Int::Const(STEPS), down: false, body }];
     let (name, slots) = ("cells".to_string(), vec!["batch".to_string()]);
-    Ok(Program { name, precision: Precision::F64, graph: c.graph, batch: 1, slots, loops: 1, body })
+    Ok(Program {
+        name,
+        precision: Precision::F64,
+        graph: c.graph,
+        batch: 1,
+        slots,
+        loops: 1,
+        records: Default::default(),
+        body,
+    })
 }
 
 fn main() {

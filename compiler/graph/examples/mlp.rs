@@ -55,7 +55,16 @@ fn perceptron() -> Result<Program, ShapeError> {
     assigns.push(Assign { to: loss_sum, place: Place::Whole, add: false, value: total });
     let body = vec![Stmt::Stage { about: "step".into(), assigns }];
     let (name, slots) = ("mlp".to_string(), vec!["batch".to_string()]);
-    Ok(Program { name, precision: Precision::F32, graph: g, batch: BATCH, slots, loops: 0, body })
+    Ok(Program {
+        name,
+        precision: Precision::F32,
+        graph: g,
+        batch: BATCH,
+        slots,
+        loops: 0,
+        records: Default::default(),
+        body,
+    })
 }
 
 /// Two classes of noise per label, and small weights.

@@ -10,6 +10,7 @@
 //! **Batch.** Sample-wise ops never mix samples. Only [`Op::BatchSum`] does: the sum over the samples present (slot
 //! `batch`, at most [`Program::batch`]), in one canonical order.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nnm_kir::ir::{Int, LoopId, Precision};
@@ -103,6 +104,9 @@ pub enum Op {
     /// The value of `args[0]`; its derivative is that of `args[1]`.
     Surrogate,
     StopGradient,
+    /// The value of `args[0]`, stored by an earlier stage and read by a later one before both became one: nothing is
+    /// simplified, regrouped or rounded together across it, so that the bits are those of two stages.
+    Stored,
     // ---- structure
     /// To a larger shape, as in numpy (trailing axes aligned). In lowering also from a shared value to a batched one.
     Broadcast,
@@ -270,6 +274,8 @@ pub struct Program {
     pub slots: Vec<String>,
     /// How many loops' indices are in use: `LoopId(0) .. LoopId(loops)`.
     pub loops: u32,
+    /// Vars that onlookers alone read: what is computed for them has no say in how other values are rounded.
+    pub records: BTreeSet<VarId>,
     pub body: Vec<Stmt>,
 }
 

@@ -99,6 +99,7 @@ impl Graph {
             (Op::Select, [c, a, b]) => self.select(*c, *a, *b),
             (Op::Surrogate, [a, b]) => self.surrogate(*a, *b),
             (Op::StopGradient, [a]) => self.stop_gradient(*a),
+            (Op::Stored, [a]) => Ok(self.stored(*a)),
             (Op::Draw { draw, key, step, first }, [mean]) => {
                 self.draw(*draw, *key, [step.clone(), first.clone()], shape, node.batched, Some(*mean))
             }

@@ -147,7 +147,16 @@ fn program() -> Program {
     ];
     let body = vec![Stmt::For { index: LoopId(0), from: Int::Const(0), to: Int::Slot(SlotId(1)), down: false, body }];
     let slots = vec!["batch".to_string(), "steps".to_string()];
-    Program { name: "small".into(), precision: Precision::F32, graph: g, batch: 8, slots, loops: 1, body }
+    Program {
+        name: "small".into(),
+        precision: Precision::F32,
+        graph: g,
+        batch: 8,
+        slots,
+        loops: 1,
+        records: Default::default(),
+        body,
+    }
 }
 
 #[test]

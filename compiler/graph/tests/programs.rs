@@ -58,7 +58,10 @@ impl Builder {
     fn program(self, batch: usize, slots: &[&str], loops: u32, body: Vec<Stmt>) -> (Program, HashMap<VarId, Array>) {
         let slots = slots.iter().map(|s| s.to_string()).collect();
         let (name, precision) = ("test".to_string(), Precision::F64);
-        (Program { name, precision, graph: self.graph, batch, slots, loops, body }, self.values)
+        (
+            Program { name, precision, graph: self.graph, batch, slots, loops, records: Default::default(), body },
+            self.values,
+        )
     }
 }
 

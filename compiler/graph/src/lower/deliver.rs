@@ -29,7 +29,7 @@ impl Lowering<'_> {
         let mut values = Values::new(self, sources);
         for id in order.iter().filter(|id| changing.contains(id) && plan.role(**id) == Role::Map) {
             if !matches!(values.low.graph.node(*id).op, Op::Read { .. }) {
-                values.node(*id, &HashSet::new())?;
+                values.node(*id)?;
             }
         }
         let results = roots.iter().map(|id| values.value(*id)).collect::<Result<Vec<_>, _>>()?;

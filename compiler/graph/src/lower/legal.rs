@@ -3,7 +3,7 @@
 //!
 //! Afterwards the arguments of an element-wise node have its flat extent or are shared scalars.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{LowerError, regroup};
 use crate::ir::{Assign, Binary, Graph, Node, NodeId, Op, Place, Program, Reduce, Stmt, VarId};
@@ -19,22 +19,27 @@ pub(super) fn legalise(program: &Program) -> Result<(Graph, Vec<Stmt>), LowerErr
     }
     let body = legal.body(&program.body)?;
     let mut graph = legal.graph;
-    let regrouped = regroup::regroup(&mut graph, &roots(&body));
+    let regrouped = regroup::regroup(&mut graph, &roots(&body), &own_roots(&body, &program.records));
     let body = map_values(&body, &|id| regrouped.get(&id).copied().unwrap_or(id));
     Ok((graph, body))
 }
 
 /// Every value that a body needs.
 pub(super) fn roots(body: &[Stmt]) -> Vec<NodeId> {
+    own_roots(body, &BTreeSet::new())
+}
+
+/// Every value that a body needs for other vars than its records.
+pub(super) fn own_roots(body: &[Stmt], records: &BTreeSet<VarId>) -> Vec<NodeId> {
     let mut roots = vec![];
     for stmt in body {
         match stmt {
             Stmt::Stage { assigns, .. } | Stmt::Deliver { body: assigns, .. } => {
-                roots.extend(assigns.iter().map(|a| a.value));
+                roots.extend(assigns.iter().filter(|a| !records.contains(&a.to)).map(|a| a.value));
             }
             Stmt::Compact { flags, .. } => roots.push(*flags),
             Stmt::For { body, .. } | Stmt::IfEqual { body, .. } | Stmt::IfLess { body, .. } => {
-                roots.extend(self::roots(body));
+                roots.extend(own_roots(body, records));
             }
             _ => {}
         }

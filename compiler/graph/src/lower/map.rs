@@ -1,4 +1,4 @@
-//! The body of a map: instructions for its nodes in order, conditions as masks, products contracted into sums.
+//! The body of a map: instructions for its nodes in order, conditions as masks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::fuse::Fused;
 use super::order::User;
 use super::plan::Role;
 use super::stage::Stage;
-use super::{Extent, LowerError, Lowering};
+use super::{LowerError, Lowering};
 use crate::ir::{Binary, Graph, NodeId, Op, Place, Unary};
 
 /// Where the values of a map are stored.
@@ -22,15 +22,11 @@ impl Stage<'_, '_> {
         let sources = self.sources(fused);
         self.give_back_dying(fused);
         let (targets, places) = self.targets(fused);
-        let contracted = self.contracted(fused);
         let loaded: HashSet<BufId> = sources.values().map(|(source, _)| source.buffer).collect();
         let mut body = Values::new(self.low, sources);
         let mut late = vec![];
         for id in &fused.nodes {
-            if contracted.contains(id) {
-                continue;
-            }
-            body.node(*id, &contracted)?;
+            body.node(*id)?;
             for target in targets.get(id).into_iter().flatten() {
                 if loaded.contains(&target.buffer) { late.push((*id, target)) } else { body.store(*id, target)? }
             }
@@ -105,36 +101,6 @@ impl Stage<'_, '_> {
         }
         (targets, places.into_iter().collect())
     }
-
-    /// The products that are taken into the one sum that needs them.
-    fn contracted(&self, fused: &Fused) -> HashSet<NodeId> {
-        let graph = self.low.graph;
-        let mut contracted = HashSet::new();
-        for id in &fused.nodes {
-            let args = match graph.node(*id).op {
-                Op::Binary(Binary::Add | Binary::Sub) => self.low.plan.inputs(*id),
-                _ => continue,
-            };
-            let subtracted = graph.node(*id).op == Op::Binary(Binary::Sub);
-            let product = args.iter().enumerate().find(|(k, arg)| {
-                let once = args.iter().filter(|other| other == arg).count() == 1;
-                let single = self.order.users(**arg) == [User::Node(*id)];
-                let is_product = graph.node(**arg).op == Op::Binary(Binary::Mul);
-                let cheap_sign = !subtracted || (*k == 1 && self.low.has_scalar_factor(**arg));
-                once && single && is_product && cheap_sign && fused.nodes.contains(arg) && !fused.stored.contains(arg)
-            });
-            contracted.extend(product.map(|(_, arg)| *arg));
-        }
-        contracted
-    }
-}
-
-impl Lowering<'_> {
-    /// Whether a product has a factor that is the same for all elements: its sign can be changed outside of the loop.
-    fn has_scalar_factor(&self, id: NodeId) -> bool {
-        self.plan.inputs(id).first().is_some_and(|a| self.extent(*a) == Extent::SCALAR)
-            || self.plan.inputs(id).get(1).is_some_and(|b| self.extent(*b) == Extent::SCALAR)
-    }
 }
 
 /// The values of a body while it is written.
@@ -191,11 +157,11 @@ impl<'l, 'a> Values<'l, 'a> {
         Ok(mask)
     }
 
-    pub fn node(&mut self, id: NodeId, contracted: &HashSet<NodeId>) -> Result<(), LowerError> {
+    pub fn node(&mut self, id: NodeId) -> Result<(), LowerError> {
         let inputs = self.low.plan.inputs(id);
         let value = match &self.graph.node(id).op {
             Op::Unary(op) => self.unary(id, *op, inputs[0])?,
-            Op::Binary(op) => self.binary(id, *op, inputs, contracted)?,
+            Op::Binary(op) => self.binary(id, *op, inputs)?,
             Op::Select => {
                 let mask = self.mask(inputs[0])?;
                 let (a, b) = (self.value(inputs[1])?, self.value(inputs[2])?);
@@ -264,21 +230,15 @@ impl<'l, 'a> Values<'l, 'a> {
         self.builder.select(above, one, negative)
     }
 
-    fn binary(
-        &mut self,
-        id: NodeId,
-        op: Binary,
-        inputs: &[NodeId],
-        contracted: &HashSet<NodeId>,
-    ) -> Result<Option<Val>, LowerError> {
+    fn binary(&mut self, id: NodeId, op: Binary, inputs: &[NodeId]) -> Result<Option<Val>, LowerError> {
+        if let Some(contracted) = self.low.plan.contracted(id) {
+            return self.fused(inputs, contracted.negative).map(Some);
+        }
         if let Binary::And | Binary::Or = op {
             let (a, b) = (self.mask(inputs[0])?, self.mask(inputs[1])?);
             let mask = if op == Binary::And { self.builder.and(a, b) } else { self.builder.or(a, b) };
             self.masks.insert(id, mask);
             return Ok(None);
-        }
-        if let Some(k) = inputs.iter().position(|input| contracted.contains(input)) {
-            return self.fused(op, inputs[k], inputs[1 - k]).map(Some);
         }
         let (a, b) = (self.value(inputs[0])?, self.value(inputs[1])?);
         if let Some(compare) = comparison(op) {
@@ -296,15 +256,10 @@ impl<'l, 'a> Values<'l, 'a> {
         }))
     }
 
-    /// `product + other`, or `other - product` with the sign on the scalar factor.
-    fn fused(&mut self, op: Binary, product: NodeId, other: NodeId) -> Result<Val, LowerError> {
-        let factors = self.low.plan.inputs(product);
-        let (mut a, mut b) = (factors[0], factors[1]);
-        if self.low.extent(b) == Extent::SCALAR {
-            (a, b) = (b, a);
-        }
-        let (mut a, b, c) = (self.value(a)?, self.value(b)?, self.value(other)?);
-        if op == Binary::Sub {
+    /// `±a · b + c`
+    fn fused(&mut self, inputs: &[NodeId], negative: bool) -> Result<Val, LowerError> {
+        let (mut a, b, c) = (self.value(inputs[0])?, self.value(inputs[1])?, self.value(inputs[2])?);
+        if negative {
             a = self.builder.unary(kir::Unary::Neg, a);
         }
         Ok(self.builder.fma(a, b, c))

@@ -7,6 +7,7 @@
 //! elements. Constants and temporaries have the buffers behind.
 
 mod calls;
+mod contract;
 mod deliver;
 mod events;
 mod fuse;
@@ -73,7 +74,7 @@ impl From<ShapeError> for LowerError {
 /// The kernel of a program.
 pub fn lower(program: &Program) -> Result<Lowered, LowerError> {
     let (graph, body) = legal::legalise(program)?;
-    let plan = Plan::of(&graph, &legal::roots(&body));
+    let plan = Plan::of(&graph, &legal::roots(&body), &legal::own_roots(&body, &program.records));
     let memory = Memory::of(program);
     let mut lowering = Lowering { program, graph: &graph, plan: &plan, memory, hoisted: HashMap::new(), out: vec![] };
     lowering.statements(&body)?;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::contract::{Contracted, contracted};
 use super::legal::repeats_rows;
 use super::regroup::{product_of, same_extent, uses};
 use crate::ir::{Binary, Graph, NodeId, Op, Place, Reduce, VarElem};
@@ -28,25 +29,30 @@ pub(super) struct Collected {
     pub products: Vec<NodeId>,
 }
 
+#[derive(Default)]
 pub(super) struct Plan {
     /// The node whose memory holds the same flat elements; itself where that is no other.
     alias: HashMap<NodeId, NodeId>,
     roles: HashMap<NodeId, Role>,
     inputs: HashMap<NodeId, Vec<NodeId>>,
     collected: HashMap<NodeId, Collected>,
+    contracted: HashMap<NodeId, Contracted>,
 }
 
 impl Plan {
-    pub fn of(graph: &Graph, roots: &[NodeId]) -> Plan {
+    /// For all values of `roots`, as the `own` among them need it: the others are records.
+    pub fn of(graph: &Graph, roots: &[NodeId], own: &[NodeId]) -> Plan {
         let order = walk::needed(graph, roots);
-        let uses = uses(graph, roots);
-        let mut plan =
-            Plan { alias: HashMap::new(), roles: HashMap::new(), inputs: HashMap::new(), collected: HashMap::new() };
+        let uses = uses(graph, own);
+        let mut plan = Plan::default();
         plan.collect(graph, &order, &uses);
         for id in &order {
             let alias = plan.alias_of(graph, *id);
             plan.alias.insert(*id, alias);
             plan.roles.insert(*id, role(graph, *id, plan.collected.contains_key(id)));
+        }
+        for id in order.iter().filter(|id| !plan.collected.contains_key(id)) {
+            plan.contracted.extend(contracted(graph, *id).map(|c| (*id, c)));
         }
         for id in &order {
             let inputs = plan.inputs_of(graph, *id).into_iter().map(|a| plan.alias(a)).collect();
@@ -72,6 +78,11 @@ impl Plan {
         self.collected.get(&id)
     }
 
+    /// The product that a sum takes in, of the sum's inputs `[a, b, c]`: `±a · b + c`.
+    pub fn contracted(&self, id: NodeId) -> Option<&Contracted> {
+        self.contracted.get(&id)
+    }
+
     /// The nodes that some need, in order, through what lowering takes as inputs.
     pub fn needed(&self, roots: impl IntoIterator<Item = NodeId>, stop: &dyn Fn(NodeId) -> bool) -> Vec<NodeId> {
         let mut seen = HashSet::new();
@@ -89,7 +100,7 @@ impl Plan {
     fn alias_of(&self, graph: &Graph, id: NodeId) -> NodeId {
         let node = graph.node(id);
         let same = match node.op {
-            Op::Reshape => true,
+            Op::Reshape | Op::Stored => true,
             Op::Broadcast => {
                 let inner = graph.node(node.args[0]);
                 inner.batched == node.batched && shape::size(&inner.shape) == shape::size(&node.shape)
@@ -120,6 +131,9 @@ impl Plan {
         if let Some(collected) = self.collected.get(&id) {
             let row = collected.row.into_iter().flat_map(|row| graph.node(row).args.clone());
             return row.chain(collected.products.iter().flat_map(|p| self.inputs_of(graph, *p))).collect();
+        }
+        if let Some(contracted) = self.contracted.get(&id) {
+            return contracted.inputs.to_vec();
         }
         let node = graph.node(id);
         match &node.op {

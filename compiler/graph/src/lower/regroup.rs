@@ -18,16 +18,16 @@ pub(super) fn uses(graph: &Graph, roots: &[NodeId]) -> HashMap<NodeId, usize> {
     uses
 }
 
-/// The nodes that stand for others after regrouping.
-pub(super) fn regroup(graph: &mut Graph, roots: &[NodeId]) -> HashMap<NodeId, NodeId> {
+/// The nodes that stand for others after regrouping. What `own` values alone use once is theirs: records, which are roots
+/// too, change no sum.
+pub(super) fn regroup(graph: &mut Graph, roots: &[NodeId], own: &[NodeId]) -> HashMap<NodeId, NodeId> {
     let order = walk::needed(graph, roots);
-    let uses = uses(graph, roots);
-    let inner = inner_sums(graph, &order, &uses);
+    let uses = uses(graph, own);
     let mut known: HashMap<NodeId, NodeId> = HashMap::new();
     for id in order {
         let node = graph.node(id).clone();
         let new = match node.op {
-            Op::Binary(Binary::Add) if !inner.contains_key(&id) => regrouped(graph, id, &uses, &known),
+            Op::Binary(Binary::Add) => regrouped(graph, id, &uses, &known),
             _ => None,
         };
         let new = new.unwrap_or_else(|| with_args(graph, &node, &known));
@@ -39,19 +39,6 @@ pub(super) fn regroup(graph: &mut Graph, roots: &[NodeId]) -> HashMap<NodeId, No
 fn with_args(graph: &mut Graph, node: &Node, known: &HashMap<NodeId, NodeId>) -> NodeId {
     let args = node.args.iter().map(|a| known.get(a).copied().unwrap_or(*a)).collect();
     graph.intern(Node { args, ..node.clone() })
-}
-
-/// The additions that are only a term of a larger one.
-fn inner_sums(graph: &Graph, order: &[NodeId], uses: &HashMap<NodeId, usize>) -> HashMap<NodeId, ()> {
-    let mut inner = HashMap::new();
-    for id in order.iter().filter(|id| is_add(graph, **id)) {
-        for arg in &graph.node(*id).args {
-            if is_add(graph, *arg) && uses.get(arg) == Some(&1) && same_extent(graph, *arg, *id) {
-                inner.insert(*arg, ());
-            }
-        }
-    }
-    inner
 }
 
 fn is_add(graph: &Graph, id: NodeId) -> bool {
@@ -106,7 +93,7 @@ fn regrouped(
         let product = product_of(graph, term, uses).is_some() && same_extent(graph, term, id);
         if product { products.push(term) } else { rest.push(term) }
     }
-    if products.is_empty() || rest.is_empty() {
+    if products.is_empty() {
         return None;
     }
     if let Some(row) =
@@ -114,11 +101,14 @@ fn regrouped(
     {
         products.push(rest.remove(row));
     }
-    if products.len() < 2 || rest.is_empty() {
+    if products.len() < 2 {
         return None;
     }
     let node = graph.node(id).clone();
     let collected = sum(graph, &node, products, known)?;
+    if rest.is_empty() {
+        return Some(collected);
+    }
     let others = sum(graph, &node, rest, known)?;
     Some(graph.intern(Node { args: vec![others, collected], ..node }))
 }

@@ -59,6 +59,7 @@ static BINARY: OpDef = op("binary", elementwise::binary_sample, binary::derivati
 static SELECT: OpDef = op("select", elementwise::select_sample, select::derivative);
 static SURROGATE: OpDef = op("surrogate", reshape::copy_sample, select::surrogate_derivative);
 static STOP: OpDef = flat("stop_gradient", reshape::copy_sample);
+static STORED: OpDef = op("stored", reshape::copy_sample, select::stored_derivative);
 static BROADCAST: OpDef = op("broadcast", reshape::broadcast_sample, reshape::broadcast_derivative);
 static RESHAPE: OpDef = op("reshape", reshape::copy_sample, reshape::reshape_derivative);
 static PERMUTE: OpDef = op("permute", reshape::permute_sample, reshape::permute_derivative);
@@ -97,6 +98,7 @@ pub(crate) fn def(op: &Op) -> &'static OpDef {
         Op::Select => &SELECT,
         Op::Surrogate => &SURROGATE,
         Op::StopGradient => &STOP,
+        Op::Stored => &STORED,
         Op::Broadcast => &BROADCAST,
         Op::Reshape => &RESHAPE,
         Op::Permute(_) => &PERMUTE,

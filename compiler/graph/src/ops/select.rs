@@ -1,4 +1,4 @@
-//! Choice by a condition, and the two ops that only differentiation sees: surrogate and stop.
+//! Choice by a condition, and what stands for a value: surrogate and stop, which only differentiation sees, and stored.
 
 use crate::error::{Built, ShapeError};
 use crate::grad::Diff;
@@ -80,11 +80,34 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// The value as a later stage reads it: see [`Op::Stored`].
+    pub fn stored(&mut self, a: NodeId) -> NodeId {
+        if self.node(a).op == Op::Stored {
+            return a;
+        }
+        let Node { shape, batched, .. } = self.node(a).clone();
+        self.intern(Node { op: Op::Stored, args: vec![a], shape, batched })
+    }
+
+    /// The value without the stages between.
+    pub fn bare(&self, mut a: NodeId) -> NodeId {
+        while self.node(a).op == Op::Stored {
+            a = self.node(a).args[0];
+        }
+        a
+    }
+}
+
 pub(crate) fn derivative(d: &mut Diff) -> Result<Vec<Option<NodeId>>, ShapeError> {
     let condition = d.node.args[0];
     let da = if d.wanted[1] { Some(d.when(condition)?) } else { None };
     let db = if d.wanted[2] { Some(d.unless(condition)?) } else { None };
     Ok(vec![None, da, db])
+}
+
+pub(crate) fn stored_derivative(d: &mut Diff) -> Result<Vec<Option<NodeId>>, ShapeError> {
+    Ok(vec![Some(d.dy)])
 }
 
 pub(crate) fn surrogate_derivative(d: &mut Diff) -> Result<Vec<Option<NodeId>>, ShapeError> {

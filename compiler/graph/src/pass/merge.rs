@@ -97,7 +97,8 @@ fn joined(graph: &mut Graph, first: &[Assign], second: &[Assign]) -> Result<Vec<
     for assign in first {
         all.push(Assign { value: stored(graph, assign)?, add: false, ..assign.clone() });
     }
-    let before = all.clone();
+    let mut before = all.clone();
+    before.iter_mut().for_each(|a| a.value = graph.stored(a.value));
     for assign in second {
         let value = stored(graph, assign)?;
         let value = walk::substitute_reads(graph, value, &|var, place| {

@@ -154,7 +154,9 @@ impl Sums<'_> {
     fn linear_in(&mut self, id: NodeId) -> Option<NodeId> {
         let node = self.graph.node(id).clone();
         match (&node.op, node.args.as_slice()) {
-            (Op::Unary(Unary::Neg) | Op::Reshape | Op::Permute(_) | Op::BatchSum | Op::Broadcast, [a]) => Some(*a),
+            (Op::Unary(Unary::Neg) | Op::Reshape | Op::Permute(_) | Op::BatchSum | Op::Broadcast | Op::Stored, [a]) => {
+                Some(*a)
+            }
             (Op::Binary(Binary::Div), [a, b]) if self.is_fixed(*b) => Some(*a),
             (Op::Binary(Binary::Mul) | Op::MatMul { .. }, [a, b]) => match (self.is_fixed(*a), self.is_fixed(*b)) {
                 (false, true) => Some(*a),
@@ -205,6 +207,7 @@ fn flatten(graph: &Graph, id: NodeId, parts: &mut Vec<NodeId>) {
             flatten(graph, *a, parts);
             flatten(graph, *b, parts);
         }
+        (Op::Stored, [a]) => flatten(graph, *a, parts),
         _ => parts.push(id),
     }
 }

@@ -35,8 +35,14 @@ pub(super) fn run(program: &mut Program) -> Result<(), ShapeError> {
 fn separated(graph: &mut Graph, id: NodeId) -> Result<Option<NodeId>, ShapeError> {
     let node = graph.node(id).clone();
     match &node.op {
-        Op::BatchSum => summed_over_samples(graph, node.args[0]),
-        Op::Reduce { reduce: Reduce::Sum, axes } if axes.len() == 1 => summed_over_axis(graph, node.args[0], axes[0]),
+        Op::BatchSum => {
+            let summed = graph.bare(node.args[0]);
+            summed_over_samples(graph, summed)
+        }
+        Op::Reduce { reduce: Reduce::Sum, axes } if axes.len() == 1 => {
+            let summed = graph.bare(node.args[0]);
+            summed_over_axis(graph, summed, axes[0])
+        }
         _ => Ok(None),
     }
 }
@@ -122,6 +128,7 @@ fn product(graph: &mut Graph, factors: &[NodeId]) -> Result<Option<NodeId>, Shap
 
 /// A value of shape [m, n] as a sum of terms, if it is one.
 fn terms(graph: &mut Graph, id: NodeId, shape: [usize; 2]) -> Result<Option<Vec<Term>>, ShapeError> {
+    let id = graph.bare(id);
     let node = graph.node(id).clone();
     if !node.batched {
         return Ok(Some(vec![Term { shared: vec![id], ..Term::default() }]));
@@ -205,7 +212,7 @@ fn summed_over_axis(graph: &mut Graph, id: NodeId, axis: usize) -> Result<Option
     let node = graph.node(id).clone();
     let (Op::Binary(Binary::Mul), &[m, n]) = (&node.op, node.shape.as_slice()) else { return Ok(None) };
     for (w, x) in [(node.args[0], node.args[1]), (node.args[1], node.args[0])] {
-        let spread = graph.node(x).clone();
+        let spread = graph.node(graph.bare(x)).clone();
         if !matches!(spread.op, Op::Broadcast) || graph.shape(w) != [m, n] {
             continue;
         }

@@ -233,6 +233,7 @@ impl Session<'_> {
             batch,
             slots: SLOTS.iter().map(|s| s.to_string()).collect(),
             loops: super::SETTLE.0 + 1,
+            records: Default::default(),
             body,
         }
     }

@@ -39,7 +39,7 @@ impl Session<'_> {
                     self.net_mut(sim.net).clock.steps += duration.steps;
                 }
                 let body = self.simulation_body(&b, duration);
-                let program = self.graph_program(sim, body);
+                let program = self.graph_program(sim, &b, body);
                 self.run_built(sim, duration, b, program)
             }
             _ => self.nothing_built("simulate", errors),
@@ -105,7 +105,7 @@ impl Session<'_> {
         self.period_steps(sim.scope, clauses, d).flatten()
     }
 
-    fn graph_program(&mut self, sim: &Simulation, body: Vec<nnm_graph::ir::Stmt>) -> GraphProgram {
+    fn graph_program(&mut self, sim: &Simulation, b: &Build, body: Vec<nnm_graph::ir::Stmt>) -> GraphProgram {
         GraphProgram {
             name: format!("simulate {}", self.net(sim.net).path),
             precision: self.settings.simulate_precision(),
@@ -113,6 +113,7 @@ impl Session<'_> {
             batch: 1,
             slots: SLOTS.iter().map(|s| s.to_string()).collect(),
             loops: 4,
+            records: b.records.iter().map(|record| record.var).collect(),
             body,
         }
     }
