@@ -7,16 +7,22 @@ NNM_PEERS names a folder of scripts that print one JSON line with `cpu_s_sim` an
 NNM_PEER_PYTHON the interpreter to run them with, NNM_PEER_PYTHONS others by tool (`brian=…,jax=…,torch=…,nest=…`); NNM_DATA
 where the images are. Without them only our own times are printed.
 
+Where NNM_PEERS has `ref/ref.c` and there is a C compiler, three rows are held against hand-written loops in C too. Those
+compute in single precision, and so do we for that line.
+
 All times are processor time of one thread, so that other work on the machine counts little; the least of the repeats
 counts. "work" is the simulation or the training alone: the slope over the simulated time or over the epochs, so that
 start, reading, compilation and wiring drop out. "total" is from the start of the process to its end.
 """
 import argparse
+import atexit
+import functools
 import json
 import os
 import pathlib
 import re
 import resource
+import shutil
 import subprocess
 import tempfile
 
@@ -24,14 +30,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 # model; the text that says how long it is, and a longer one with the number of units more; scripts of peers
 ROWS = [
-    ("s1_cuba", ("for 1 s step", "for 6 s step", 5), [("brian", "sim/s1_cuba_brian.py --backend cpp"), ("nest", "sim/s1_cuba_nest.py")]),
+    ("s1_cuba", ("for 1 s step", "for 6 s step", 5), [("brian", "sim/s1_cuba_brian.py --backend cpp"), ("nest", "sim/s1_cuba_nest.py"), ("c", "cuba 4000 5 5")]),
     ("s2_coba", ("for 1 s step", "for 6 s step", 5), [("brian", "sim/s2_coba_brian.py --backend cpp"), ("nest", "sim/s2_coba_nest.py")]),
     ("s3_cobahh", ("for 1 s step", "for 3 s step", 2), [("brian", "sim/s3_cobahh_brian.py --backend cpp"), ("nest", "sim/s3_cobahh_nest.py")]),
-    ("s4_brunel", ("for 1 s step", "for 2 s step", 1), [("brian", "sim/s4_brunel_brian.py --backend cpp"), ("nest", "sim/s4_brunel_nest.py")]),
+    ("s4_brunel", ("for 1 s step", "for 2 s step", 1), [("brian", "sim/s4_brunel_brian.py --backend cpp"), ("nest", "sim/s4_brunel_nest.py"), ("c", "brunel 10000 1 1")]),
     ("s5a_stdp", ("let length = 10 s", "let length = 110 s", 10), [("brian", "sim/s5a_song_abbott_brian.py --backend cpp --t 10"), ("nest", "sim/s5a_song_abbott_nest.py --t 10")]),
     ("s5b_stdp_net", ("for 1 s step", "for 4 s step", 3), [("brian", "sim/s5b_stdp_net_brian.py --backend cpp"), ("nest", "sim/s5b_stdp_net_nest.py")]),
     ("s6a_izhikevich", ("for 1 s step", "for 11 s step", 10), [("brian", "sim/s6_izhikevich_brian.py --backend cpp"), ("jax", "sim/s6_izhikevich_jax.py"), ("nest", "sim/s6_izhikevich_nest.py")]),
-    ("s6b_izhikevich", ("for 1000 steps", "for 3000 steps", 2), [("jax", "sim/s6_izhikevich_jax.py --syn 0 --n 100000"), ("torch", "sim/s6_izhikevich_torch.py --syn 0 --n 100000 --mode compile")]),
+    ("s6b_izhikevich", ("for 1000 steps", "for 3000 steps", 2), [("jax", "sim/s6_izhikevich_jax.py --syn 0 --n 100000"), ("torch", "sim/s6_izhikevich_torch.py --syn 0 --n 100000 --mode compile"), ("c", "izh 100000 1 1")]),
     ("s7_hodgkin_huxley", ("for 10 s step", "for 60 s step", 5), [("jax", "sim/s7_hh1_jax.py"), ("nest", "sim/s7_hh1_arbor.py"), ("nest", "sim/s7_hh1_neuron.py")]),
     ("t1_mlp", ("epochs 1", "epochs 3", 2), [("jax", "train/t1_mlp_jax.py --mode scan"), ("torch", "train/t1_mlp_torch.py"), ("torch", "train/t1_mlp_torch.py --mode compile")]),
     ("t2_cnn", ("for 937 updates", "for 1874 updates", 1), [("jax", "train/t2_cnn_jax.py --mode scan"), ("torch", "train/t2_cnn_torch.py"), ("torch", "train/t2_cnn_torch.py --mode compile")]),
@@ -53,11 +59,11 @@ def processor_time(command, **options):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
 
 
-def ours(nnmc, model, longer, repeats):
+def ours(nnmc, model, longer, repeats, *options):
     """Seconds in all, and of the work by itself; `None` where the model does not run."""
     with tempfile.TemporaryDirectory() as out:
         def run(file):
-            command = [str(nnmc), "run", str(file), "--data", str(ROOT / "models"), "--out", out, "-q"]
+            command = [str(nnmc), "run", str(file), "--data", str(ROOT / "models"), "--out", out, "-q", *options]
             if "NNM_DATA" in os.environ:
                 command += ["--data", os.environ["NNM_DATA"]]
             runs = [processor_time(command) for _ in range(repeats)]
@@ -74,6 +80,27 @@ def ours(nnmc, model, longer, repeats):
         file.write_text(re.sub(r"(?m)^\s*expect .*$", "", text.replace(short, long)))
         more = run(file)
         return total, None if more is None else (more - total) / units
+
+
+@functools.cache
+def reference_in_c(folder):
+    """The program of the C loops, compiled once; `None` where that cannot be."""
+    source, compiler = pathlib.Path(folder or ".") / "ref" / "ref.c", shutil.which("cc")
+    if not source.exists() or not compiler:
+        return None
+    program = pathlib.Path(tempfile.mkdtemp()) / "ref"
+    atexit.register(shutil.rmtree, program.parent)
+    done = subprocess.run([compiler, "-O3", "-march=native", "-ffast-math", str(source), "-o", str(program), "-lm"])
+    return program if done.returncode == 0 else None
+
+
+def in_c(arguments, repeats):
+    """The least seconds of work for a unit of time, of which the last argument tells how many there are."""
+    *arguments, units = arguments.split()
+    program = reference_in_c(os.environ.get("NNM_PEERS"))
+    runs = [subprocess.run([program, *arguments], capture_output=True, text=True) for _ in range(repeats if program else 0)]
+    work = [json.loads(done.stdout)["cpu_s_sim"] / int(units) for done in runs if done.returncode == 0]
+    return (None, min(work)) if work else None
 
 
 def peer(tool, script, repeats):
@@ -117,7 +144,10 @@ def main():
         line = f"{model:18} {seconds(total)} {seconds(work)}"
         print(line, flush=True)
         for tool, script in peers:
-            other = peer(tool, script, options.repeats)
+            other = in_c(script, options.repeats) if tool == "c" else peer(tool, script, options.repeats)
+            if other and tool == "c":
+                total, work = ours(options.nnmc, model, longer, options.repeats, "--precision", "f32")
+                print(f"{model + ' f32':18} {seconds(total)} {seconds(work)}")
             if other:
                 ratios = f"{ratio(total, other[0])} {ratio(work, other[1])}"
                 print(f"{'':38}   {tool:6} {seconds(other[0])} {seconds(other[1])}   {ratios}", flush=True)
