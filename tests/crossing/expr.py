@@ -124,3 +124,24 @@ def names(e, out=None):
         if isinstance(a, tuple):
             names(a, out)
     return out
+
+
+def inlined(e, fns):
+    """The expression with functions opened: of what they take, only that which they read is left."""
+    if not isinstance(e, tuple):
+        return e
+    if e[0] != 'u':
+        return tuple(inlined(a, fns) for a in e)
+    fn = fns[e[1]]
+    env = dict(zip(fn.args, [inlined(a, fns) for a in e[2:]]))
+    for name, body in fn.lets:
+        env[name] = replaced(inlined(body, fns), env)
+    return replaced(inlined(fn.body, fns), env)
+
+
+def replaced(e, env):
+    if not isinstance(e, tuple):
+        return e
+    if e[0] == 'v' and e[1] in env:
+        return env[e[1]]
+    return tuple(replaced(a, env) for a in e)

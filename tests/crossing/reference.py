@@ -6,7 +6,7 @@ What the manual leaves to the compiler (which equations are solved together, by 
 
 import numpy as np
 from scipy.linalg import expm
-from expr import ev, names
+from expr import ev, names, inlined
 
 
 class PopState:
@@ -294,7 +294,9 @@ class Net:
                     p.before[k] = np.array(np.broadcast_to(ev(b.head[1], view.pop(p), self.model.fns), (p.n,)))
 
     def row(self, piece):
-        self.arrivals = {c.path: np.zeros(len(c.I)) for c in self.conns.values()}
+        self.arrivals = {c.path: c.arrived(c.src, c.I, c.delay, self.step) * 1.0 if self.sends_spikes(c.src)
+                         else np.zeros(len(c.I)) for c in self.conns.values()}
+        self.before = {}
         v = View(self, self.step, self.step * self.dt)
         for p in self.pops.values():
             if not p.neuron:
@@ -521,8 +523,7 @@ class Net:
         return out
 
     # ---- solvers ----
-    @staticmethod
-    def product(c):
+    def product(self, c):
         """Whether an output is a product of what belongs to the sender's side and of what belongs to the target's."""
 
         def sides(e):
@@ -545,7 +546,7 @@ class Net:
             if e[0] == 'neg':
                 return splits(e[1])
             return e[0] == 'b' and e[1] in '*/' and splits(e[2]) and splits(e[3])
-        return splits(c.syn.output)
+        return splits(inlined(c.syn.output, self.model.fns))
 
     def follows(self, c, keys):
         """Whether what a connection brings depends on its target's states among `keys`."""
@@ -723,10 +724,15 @@ class RuleState:
                     env[s[1]] = x
                 else:
                     env[s[1]] = apply(s[2], np.array(g('v', s[1])), x)
-                    if s[1] == 'w' and self.rule.bound:
-                        env['w'] = np.clip(env['w'], *self.rule.bound)
-            for name in dict.fromkeys(s[1] for s in body if s[0] != 'let'):
-                todo.append((mask, name, '+=', env[name] - get('v', name)))
+                    if s[1] == 'w':
+                        free = env['w']
+                        if self.rule.bound:
+                            env['w'] = np.clip(env['w'], *self.rule.bound)
+            changed = [s[1] for s in body if s[0] != 'let']
+            for name in dict.fromkeys(changed):
+                # What a single statement changes is bounded where it is added.
+                new = free if name == 'w' and changed.count('w') == 1 else env[name]
+                todo.append((mask, name, '+=', new - get('v', name)))
         for mask, traces in ((pre, self.rule.pre), (post, self.rule.post)):
             for name, _, body in traces:
                 for s in body:

@@ -130,6 +130,54 @@ experiment A {
     close(&found["down"], &[2.0, 2.0, 1.0], 0.0);
 }
 
+/// A port is recorded with the spikes that arrive, wherever the simulation is cut: each arrives once.
+#[test]
+fn a_recorded_port_has_what_arrives() {
+    let model = |pieces: &str| {
+        reports(&format!(
+            r#"
+use std.sources.SpikeTimes
+neuron C {{
+  input I: real
+  state v: real = 0
+  let double = 2 * I + v
+  next v = v + I
+}}
+architecture N {{
+  population s: SpikeTimes(times = [2 ms, 6 ms, 7 ms, 10 ms])[1]
+  population c: C[2]
+  population d: C[1]
+  connect s -> c as x: where(j == 1) via Direct(w = 10)
+  connect s -> d as y: one_to_one() via Direct(w = 3, delay = 2 ms)
+}}
+experiment A {{
+  let net = N()
+  {pieces}
+  report v = net.c.v
+}}
+"#
+        ))
+    };
+    let keep = "{ stimulate net.c.I = 1 from 2 ms to 4 ms\n record net.c.I, net.c.double, net.c.v, net.d.I }";
+    let found = model(&format!(
+        "let run = simulate net for 10 ms step 1 ms {keep}
+        report I = run.c.I[.., 1]\n report seen = run.c.v[.., 1]\n report double = run.c.double[.., 1]\n report late = run.d.I"
+    ));
+    close(&found["I"], &[0.0, 0.0, 11.0, 1.0, 0.0, 0.0, 10.0, 10.0, 0.0, 0.0, 10.0], 0.0);
+    close(&found["seen"], &[0.0, 0.0, 0.0, 11.0, 12.0, 12.0, 12.0, 22.0, 32.0, 32.0, 32.0], 0.0);
+    close(&found["double"], &[0.0, 0.0, 22.0, 13.0, 12.0, 12.0, 32.0, 42.0, 32.0, 32.0, 52.0], 0.0);
+    close(&found["late"], &[0.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 3.0, 3.0, 0.0], 0.0);
+    let cut = model(&format!(
+        "let a = simulate net for 6 ms step 1 ms {keep}\n let b = simulate net for 4 ms step 1 ms {keep}
+        report end = a.c.I[6, 1]\n report I = b.c.I[.., 1]\n report late = b.d.I\n report all = [sum(a.d.I), a.d.I[6, 0]]"
+    ));
+    close(&cut["end"], &[10.0], 0.0);
+    close(&cut["I"], &[10.0, 10.0, 0.0, 0.0, 10.0], 0.0);
+    close(&cut["late"], &[0.0, 0.0, 3.0, 3.0, 0.0], 0.0);
+    close(&cut["all"], &[3.0, 0.0], 0.0);
+    close(&cut["v"], &found["v"], 0.0);
+}
+
 #[test]
 fn a_recording_holds_its_last_step() {
     let found = reports(

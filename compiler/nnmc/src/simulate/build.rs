@@ -363,7 +363,7 @@ impl Session<'_> {
         let is_read = |unit: &Build, index: usize, list: VarId| {
             units.clone().any(|other| {
                 let logged = other.logs.iter().any(|log| log.net == unit.net && log.population == index);
-                let bodies = [&other.deliveries[..], &other.events, &other.rules, before];
+                let bodies = [&other.arrivals[..], &other.deliveries, &other.events, &other.rules, before];
                 logged || bodies.iter().any(|body| is_listed(body, list))
             })
         };
@@ -429,12 +429,8 @@ impl Session<'_> {
         let mut step = vec![];
         let (first, rings) = self.ring_statements();
         step.extend(first);
+        step.extend(self.arrivals(b));
         step.extend(self.record_statements(b, last, false));
-        let about = "values that events read".to_string();
-        let kept = self.kept_assigns(false);
-        if !kept.is_empty() {
-            step.push(Stmt::Stage { about, assigns: kept });
-        }
         step.extend(b.deliveries.iter().cloned());
         step.extend(b.events.iter().cloned());
         step.extend(self.program.iter().flat_map(|p| p.before_equations.iter().cloned()));
@@ -452,12 +448,34 @@ impl Session<'_> {
         let mut body =
             vec![Stmt::For { index: STEP, from: read_slot("from"), to: read_slot("to"), down: false, body: step }];
         let mut at_end = self.record_statements(b, last, true);
+        if self.reads_sums(&at_end) {
+            // What comes at the end is looked at, and comes again where the next simulation begins.
+            let empty = b.assigns.iter().filter(|a| self.is_sum(a.to)).cloned().collect();
+            at_end.splice(0..0, self.arrivals(b));
+            at_end.push(Stmt::Stage { about: "not yet arrived".into(), assigns: empty });
+        }
         at_end.extend(self.finite_checks(&self.learned_weights(b)));
         if !at_end.is_empty() {
             let end = Int::Add(Box::new(read_slot("to")), Box::new(read_slot("final")));
             body.push(Stmt::For { index: STEP, from: read_slot("to"), to: end, down: false, body: at_end });
         }
         body
+    }
+
+    /// What reaches the ports at the start of a step.
+    fn arrivals(&self, b: &Build) -> Vec<Stmt> {
+        let kept = self.kept_assigns(false);
+        let about = "values that events read".to_string();
+        let kept = (!kept.is_empty()).then(|| Stmt::Stage { about, assigns: kept });
+        kept.into_iter().chain(b.arrivals.iter().cloned()).collect()
+    }
+
+    fn is_sum(&self, var: VarId) -> bool {
+        self.program.as_ref().is_some_and(|p| p.sums.contains(&var))
+    }
+
+    fn reads_sums(&self, body: &[Stmt]) -> bool {
+        crate::lowering::vars_read(&self.graph, body).into_iter().any(|var| self.is_sum(var))
     }
 
     /// States are held to be finite, and what else is asked for: at the end, learned weights too.

@@ -71,7 +71,9 @@ pub struct Build {
     pub frame: FrameId,
     pub net: NetId,
     pub dt: f64,
-    /// Before the equations: deliveries of what is due.
+    /// Before anything looks at a port: deliveries of what is due to the ports' sums, which change nothing else.
+    pub arrivals: Vec<Stmt>,
+    /// Before the equations: what else events do.
     pub deliveries: Vec<Stmt>,
     /// Then blocks of events at ports.
     pub events: Vec<Stmt>,

@@ -324,7 +324,7 @@ impl Session<'_> {
         }
         // A summary goes on from what it was; a series is written anew.
         stored.extend(b.records.iter().filter(|r| r.kept != Kept::Series).map(|r| r.var));
-        for part in [&b.deliveries, &b.events, &b.after, &b.rules] {
+        for part in [&b.arrivals, &b.deliveries, &b.events, &b.after, &b.rules] {
             stored_by(part, &mut stored);
         }
         for log in b.logs.iter().flat_map(|l| [l.cell, l.step, l.count]) {

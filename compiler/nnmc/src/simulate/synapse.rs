@@ -121,6 +121,7 @@ impl Session<'_> {
             let entry = self.program.as_mut()?.events.entry((b.frame, p.target, port.name.clone())).or_default();
             entry.push((num, value.clone()));
         }
+        let others = b.deliveries.len();
         for (number, route) in path.routes.iter().enumerate() {
             let site = Site { route: number, ..site };
             let each = match &output {
@@ -140,6 +141,7 @@ impl Session<'_> {
             }
             self.deliver(b, &p, route, true, &format!("{}: arrivals", p.name), body);
         }
+        b.arrivals.extend(b.deliveries.drain(others..));
         self.program.as_mut()?.arrivals.insert((b.frame, k), value);
         Some(())
     }

@@ -17,6 +17,7 @@ impl Build {
             frame,
             net,
             dt,
+            arrivals: vec![],
             deliveries: vec![],
             events: vec![],
             assigns: vec![],
@@ -47,6 +48,7 @@ impl Build {
 
     /// Takes over what a unit does in each step; it keeps what it needs between simulations.
     fn take_in(&mut self, mut unit: Build) {
+        self.arrivals.append(&mut unit.arrivals);
         self.deliveries.append(&mut unit.deliveries);
         self.events.append(&mut unit.events);
         self.assigns.append(&mut unit.assigns);
