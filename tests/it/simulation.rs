@@ -313,3 +313,65 @@ experiment A {
     close(&found["q"], &found["places"], 1e-9);
     close(&found["r"], &[1.0, 0.0, -1.0, 0.0], 1e-12);
 }
+
+/// States of synapses by sender and target: of those that cells share, what is at the pair; written where each has its own.
+#[test]
+fn states_of_synapses_are_picked_by_pair() {
+    let found = reports(
+        r#"
+use std.sources.SpikeTimes
+neuron Cell { input I: mV
+  state v: mV = 0 mV
+  v' = (I - v) / (10 ms) }
+synapse Alike { weight w: mV
+  state g: mV = 0 mV
+  g' = -g / (5 ms)
+  on pre { g += w }
+  output I = g }
+synapse Apart { weight w: mV
+  param tau = 5 ms
+  state g: mV = 0 mV
+  state u: real = 0.5
+  g' = -g / tau
+  on pre { g += w * u
+    u += 0.1 }
+  output I = g }
+architecture N {
+  population s: SpikeTimes(times = [1 ms])[2]
+  population c: Cell[3]
+  connect s -> c as few: where(i == 1 or j == 2) via Alike(w = 2 mV)
+  connect s -> c as own: where(i == 1 or j == 2) via Apart(w = 2 mV, tau = 5 ms * (1 + i + j))
+  connect s -> c as full: all() via Apart(w = 2 mV, tau = 5 ms * (1 + i + j))
+}
+experiment E {
+  let net = N()
+  simulate net for 0.5 ms step 0.1 ms
+  set net.few.g = [1, 2, 9] * 1 mV
+  set net.own[1, 2].g = 9 mV
+  set net.own.u = [0.1, 0.2]
+  set net.full[1, 0 .. 2].g = [3, 7] * 1 mV
+  report few = net.few[0, 2].g / 1 mV
+  report both = net.few[1, 1 .. 3].g / 1 mV
+  report own = net.own.g / 1 mV
+  report of_sender = net.own[1, 1 .. 3].u
+  report full = net.full.g / 1 mV
+  report one = net.full[1, 1].g / 1 mV
+  let run = simulate net for 0.2 ms step 0.1 ms { record net.few[0, 2].g as a, net.full[1, 0 .. 2].g as b, net.own[1, 2].g as c }
+  report a = run.a / 1 mV
+  report b = run.b / 1 mV
+  report c = run.c / 1 mV
+}
+"#,
+    );
+    close(&found["few"], &[9.0], 0.0);
+    close(&found["both"], &[2.0, 9.0], 0.0);
+    close(&found["own"], &[0.0, 0.0, 0.0, 9.0], 0.0);
+    close(&found["of_sender"], &[0.2, 0.2], 0.0);
+    close(&found["full"], &[0.0, 3.0, 0.0, 7.0, 0.0, 0.0], 0.0);
+    close(&found["one"], &[7.0], 0.0);
+    let decayed = |x: f64, tau: f64| [0.0, 0.1, 0.2].map(|t: f64| x * (-t / tau).exp());
+    close(&found["a"], &decayed(9.0, 5.0), 1e-12);
+    let (first, second) = (decayed(3.0, 10.0), decayed(7.0, 15.0));
+    close(&found["b"], &[first[0], second[0], first[1], second[1], first[2], second[2]], 1e-12);
+    close(&found["c"], &decayed(9.0, 20.0), 1e-12);
+}

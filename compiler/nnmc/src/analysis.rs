@@ -94,13 +94,17 @@ pub fn correlogram(a: &[f64], b: &[f64], bin: f64, m: usize, same: bool) -> Vec<
         while first < b.len() && b[first] < t - reach - 1e-9 {
             first += 1;
         }
-        for (l, u) in b.iter().enumerate().skip(first).take_while(|(_, u)| **u < t + reach - 1e-9) {
+        for (l, u) in b.iter().enumerate().skip(first).take_while(|(_, u)| **u < t + reach + 1e-9) {
             if same && k == l {
                 continue;
             }
-            let place = ((u - t) / bin + m as f64 + 0.5 + 1e-9).floor();
-            if let Some(c) = counts.get_mut(place.max(0.0) as usize) {
-                *c += 1.0;
+            let place = (u - t) / bin + m as f64 + 0.5;
+            // A lag at the edge of two bins is half in each: so the correlogram of a train with itself is even.
+            let sides = [place - 1e-9, place + 1e-9].map(f64::floor);
+            for side in sides.into_iter().filter(|side| *side >= 0.0) {
+                if let Some(c) = counts.get_mut(side as usize) {
+                    *c += 0.5;
+                }
             }
         }
     }
@@ -270,5 +274,7 @@ mod tests {
         assert_eq!(correlogram(&a, &b, 1e-3, 2, false), [0.0, 1.0, 0.0, 0.0, 1.0]);
         assert_eq!(correlogram(&a, &a, 10e-3, 1, true), [1.0, 0.0, 1.0]);
         assert_eq!(correlogram(&a, &a, 10e-3, 1, false), [1.0, 2.0, 1.0]);
+        // A lag of half a bin belongs to both, so that a train's own correlogram is even.
+        assert_eq!(correlogram(&[0.010, 0.011], &[0.010, 0.011], 2e-3, 2, true), [0.0, 0.5, 1.0, 0.5, 0.0]);
     }
 }

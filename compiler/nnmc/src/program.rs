@@ -255,7 +255,7 @@ impl Session<'_> {
             times: None,
         });
         if let Some((id, local)) = &new.home {
-            let kept = InStore { unit: new.unit.clone(), by_synapse: false };
+            let kept = InStore { unit: new.unit.clone(), home: None };
             self.net_mut(*id).kept.insert(local.clone(), kept);
         }
         let leaf = Leaf { var, role: new.role, unit: new.unit.clone(), class: None, home: new.home.clone() };

@@ -1,14 +1,14 @@
 //! `set net.E[0 .. 5].v = EXPR`: weights, states and parameters written between runs, all of their elements or some.
 
 use nnm_runtime::array::Array;
-use nnm_syntax::ast::{ExprId, ExprKind, Init};
+use nnm_syntax::ast::{ExprId, ExprKind, Init, Name};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
 use crate::eval::types::Declared;
-use crate::network::{Holder, NetId};
+use crate::network::{Holder, Home, NetId, Projection};
 use crate::session::{Mode, ScopeId, Session};
-use crate::value::{Num, PopulationRef, Value, shaped};
+use crate::value::{Num, PopulationRef, ProjectionRef, Value, shaped};
 
 /// What is given to a quantity, and where it says so.
 #[derive(Clone, Copy)]
@@ -36,6 +36,13 @@ impl Chosen {
         Chosen { places: (from * row..to * row).collect(), shape: [&[to - from], inner].concat() }
     }
 
+    /// Those of some synapses, in an array of all.
+    fn synapses(projection: &Projection, select: Option<[(usize, usize); 2]>, shape: &[usize]) -> Chosen {
+        let Some(select) = select else { return Chosen::all(shape) };
+        let places = projection.synapses(select, shape);
+        Chosen { shape: vec![places.len()], places }
+    }
+
     /// The array with these elements replaced.
     fn put(&self, old: &Array, new: &Array) -> Array {
         let mut values: Vec<f64> = old.iter().copied().collect();
@@ -54,26 +61,7 @@ impl Session<'_> {
         };
         let given = Given { scope, value, span };
         let (net, owner, of) = match self.eval(scope, base) {
-            Value::Projection(p) => {
-                let net = self.owner_net(&p.owner);
-                let projection = self.net(net).projections[p.index].clone();
-                if self.has_unknown_edges(&projection.pattern) {
-                    self.look_at_given(&projection.weight, given);
-                    return;
-                }
-                let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
-                if !shape.is_empty() && self.refuse_no_synapse(&p, &projection, &shape, self.expr_span(scope, base)) {
-                    return;
-                }
-                let chosen = |shape: &[usize]| match p.select {
-                    Some(select) => {
-                        let places = projection.synapses(select, shape);
-                        Chosen { shape: vec![places.len()], places }
-                    }
-                    None => Chosen::all(shape),
-                };
-                return self.set_stored(net, &format!("{}.{}", projection.name, name.text), target, given, chosen);
-            }
+            Value::Projection(p) => return self.set_synapses(&p, (base, name), target, given),
             Value::Population(PopulationRef { owner, index, cells }) => {
                 let net = self.owner_net(&owner);
                 let population = &self.net(net).populations[index];
@@ -83,16 +71,69 @@ impl Session<'_> {
                 (net, format!("{}.", population.name), cells)
             }
             Value::Network(net) => (net, String::new(), None),
-            _ => return,
+            Value::Missing => return,
+            other => {
+                let d = Diagnostic::error("E0547", span, format!("`set` writes nothing of {}", other.describe()));
+                self.report(d.help("it writes weights, states of cells and synapses, and parameters of cells"));
+                return;
+            }
         };
         self.set_stored(net, &format!("{owner}{}", name.text), target, given, |shape| Chosen::rows(of, shape));
     }
 
+    /// Weights and biases of a connection, and states of its synapses, whole or picked by sender and target.
+    fn set_synapses(&mut self, p: &ProjectionRef, (base, name): (ExprId, Name), target: ExprId, given: Given) {
+        let net = self.owner_net(&p.owner);
+        let projection = self.net(net).projections[p.index].clone();
+        let path = format!("{}.{}", projection.name, name.text);
+        let weights = [&projection.weight, &projection.bias];
+        if weights.into_iter().flatten().any(|q| q.name == name.text) {
+            if self.has_unknown_edges(&projection.pattern) {
+                self.look_at_given(target, given, &path);
+                return;
+            }
+            let shape = projection.layout();
+            if !shape.is_empty() && self.refuse_no_synapse(p, &projection, &shape, self.expr_span(given.scope, base)) {
+                return;
+            }
+            return self.set_stored(net, &path, target, given, |shape| Chosen::synapses(&projection, p.select, shape));
+        }
+        let Value::Num(_) = self.eval(given.scope, target) else { return };
+        if !self.synapse_states(&projection).contains(&name.text) {
+            let message = format!("`{path}` is no weight or state: `set` does not write it");
+            self.report(Diagnostic::error("E0547", name.span, message));
+            return;
+        }
+        let home = self.net(net).kept.get(&path).and_then(|kept| kept.home);
+        if p.select.is_some() && home.is_some_and(|home| home != Home::Connection) {
+            self.refuse_pick(&projection, &name, "is one number for all synapses of a cell");
+            return;
+        }
+        if self.mode == Mode::Check {
+            self.look_at_given(target, given, &path);
+            return;
+        }
+        let shape = projection.layout();
+        let by_edge = |places: Vec<usize>| -> Vec<usize> {
+            // Of a full connection states go by sender, then by target.
+            let &[targets, senders] = shape.as_slice() else { return places };
+            places.into_iter().map(|k| k % senders * targets + k / senders).collect()
+        };
+        let chosen = |stored: &[usize]| match home {
+            Some(Home::Connection) if stored.iter().product::<usize>() == shape.iter().product::<usize>() => {
+                let Chosen { places, shape } = Chosen::synapses(&projection, p.select, &shape);
+                Chosen { places: by_edge(places), shape }
+            }
+            _ => Chosen::all(stored),
+        };
+        self.set_stored(net, &path, target, given, chosen);
+    }
+
     /// Looks at what is given to synapses whose number is not known yet.
-    fn look_at_given(&mut self, weight: &Option<crate::network::Quantity>, given: Given) {
-        let Some(weight) = weight else { return };
-        let declared = Declared { unit: weight.unit.clone(), ..Declared::real() };
-        self.given_number(given, &declared, weight.span, &[1], &weight.name);
+    fn look_at_given(&mut self, target: ExprId, given: Given, path: &str) {
+        let Value::Num(Num { unit, .. }) = self.eval(given.scope, target) else { return };
+        let declared = Declared { unit, ..Declared::real() };
+        self.given_number(given, &declared, given.span, &[1], path);
     }
 
     /// Writes elements of what a network stores under a path.

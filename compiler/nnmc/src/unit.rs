@@ -72,6 +72,14 @@ impl Unit {
         self.combine(other, 1)
     }
 
+    /// The unit of a square, in the spelling that it had: `mV^2`.
+    pub fn squared(&self) -> Unit {
+        let name = self.shown().name;
+        let spelled = name.chars().all(char::is_alphabetic) && !name.is_empty();
+        let pretty = if spelled { Unit::parse(&format!("{name}^2")) } else { None };
+        pretty.unwrap_or_else(|| self.times(self))
+    }
+
     pub fn over(&self, other: &Unit) -> Unit {
         self.combine(other, -1)
     }

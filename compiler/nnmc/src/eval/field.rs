@@ -270,7 +270,7 @@ impl Session<'_> {
                 // Why the weight could not be made has been said.
                 return Value::Missing;
             }
-            if let Some(kept) = self.kept_by_rule(id, &projection, &name.text) {
+            if let Some(kept) = self.kept_by_rule(id, p, name) {
                 return kept;
             }
             let states = self.synapse_states(&projection);
@@ -320,7 +320,7 @@ impl Session<'_> {
         Value::Num(Num::array(crate::unit::Unit::REAL, crate::value::shaped(&shape, cells)))
     }
 
-    fn synapse_states(&self, projection: &crate::network::Projection) -> Vec<String> {
+    pub fn synapse_states(&self, projection: &crate::network::Projection) -> Vec<String> {
         let synapse = projection.synapse.and_then(|item| self.synapse_item(item));
         synapse.map_or(vec![], |s| s.dynamics.states.iter().map(|d| d.name.text.clone()).collect())
     }
@@ -335,9 +335,9 @@ impl Session<'_> {
     ) -> Value {
         let projection = self.net(id).projections[p.index].clone();
         let path = frame.and_then(|f| self.program.as_ref()?.paths.get(&(f, p.index)).cloned());
-        if let Some((var, unit, _)) = path.and_then(|path| path.vars.get(&name.text).cloned()) {
+        if let Some((var, unit, home)) = path.and_then(|path| path.vars.get(&name.text).cloned()) {
             let node = self.read_whole(var);
-            return Value::Num(Num::node(unit, node));
+            return self.at_synapses(Num::node(unit, node), Some(home), p, name);
         }
         let units = projection.synapse.zip(projection.synapse.and_then(|item| self.synapse_item(item)));
         let units = units.and_then(|(item, synapse)| self.synapse_state_units(id, p.index, item, &synapse));
@@ -346,7 +346,10 @@ impl Session<'_> {
             return Value::Num(Num::unknown(unit));
         }
         match self.net(id).store.get(&format!("{}.{}", projection.name, name.text)).cloned() {
-            Some(array) => Value::Num(Num::array(unit, array)),
+            Some(array) => {
+                let home = self.net(id).kept.get(&format!("{}.{}", projection.name, name.text)).and_then(|k| k.home);
+                self.at_synapses(Num::array(unit, array), home, p, name)
+            }
             None => {
                 let message = format!("`{}.{}` has values once it has been simulated", projection.name, name.text);
                 self.error("E0440", name.span, message)
@@ -355,13 +358,8 @@ impl Session<'_> {
     }
 
     /// What a rule keeps of a connection, under the rule's name: `net.x_h.KolenPollack.B`, `net.syn.STDP.x`.
-    fn kept_by_rule(
-        &mut self,
-        id: crate::network::NetId,
-        projection: &crate::network::Projection,
-        rule: &str,
-    ) -> Option<Value> {
-        let prefix = format!("{}.{rule}.", projection.name);
+    fn kept_by_rule(&mut self, id: crate::network::NetId, p: &ProjectionRef, rule: &Name) -> Option<Value> {
+        let prefix = format!("{}.{}.", self.net(id).projections[p.index].name, rule.text);
         let kept = self.net(id).kept.iter();
         let found = kept.filter_map(|(path, kept)| Some((path.strip_prefix(&prefix)?.to_string(), kept.clone())));
         let found: Vec<(String, InStore)> = found.collect();
@@ -369,8 +367,7 @@ impl Session<'_> {
             return None;
         }
         let scope = self.scope(crate::hir::ModuleId(0), None);
-        let shape = projection.weight.as_ref().map_or(vec![], |w| w.shape.clone());
-        for (name, InStore { unit, by_synapse }) in &found {
+        for (name, InStore { unit, home }) in &found {
             // A trace has an instance for each delay, and is one value where there is one delay.
             let own = name.split('@').next().unwrap_or(name);
             if found.iter().filter(|(other, _)| other.split('@').next() == Some(own)).count() > 1 {
@@ -383,8 +380,9 @@ impl Session<'_> {
                 (None, Some(array)) => Num::array(unit.clone(), array),
                 (None, None) => Num::unknown(unit.clone()),
             };
-            let num = if *by_synapse { self.laid_out(&num, &shape) } else { num };
-            self.bind(scope, own.to_string(), Value::Num(num));
+            let name = Name { text: own.to_string(), span: rule.span };
+            let value = self.at_synapses(num, *home, p, &name);
+            self.bind(scope, own.to_string(), value);
         }
         Some(Value::Names(scope))
     }
@@ -414,82 +412,6 @@ impl Session<'_> {
             }
             None => self.projection_weight(id, name, q),
         }
-    }
-
-    /// What is kept by synapse as the connection's weights are laid out: of a full one by target, then sender.
-    fn laid_out(&mut self, by_edge: &Num, shape: &[usize]) -> Num {
-        let &[targets, senders] = shape else { return by_edge.clone() };
-        if self.shape(by_edge).is_none_or(|s| s != [targets * senders]) {
-            return by_edge.clone();
-        }
-        self.apply(Span::default(), by_edge.unit.clone(), &[by_edge], |g, n| {
-            let rows = g.reshape(n[0], &[senders, targets])?;
-            g.permute(rows, &[1, 0])
-        })
-    }
-
-    /// `net.syn[0, 1 .. 5].w`: the weights between the senders and targets chosen.
-    fn selected_weights(
-        &mut self,
-        num: Num,
-        p: &ProjectionRef,
-        projection: &crate::network::Projection,
-        span: Span,
-    ) -> Value {
-        let Some(select) = p.select else { return Value::Num(num) };
-        let Some(shape) = self.shape(&num).filter(|shape| !shape.is_empty()) else { return Value::Num(num) };
-        if self.refuse_no_synapse(p, projection, &shape, span) {
-            return Value::Missing;
-        }
-        let chosen: Vec<f64> = projection.synapses(select, &shape).into_iter().map(|k| k as f64).collect();
-        let one = chosen.len() == 1;
-        let places = Num::array(crate::unit::Unit::REAL, crate::value::vector(chosen));
-        let unit = num.unit.clone();
-        Value::Num(self.apply(span, unit, &[&num, &places], |g, n| {
-            let length: usize = g.shape(n[0]).iter().product();
-            let flat = g.reshape(n[0], &[length])?;
-            let picked = g.gather(flat, 0, n[1])?;
-            if one { g.reshape(picked, &[]) } else { Ok(picked) }
-        }))
-    }
-
-    /// One pair of cells between which there is no synapse, and cells at which none can end.
-    pub fn refuse_no_synapse(
-        &mut self,
-        p: &ProjectionRef,
-        projection: &crate::network::Projection,
-        shape: &[usize],
-        span: Span,
-    ) -> bool {
-        let Some(select) = p.select else { return false };
-        let unknown = self.has_unknown_edges(&projection.pattern);
-        if unknown || !projection.synapses(select, shape).is_empty() {
-            return false;
-        }
-        let id = self.owner_net(&p.owner);
-        let (pre, post) = self.end_populations(id, projection);
-        let name = &projection.name;
-        let ends = [
-            (projection.source.and_then(|(_, c)| c), pre.map(|p| p.name), "begins"),
-            (projection.target_cells, Some(post.name), "ends"),
-        ];
-        let outside = ends.iter().zip(select).find_map(|((cells, of, word), chosen)| {
-            let (from, to) = (*cells)?;
-            let of = of.as_ref()?;
-            (chosen.1 <= from || chosen.0 >= to).then(|| format!("`{name}` {word} in `{of}[{from} .. {to}]`"))
-        });
-        let one = select.iter().all(|(from, to)| to - from == 1);
-        if outside.is_none() && !one {
-            // Of a wider choice among drawn synapses there may be none.
-            return false;
-        }
-        let shown = select.map(|(from, to)| if to - from == 1 { from.to_string() } else { format!("{from} .. {to}") });
-        let message = format!("`{name}[{}]` is no synapse: these cells are not joined", shown.join(", "));
-        let d = Diagnostic::error("E0675", span, message).help(outside.unwrap_or_else(|| {
-            format!("senders stand before targets: `{name}[sender, target]`; `{name}.pre` and `{name}.post` tell which are joined")
-        }));
-        self.report(d);
-        true
     }
 
     fn end_field(&mut self, scope: ScopeId, name: &Name) -> Value {

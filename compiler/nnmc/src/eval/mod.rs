@@ -14,6 +14,7 @@ mod index;
 mod names;
 pub mod operators;
 mod shapes;
+mod synapses;
 pub mod tensor;
 mod trees;
 pub mod types;

@@ -83,8 +83,26 @@ pub struct Network {
 #[derive(Clone, Debug)]
 pub struct InStore {
     pub unit: Unit,
-    /// Whether there is one for each synapse.
-    pub by_synapse: bool,
+    /// Of what belongs to a connection: where it lives.
+    pub home: Option<Home>,
+}
+
+/// Where a number of a connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    Sender,
+    Target,
+    Connection,
+}
+
+impl Home {
+    pub fn name(self) -> &'static str {
+        match self {
+            Home::Sender => "per source",
+            Home::Target => "per target",
+            Home::Connection => "per connection",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -199,6 +217,28 @@ impl Projection {
 
     pub fn first_sender(&self) -> usize {
         self.source.and_then(|(_, cells)| cells).map_or(0, |(from, _)| from)
+    }
+
+    /// The shape in which what belongs to each synapse is laid out: by target and sender where all are joined.
+    pub fn layout(&self) -> Vec<usize> {
+        match (&self.weight, &self.edges) {
+            (Some(weight), _) => weight.shape.clone(),
+            (None, Some(edges)) => vec![edges.target.len()],
+            (None, None) => vec![],
+        }
+    }
+
+    /// Sender and target of some synapses, counted in their populations.
+    pub fn ends(&self, synapses: &[usize], shape: &[usize]) -> Vec<[usize; 2]> {
+        let (first, first_target) = (self.first_sender(), self.target_cells.map_or(0, |(from, _)| from));
+        match (&self.edges, shape) {
+            (_, [_, senders]) => synapses.iter().map(|k| [k % senders + first, k / senders + first_target]).collect(),
+            (Some(edges), _) => {
+                let sender = edges.sender();
+                synapses.iter().map(|k| [sender[*k] as usize + first, edges.target[*k] as usize]).collect()
+            }
+            (None, _) => vec![],
+        }
     }
 
     /// The places, among weights of this shape, of the synapses between some senders and some targets, all of them named

@@ -117,9 +117,11 @@ impl Session<'_> {
                     // That there is no such sender has been said.
                     return None;
                 }
-                let message = format!("`{}` has a delay: its sender is a population of the same architecture", p.name);
+                let message =
+                    format!("what `{}` sends has no past: only what a population puts out first is kept", p.name);
                 let d = Diagnostic::error("E0512", p.span, message)
-                    .help("a part hands on what it puts out without delay; connect it to a population here, and that one with the delay");
+                    .help("of a population's other outputs, take a synapse that reads them: `output I = w * pre.NAME`")
+                    .help("what a part hands on goes to a population first, without delay, and on from there with it");
                 self.report(d);
                 return None;
             }

@@ -609,7 +609,7 @@ impl Session<'_> {
 
     /// A state of the synapse, as the site sees it.
     pub fn state_seen(&mut self, site: Site, path: &Path, name: &str) -> Option<Num> {
-        use super::placement::Home;
+        use crate::network::Home;
         let (var, unit, home) = path.vars.get(name).cloned()?;
         let whole = |s: &mut Self| {
             let node = s.read_whole(var);

@@ -16,7 +16,7 @@ use crate::dynamics::Equation;
 use crate::eval::operators::Operand;
 use crate::failure::Noted;
 use crate::hir::{Decl, Rule, clause};
-use crate::network::{NetId, Projection};
+use crate::network::{Home, NetId, Projection};
 use crate::program::{NewLeaf, Role};
 use crate::samples::Credit;
 use crate::session::{ScopeId, Session};
@@ -329,7 +329,7 @@ impl Session<'_> {
         let leaf = NewLeaf { path: &full, role, unit: unit.clone(), shape, batched: false, home };
         let var = self.leaf_var(&leaf);
         if let Some(kept) = self.net_mut(b.net).kept.get_mut(&local) {
-            kept.by_synapse = true;
+            kept.home = Some(Home::Connection);
         }
         if role == Role::State || !self.net(b.net).store.contains_key(&local) {
             b.tables.push((var, first));

@@ -11,10 +11,10 @@ use nnm_syntax::ast::{ExprId, Init};
 use nnm_syntax::span::Span;
 
 use super::ends::{Seen, Site};
-use super::placement::{self, Home};
+use super::placement;
 use super::transport::{Path, Weight};
 use crate::failure::Noted;
-use crate::network::FrameId;
+use crate::network::{FrameId, Home};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Value};

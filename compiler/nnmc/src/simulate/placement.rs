@@ -9,23 +9,7 @@ use std::collections::BTreeSet;
 use nnm_syntax::ast::{AssignOp, BinaryOp, ExprId, ExprKind, File, Init, StmtKind, UnaryOp};
 
 use crate::hir::{Decl, Equation, Synapse};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Home {
-    Sender,
-    Target,
-    Connection,
-}
-
-impl Home {
-    pub fn name(self) -> &'static str {
-        match self {
-            Home::Sender => "per source",
-            Home::Target => "per target",
-            Home::Connection => "per connection",
-        }
-    }
-}
+use crate::network::Home;
 
 /// What is known of the connection that a synapse serves.
 pub struct Surroundings<'a> {

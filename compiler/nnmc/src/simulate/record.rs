@@ -376,7 +376,7 @@ impl Session<'_> {
         let (unit, first) = match kept {
             Kept::Max => (value.unit.clone(), f64::NEG_INFINITY),
             Kept::Min => (value.unit.clone(), f64::INFINITY),
-            Kept::Var => (value.unit.times(&value.unit), 0.0),
+            Kept::Var => (value.unit.squared(), 0.0),
             _ => (value.unit.clone(), 0.0),
         };
         if matches!(kept, Kept::Var | Kept::Std) {

@@ -10,13 +10,13 @@ use nnm_syntax::span::Span;
 
 use super::ends::{Seen, Site};
 use super::pairs::Formula;
-use super::placement::{self, Home};
+use super::placement;
 use super::transport::{Path, Route};
 use super::{Build, Lumped};
 use crate::dynamics::Equation;
 use crate::failure::Noted;
 use crate::hir::Synapse;
-use crate::network::{Projection, State};
+use crate::network::{Home, Projection, State};
 use crate::program::{Jump, NewLeaf, Role};
 use crate::session::{ScopeId, Session};
 use crate::unit::Unit;
@@ -54,6 +54,9 @@ impl Session<'_> {
             let leaf =
                 NewLeaf { path: &full, role, unit: unit.clone(), shape: &shape, batched: false, home: home_in_store };
             let var = self.leaf_var(&leaf);
+            if let Some(kept) = self.net_mut(b.net).kept.get_mut(&format!("{}.{name}", p.name)) {
+                kept.home = Some(*home);
+            }
             path.vars.insert(name.clone(), (var, unit, *home));
             let first = self.initial_state(b, &path, name, *home, &shape)?;
             b.tables.push((var, first));

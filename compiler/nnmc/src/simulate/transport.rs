@@ -11,10 +11,10 @@ use nnm_syntax::ast::Init;
 use nnm_syntax::span::Span;
 
 use super::ends::{Seen, Site};
-use super::placement::{Home, Surroundings};
+use super::placement::Surroundings;
 use super::{Build, SpikeList, add, rem};
 use crate::hir::{ItemId, Synapse};
-use crate::network::{Edges, NetId, Projection};
+use crate::network::{Edges, Home, NetId, Projection};
 use crate::program::{Leaf, NewLeaf, Role};
 use crate::session::Session;
 use crate::simulate::STEP;

@@ -315,14 +315,6 @@ fn smooth(s: &mut Session, call: &Call) -> Value {
     Value::Num(Num { times: x.num.times.clone(), ..Num::array(x.num.unit.clone(), shaped(&shape, out)) })
 }
 
-/// The square of a unit, in the user's spelling where that is one word.
-pub fn squared(unit: &Unit) -> Unit {
-    let name = unit.shown().name;
-    let spelled = name.chars().all(char::is_alphabetic) && !name.is_empty();
-    let pretty = if spelled { Unit::parse(&format!("{name}^2")) } else { None };
-    pretty.unwrap_or_else(|| unit.times(unit))
-}
-
 /// A unit per hertz times hertz, in the spelling that it had.
 fn of_density(unit: &Unit) -> Unit {
     let name = unit.shown().name;

@@ -86,7 +86,7 @@ fn min_of(s: &mut Session, x: &Operand, span: Span) -> Num {
 fn spread_of(s: &mut Session, x: &Operand, span: Span, root: bool) -> Num {
     let mean = reduce_series(s, x, OverTime::Mean, span);
     let away = s.binary(Binary::Sub, &x.num, &mean, x.num.unit.clone(), span);
-    let square = Num { unit: super::activity::squared(&x.num.unit), ..s.mul(&away, &away, span) };
+    let square = Num { unit: x.num.unit.squared(), ..s.mul(&away, &away, span) };
     let variance = reduce_series(s, &Operand { num: square, span }, OverTime::Mean, span);
     if root { s.unary(Unary::Sqrt, &variance, x.num.unit.clone(), span) } else { variance }
 }
