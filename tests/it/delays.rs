@@ -180,7 +180,7 @@ experiment E {
     let found = reports(text);
     let first = |target: usize, sender: usize| (1 + sender + 10 * target) as f64;
     let w: Vec<f64> = (0..6).map(|k| first(k / 2, k % 2) * 0.9 * 0.81).collect();
-    let g: Vec<f64> = (0..6).map(|k| 0.25 + 0.5 * first(k % 3, k / 3) * 1.9).collect();
+    let g: Vec<f64> = (0..6).map(|k| 0.25 + 0.5 * first(k / 2, k % 2) * 1.9).collect();
     assert!(found["w"].iter().zip(&w).all(|(a, b)| close(*a, *b)), "{:?}", found["w"]);
     assert!(found["g"].iter().zip(&g).all(|(a, b)| close(*a, *b)), "{:?}", found["g"]);
 }

@@ -171,11 +171,20 @@ impl Session<'_> {
                 continue;
             };
             let Some(own) = self.kept_at(&s) else { continue };
-            if array.shape() != own.shape() && !(array.len() == 1 && own.len() == 1) {
-                let (a, b) = (shape_text(own.shape()), shape_text(array.shape()));
+            // One number stands for as many as there are synapses.
+            let whole = match &s.place {
+                Place::Store(local) => self.stored_weight(s.net, local).unwrap_or_else(|| own.clone()),
+                Place::Ends { .. } => own.clone(),
+            };
+            if array.shape() != whole.shape() && array.len() != 1 {
+                let (a, b) = (shape_text(whole.shape()), shape_text(array.shape()));
                 self.error("E0611", span, format!("`{}` has the shape {a}, in `{file}` it is {b}", s.name));
                 return;
             }
+            let array = match array.first() {
+                Some(one) if array.len() == 1 => crate::value::shaped(own.shape(), vec![*one; own.len()]),
+                _ => array,
+            };
             match s.place {
                 Place::Store(local) => fitting.push((s.net, local, s.unit, array)),
                 Place::Ends { .. } if array != own => return self.wirings_differ(&s.name, [&own, &array], &file, span),

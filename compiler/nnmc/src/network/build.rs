@@ -344,6 +344,7 @@ fn empty(kind: &Kind, path: &str, scope: ScopeId) -> Network {
     Network {
         item: kind.item,
         path: path.into(),
+        origin: path.into(),
         scope,
         inputs: vec![],
         weights: vec![],

@@ -52,6 +52,8 @@ pub struct Network {
     pub item: ItemId,
     /// As the experiment calls it: `net`, `net.block[0].attend`.
     pub path: String,
+    /// The path under which its draws are made, which a copy shares.
+    pub origin: String,
     /// The architecture's arguments and members.
     pub scope: ScopeId,
     pub inputs: Vec<Quantity>,

@@ -44,7 +44,7 @@ impl Session<'_> {
         };
         let mut out = IndexMap::new();
         for decl in &synapse.dynamics.params {
-            let path = format!("{}.{}.{}", self.net(id).path, p.name, decl.name.text);
+            let path = format!("{}.{}.{}", self.net(id).origin, p.name, decl.name.text);
             let given = p.args.iter().find(|(n, _)| *n == decl.name.text).map(|(_, a)| a.clone());
             let (num, at) = match (given, decl.init) {
                 (Some(argument), _) => {

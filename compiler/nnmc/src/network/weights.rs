@@ -421,6 +421,13 @@ impl Session<'_> {
                     }
                 }
             }
+            (None, None) if !unit.fits(&Unit::REAL) => {
+                let wanted = unit.describe();
+                let message = format!("the weight of `{}` is in {wanted} and has no value", p.name);
+                let d = Diagnostic::error("E0423", p.span, message).help("give it one: `via Direct(w = …)`");
+                self.report(d.help("a weight without one is 1, or drawn where it is trained, if it is a plain number"));
+                return None;
+            }
             (None, None) if p.trained => self.glorot(shape, &path),
             (None, None) => Num { unit: Unit::Zero, ..Num::real(1.0) },
         };
@@ -628,7 +635,7 @@ impl Session<'_> {
             let edges = p.edges.clone();
             let shape: Vec<usize> = edges.as_ref().map_or(vec![], |e| vec![e.count()]);
             let senders = edges.as_ref().map_or(0, |e| e.senders);
-            let path = format!("{}.{}.delay", self.net(id).path, p.name);
+            let path = format!("{}.{}.delay", self.net(id).origin, p.name);
             let sparse = Projection { pattern: Pattern::Total { n: 0, autapses: true, multapses: true }, ..p.clone() };
             out.push((side, self.pair_argument(id, &sparse, &argument, &shape, senders, &path)?, span, rounded));
         }

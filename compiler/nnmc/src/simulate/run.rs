@@ -177,7 +177,7 @@ impl Session<'_> {
             let first = begun && fresh && b.tables.iter().any(|(v, _)| *v == leaf.var);
             let kept = match &leaf.home {
                 Some((id, local)) if !first => self.net(*id).store.get(local),
-                None if begun && !fresh => self.net(b.net).store.get(&format!("@{path}")),
+                None if begun && !fresh => self.net(b.net).store.get(&self.kept_as(b.net, path)),
                 _ => None,
             };
             if let Some(array) = kept {
@@ -428,6 +428,12 @@ impl Session<'_> {
         })
     }
 
+    /// Under which name a network keeps what has no other: of its own, so that a copy finds it.
+    fn kept_as(&self, net: NetId, path: &str) -> String {
+        let own = path.strip_prefix(self.net(net).path.as_str()).and_then(|rest| rest.strip_prefix('.'));
+        format!("@{}", own.unwrap_or(path))
+    }
+
     fn write_back(&mut self, engine: &Engine, b: &Build, leaves: &indexmap::IndexMap<String, Leaf>) {
         for (path, leaf) in leaves {
             match &leaf.home {
@@ -437,7 +443,8 @@ impl Session<'_> {
                 }
                 None if matches!(leaf.role, Role::State | Role::History) => {
                     let array = engine.read_all(leaf.var);
-                    self.net_mut(b.net).store.insert(format!("@{path}"), array);
+                    let name = self.kept_as(b.net, path);
+                    self.net_mut(b.net).store.insert(name, array);
                 }
                 None => {}
             }
