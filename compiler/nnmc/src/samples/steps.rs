@@ -152,7 +152,7 @@ impl Session<'_> {
             self.program.as_mut()?.pending_shifts.push((frame, source, k));
         }
         let num = Num { stepwise, ..last? };
-        Some(match cells {
+        Some(match cells.map(|cells| population.rows_of(cells)) {
             Some((from, to)) => self.cells_of(&num, from, to, p.span),
             None => num,
         })
