@@ -438,3 +438,37 @@ experiment E {
     close(&found["m5"], &after(8, vec![8.0; 4]), 0.0);
     close(&found["m6"], &numbers(4, 12).iter().map(|v| -v).collect::<Vec<f64>>(), 0.0);
 }
+
+/// The shape of what is recorded does not depend on what reaches the cells.
+#[test]
+fn what_is_the_same_for_all_cells_is_recorded_for_each() {
+    let found = reports(
+        r#"
+neuron C {
+  input I: real
+  input J: real = 0.5
+  state v: real = 0
+  let twice = 2 * J
+  output y = twice
+  next v = v + I
+}
+architecture N { population c: C[3] }
+experiment E {
+  let net = N()
+  let run = simulate net for 2 steps { record net.c.I, net.c.J, net.c.twice, net.c.y, net.c[0 .. 2].J as part, mean_t(net.c.J) as mean }
+  report I = run.c.I
+  report J = run.c.J[.., 2]
+  report twice = run.c.twice[2, ..]
+  report y = run.c.y[0, ..]
+  report part = run.part
+  report mean = run.mean
+}
+"#,
+    );
+    close(&found["I"], &[0.0; 9], 0.0);
+    close(&found["J"], &[0.5; 3], 0.0);
+    close(&found["twice"], &[1.0; 3], 0.0);
+    close(&found["y"], &[1.0; 3], 0.0);
+    close(&found["part"], &[0.5; 6], 0.0);
+    close(&found["mean"], &[0.5; 3], 0.0);
+}
