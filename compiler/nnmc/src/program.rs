@@ -124,6 +124,8 @@ pub struct Program {
     pub white: BTreeSet<NodeId>,
     /// How many draws have been made at each place, for their keys.
     pub draws: BTreeMap<String, usize>,
+    /// The keys of draws that names stand for.
+    pub named_draws: BTreeMap<String, u64>,
     /// Reductions over time asked for: the value per step and what becomes of it.
     pub reductions: Vec<crate::samples::Reduction>,
     /// Histories that wait for their sender's value: population and how many steps back.
@@ -205,6 +207,7 @@ impl Program {
             terms: vec![],
             white: BTreeSet::new(),
             draws: BTreeMap::new(),
+            named_draws: BTreeMap::new(),
             reductions: vec![],
             pending_shifts: vec![],
             seeds: None,
