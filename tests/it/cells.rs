@@ -612,3 +612,32 @@ experiment E {{
         assert!((exact[name][0] - small[name][0]).abs() < 1e-7, "{name}: {:?} {:?}", exact[name], small[name]);
     }
 }
+
+/// Second-order equations in the form of two, as of neural masses: an equation without its own state gets Runge-Kutta.
+#[test]
+fn oscillators_of_two_equations_are_solved_to_order_four() {
+    let model = |solve: &str, step: &str| {
+        format!(
+            "neuron Mass {{
+  state y: real = 0.2
+  state z: real = 0.1
+  y' = z / (1 ms)
+  z' = (3 * tanh(1 - y) - 0.3 * z - 0.5 * y) / (1 ms)
+  {solve}
+}}
+architecture N {{ population m: Mass[1] }}
+experiment E {{
+  let net = N()
+  simulate net for 10 ms step {step}
+  report y = net.m.y
+}}
+"
+        )
+    };
+    let exact = reports(&model("solve y, z by rk45(tol = 1e-13)", "0.05 ms"))["y"][0];
+    let error = |solve: &str, step: &str| (reports(&model(solve, step))["y"][0] - exact).abs();
+    let (coarse, fine) = (error("", "0.1 ms"), error("", "0.05 ms"));
+    assert!(coarse < 1e-4 && (12.0..20.0).contains(&(coarse / fine)), "{coarse:e} {fine:e}");
+    // The control: of order 1.
+    assert!(error("solve y, z by exponential_euler", "0.05 ms") > 1e-3);
+}

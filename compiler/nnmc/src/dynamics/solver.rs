@@ -230,10 +230,24 @@ impl<'e> System<'e> {
                 !nnm_graph::depends_on(&s.graph, slope, &|id, _| id == state)
             }
         });
+        if own && self.swings(part) {
+            return (Method::Rk4, "an equation has no decay of its own and acts back on itself through others");
+        }
         if own {
             return (Method::ExponentialEuler, "each equation is linear in its own variable");
         }
         (Method::Rk4, "an equation is not linear in its own variable")
+    }
+
+    /// Whether an equation without its own state (`x' = u` of an oscillator) is in a loop of the part's equations:
+    /// exponential Euler would take it for a constant.
+    fn swings(&self, part: &[usize]) -> bool {
+        let acts = |on: usize, from: usize| self.jacobian[on][from].is_some();
+        part.iter().any(|k| {
+            let back = part.iter().any(|j| j != k && acts(*k, *j));
+            let forth = part.iter().any(|j| j != k && acts(*j, *k));
+            !acts(*k, *k) && back && forth
+        })
     }
 
     /// Why a method that was asked for cannot solve a part, and what to do.
