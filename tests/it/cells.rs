@@ -636,8 +636,8 @@ experiment E {{
     };
     let exact = reports(&model("solve y, z by rk45(tol = 1e-13)", "0.05 ms"))["y"][0];
     let error = |solve: &str, step: &str| (reports(&model(solve, step))["y"][0] - exact).abs();
-    let (coarse, fine) = (error("", "0.1 ms"), error("", "0.05 ms"));
-    assert!(coarse < 1e-4 && (12.0..20.0).contains(&(coarse / fine)), "{coarse:e} {fine:e}");
+    let (coarse, fine) = (error("", "0.05 ms"), error("", "0.025 ms"));
+    assert!(coarse < 1e-6 && (14.0..19.0).contains(&(coarse / fine)), "{coarse:e} {fine:e}");
     // The control: of order 1.
     assert!(error("solve y, z by exponential_euler", "0.05 ms") > 1e-3);
 }
