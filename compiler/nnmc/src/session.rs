@@ -24,6 +24,8 @@ pub struct Scope {
     pub parent: Option<ScopeId>,
     /// Whose names these are, where that is a population: `E`.
     pub owner: Option<String>,
+    /// For the columns of a table: its file.
+    pub table: Option<String>,
     /// For the parameters of a function: where it is called.
     pub caller: Option<ScopeId>,
     pub names: IndexMap<String, Slot>,
@@ -302,7 +304,7 @@ impl<'a> Session<'a> {
     }
 
     pub fn scope(&mut self, module: ModuleId, parent: Option<ScopeId>) -> ScopeId {
-        self.scopes.push(Scope { module, parent, owner: None, caller: None, names: IndexMap::new() });
+        self.scopes.push(Scope { module, parent, owner: None, table: None, caller: None, names: IndexMap::new() });
         ScopeId(self.scopes.len() as u32 - 1)
     }
 

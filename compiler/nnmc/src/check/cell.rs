@@ -1,6 +1,6 @@
 //! Neurons, synapses and optimizers on their own: equations and blocks of one cell, one connection, one weight.
 
-use nnm_syntax::ast::Init;
+use nnm_syntax::ast::{Init, Name};
 use nnm_syntax::diag::Diagnostic;
 
 use crate::hir::{Decl, Dynamics, ItemId, ItemKind};
@@ -107,6 +107,7 @@ impl Session<'_> {
             s.check_names(scope, d);
             s.check_solves(d);
         });
+        self.hold_brings(&declared.name, d);
         for on in d.ons.iter().filter(|o| o.event.text != "pre") {
             let (message, help) = match (on.period, on.event.text.as_str()) {
                 (Some(_), _) => ("a synapse acts at spikes, not at intervals".into(), RULE_ACTS),
@@ -127,6 +128,15 @@ impl Session<'_> {
                 self.error("E0439", name.span, message);
             }
         }
+    }
+
+    /// A synapse with states brings something: an output at its port, or a jump of its target.
+    fn hold_brings(&mut self, name: &Name, d: &Dynamics) {
+        let Some(state) = d.states.first().filter(|_| d.outputs.is_empty() && !d.changes_target()) else { return };
+        let message = format!("`{}` says nothing of what it brings to its target", name.text);
+        let help = format!("what arrives at a port is an output, `output I = {}`", state.name.text);
+        let d = Diagnostic::error("E0681", name.span, message).help(help);
+        self.report(d.help("what makes a state of the target jump stands in `on pre { post.v += w }`"));
     }
 
     /// `let`s, outputs and next values, evaluated when they are read.

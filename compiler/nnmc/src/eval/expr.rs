@@ -8,7 +8,7 @@ use nnm_syntax::span::Span;
 use super::operators::Operand;
 use crate::session::{ScopeId, Session};
 use crate::unit::{Shown, Unit, to_si};
-use crate::value::{Num, Value, scalar};
+use crate::value::{FunctionKind, Num, Value, scalar};
 
 impl Session<'_> {
     pub fn expr(&self, scope: ScopeId, id: ExprId) -> Expr {
@@ -86,7 +86,19 @@ impl Session<'_> {
                 }
             },
             other => {
-                self.error("E0306", span, format!("expected a number here, found {}", other.describe()));
+                let text = self.text(span).trim().to_string();
+                let d = Diagnostic::error("E0306", span, format!("expected a number here, found {}", other.describe()));
+                let called = match &other {
+                    Value::Function(function) => match function.kind {
+                        FunctionKind::Builtin(builtin) => builtin.about.split('`').nth(1).map(str::to_string),
+                        FunctionKind::User(_) => Some(format!("{text}(…)")),
+                    },
+                    _ => None,
+                };
+                self.report(match called {
+                    Some(called) => d.help(format!("a function gives a number where it is called: `{called}`")),
+                    None => d,
+                });
                 None
             }
         }
