@@ -821,3 +821,63 @@ experiment E {{
         assert!(d.message.contains("`net.c.u`, index 0") && d.message.contains("at t = 2 ms"), "{}", d.message);
     }
 }
+
+/// What crosses may move by its input or by the time alone: it is compared with what it was at the end of the step before.
+#[test]
+fn ports_and_times_cross_levels() {
+    let model = |pieces: &str| {
+        format!(
+            r#"
+use std.sources.SpikeTimes
+neuron C {{
+  input I: real
+  input kick: event
+  state v: real = 0
+  state f: real = 0
+  state g: real = 0
+  state h: real = 0
+  state e: real = 0
+  state arrived: real = 0
+  let drive = 2 * I - v
+  next v = v
+  on kick {{ v += 0.01 }}
+  when I crosses 0.5 upward {{ f += 1 }}
+  when drive crosses 1 downward {{ g += 1 }}
+  when sin(2 * pi * 100 Hz * t) crosses 0.5 upward {{ e += 1 }}
+  when I > 0.5 {{ h += 1 }}
+  spike when I crosses 1.5 upward {{ arrived += 1 }}
+}}
+architecture N {{
+  population s: SpikeTimes(times = [30 ms, 35 ms, 35.5 ms])[1]
+  population c: C[2]
+  connect s -> c.I as a: all() via Direct(w = 2)
+  connect s -> c.kick as b: all() via Direct(w = 1)
+}}
+experiment E {{
+  let net = N()
+  {pieces}
+  report f = net.c.f
+  report g = net.c.g
+  report h = net.c.h
+  report e = net.c.e
+  report arrived = net.c.arrived
+}}
+"#
+        )
+    };
+    let body = "{ stimulate net.c[0 .. 1].I = 1 from 10 ms to 20 ms }";
+    let whole = reports(&model(&format!("simulate net for 50 ms step 0.5 ms {body}")));
+    // The stimulus, and spikes at 30 ms and in two steps on end, which are one crossing.
+    assert_eq!(whole["f"], [3.0, 2.0]);
+    assert_eq!(whole["g"], [3.0, 2.0]);
+    assert_eq!(whole["h"], [23.0, 3.0]);
+    assert_eq!(whole["e"], [5.0, 5.0]);
+    assert_eq!(whole["arrived"], [2.0, 2.0]);
+    let cut = reports(&model(&format!(
+        "simulate net for 10 ms step 0.5 ms {body}\n simulate net for 20.5 ms step 0.5 ms {body}\n simulate net for 19.5 ms step 0.5 ms {body}"
+    )));
+    assert_eq!(whole, cut);
+    // A level that the input is above from the start is not crossed.
+    let above = reports(&model("simulate net for 20 ms step 0.5 ms { stimulate net.c.I = 1 }"));
+    assert_eq!(above["f"], [0.0, 0.0]);
+}

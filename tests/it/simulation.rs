@@ -375,3 +375,100 @@ experiment E {
     close(&found["b"], &[first[0], second[0], first[1], second[1], first[2], second[2]], 1e-12);
     close(&found["c"], &decayed(9.0, 20.0), 1e-12);
 }
+
+/// Slices of populations with several axes are rows, whose cells are counted in the population.
+#[test]
+fn ends_may_be_rows_of_populations_with_several_axes() {
+    let found = reports(
+        r#"
+use std.sources.SpikeTimes
+neuron G { state v: real = 0
+  next v = v
+  output v }
+neuron T { input I: real
+  state v: real = 0
+  next v = I }
+synapse Gap { weight w: real = 1
+  output I = w * (pre.v - 2 * post.v) }
+architecture N {
+  population g: G(v = 1 * index)[3, 4]
+  population s: SpikeTimes(times = [1 ms])[3, 4]
+  population m1: T[3, 4]
+  population m2: T[3, 4]
+  population m3: T[3, 4]
+  population m4: T[12]
+  population m5: T[3, 4]
+  population m6: T[2, 4]
+  connect g -> m1[1 .. 3] as a: all() via Direct(w = 1)
+  connect g[1 .. 3] -> m2 as b: all() via Direct(w = 1 + i * 0.1 + j)
+  connect g[1 .. 3] -> m3[0 .. 2] as c: one_to_one() via Direct(w = 1)
+  connect g[1 .. 3] -> m4 as d: where(i == j) via Direct(w = 1)
+  connect s[1 .. 3] -> m5[2 .. 3] as e: all() via Direct(w = 1)
+  connect g[1 .. 3] -> m6 as f: one_to_one() via Gap(w = 1)
+}
+experiment E {
+  let net = N()
+  report ends = [min(net.a.post), max(net.a.post), min(net.b.pre), max(net.b.pre), length(net.b.pre)]
+  report picked = [net.a[3, 5].w, net.b[5, 1].w]
+  report pre = net.c.pre
+  report post = net.c.post
+  report same = net.d.pre
+  simulate net for 2 ms step 1 ms
+  report m1 = net.m1.v.reshape(12)
+  report m2 = net.m2.v.reshape(12)
+  report m3 = net.m3.v.reshape(12)
+  report m4 = net.m4.v
+  report m5 = net.m5.v.reshape(12)
+  report m6 = net.m6.v.reshape(8)
+}
+"#,
+    );
+    let numbers = |from: usize, to: usize| (from..to).map(|k| k as f64).collect::<Vec<f64>>();
+    let after = |zeros: usize, rest: Vec<f64>| [vec![0.0; zeros], rest].concat();
+    close(&found["ends"], &[4.0, 11.0, 4.0, 11.0, 12.0], 0.0);
+    close(&found["picked"], &[1.0, 2.5], 1e-12);
+    close(&found["pre"], &numbers(4, 12), 0.0);
+    close(&found["post"], &numbers(0, 8), 0.0);
+    close(&found["same"], &numbers(4, 12), 0.0);
+    close(&found["m1"], &after(4, vec![66.0; 8]), 0.0);
+    let sums: Vec<f64> = (0..12).map(|j| (4..12).map(|i| (1.0 + 0.1 * i as f64 + j as f64) * i as f64).sum()).collect();
+    close(&found["m2"], &sums, 1e-11);
+    close(&found["m3"], &[numbers(4, 12), vec![0.0; 4]].concat(), 0.0);
+    close(&found["m4"], &after(4, numbers(4, 12)), 0.0);
+    close(&found["m5"], &after(8, vec![8.0; 4]), 0.0);
+    close(&found["m6"], &numbers(4, 12).iter().map(|v| -v).collect::<Vec<f64>>(), 0.0);
+}
+
+/// The shape of what is recorded does not depend on what reaches the cells.
+#[test]
+fn what_is_the_same_for_all_cells_is_recorded_for_each() {
+    let found = reports(
+        r#"
+neuron C {
+  input I: real
+  input J: real = 0.5
+  state v: real = 0
+  let twice = 2 * J
+  output y = twice
+  next v = v + I
+}
+architecture N { population c: C[3] }
+experiment E {
+  let net = N()
+  let run = simulate net for 2 steps { record net.c.I, net.c.J, net.c.twice, net.c.y, net.c[0 .. 2].J as part, mean_t(net.c.J) as mean }
+  report I = run.c.I
+  report J = run.c.J[.., 2]
+  report twice = run.c.twice[2, ..]
+  report y = run.c.y[0, ..]
+  report part = run.part
+  report mean = run.mean
+}
+"#,
+    );
+    close(&found["I"], &[0.0; 9], 0.0);
+    close(&found["J"], &[0.5; 3], 0.0);
+    close(&found["twice"], &[1.0; 3], 0.0);
+    close(&found["y"], &[1.0; 3], 0.0);
+    close(&found["part"], &[0.5; 6], 0.0);
+    close(&found["mean"], &[0.5; 3], 0.0);
+}

@@ -26,6 +26,8 @@ pub struct Advanced {
     pub spike: Option<Num>,
     /// The share of the step after which it does, where spikes are placed inside the step.
     pub fraction: Option<Num>,
+    /// What the next step compares with, by the path where it is kept.
+    pub past: Vec<(String, Num)>,
     pub choices: Vec<Choice>,
 }
 
@@ -52,6 +54,8 @@ pub(super) struct Walk {
     pub(super) scope: ScopeId,
     /// Holds last whole steps.
     pub(super) whole: bool,
+    /// Ports of which the next step asks what they were.
+    pub(super) past: Vec<(String, Num)>,
 }
 
 impl Session<'_> {
@@ -111,12 +115,14 @@ impl Session<'_> {
             held: vec![],
             scope,
             whole: true,
+            past: vec![],
         };
         walk.scope = self.walk_scope(&walk);
         self.walk_periods(&mut walk, &population, &neuron)?;
         let spike = self.walk_whens(&mut walk, scope, &holds, &population, &neuron)?;
         let lumped_new = new[own..].to_vec();
-        Some((Advanced { states: walk.states, holds: walk.holds, spike, fraction: None, choices }, lumped_new))
+        let Walk { states, holds, past, .. } = walk;
+        Some((Advanced { states, holds, spike, fraction: None, past, choices }, lumped_new))
     }
 
     /// What recurrences make of their states in this step.
@@ -399,7 +405,7 @@ impl Session<'_> {
         let mut spikes: Option<Num> = None;
         for when in &neuron.dynamics.whens {
             walk.free.clear();
-            let flag = self.condition(before, walk, when)?;
+            let flag = self.condition(before, walk, neuron, when)?;
             let flag = self.to_shape(flag, &population.shape, when.span);
             let flag = if when.spike { self.unless_reading_held(walk, held_before, neuron, when, flag) } else { flag };
             let flag = self.with_surrogate(walk, when, flag, population)?;
@@ -417,55 +423,15 @@ impl Session<'_> {
     }
 
     /// Whether (how often) a condition holds in this step.
-    fn condition(&mut self, before: ScopeId, walk: &Walk, when: &When) -> Option<Num> {
+    fn condition(&mut self, before: ScopeId, walk: &mut Walk, neuron: &Neuron, when: &When) -> Option<Num> {
         let after = walk.scope;
         let (_, expr) = self.bare_expr(after, when.cond);
         if let ExprKind::Compare { first, rest } = &expr.kind
             && let [(op @ (CmpOp::CrossesUp | CmpOp::CrossesDown), level)] = rest.as_slice()
         {
-            return self.crossing(before, walk, [*first, *level], *op, expr.span);
+            return self.crossing(before, walk, neuron, [*first, *level], *op, expr.span);
         }
         Some(self.operand(after, when.cond)?.num)
-    }
-
-    fn crossing(
-        &mut self,
-        before: ScopeId,
-        walk: &Walk,
-        [x, level]: [ExprId; 2],
-        op: CmpOp,
-        span: Span,
-    ) -> Option<Num> {
-        let after = walk.scope;
-        let (was, is) = if op == CmpOp::CrossesUp { (Binary::Lt, Binary::Ge) } else { (Binary::Gt, Binary::Le) };
-        let (x0, l0) = (self.operand(before, x)?, self.operand(before, level)?);
-        let (x1, l1) = (self.operand(after, x)?, self.operand(after, level)?);
-        if !self.same_unit("compare", &x1, &l1, span) {
-            return None;
-        }
-        let was = self.binary(was, &x0.num, &l0.num, Unit::REAL, span);
-        let was = if self.has_events(walk.frame, walk.index) { self.before_events(was) } else { was };
-        let is = self.binary(is, &x1.num, &l1.num, Unit::REAL, span);
-        Some(self.binary(Binary::And, &was, &is, Unit::REAL, span))
-    }
-
-    /// Whether events of this step may have changed the population's states.
-    pub(super) fn has_events(&self, frame: FrameId, index: usize) -> bool {
-        let own = |f: FrameId, k: usize| (f, k) == (frame, index);
-        self.program.as_ref().is_some_and(|p| {
-            p.jumps.keys().any(|jump| own(jump.frame, jump.population))
-                || p.events.keys().any(|(frame, index, _)| own(*frame, *index))
-        })
-    }
-
-    /// A value of the states as it was at the end of the step before.
-    pub(super) fn before_events(&mut self, num: Num) -> Num {
-        let crate::value::Repr::Node(node) = num.repr else { return num };
-        if self.reads_ports(node) {
-            return num;
-        }
-        let var = self.kept_value(node, &num.unit);
-        Num::node(num.unit, self.read_whole(var))
     }
 
     /// `spike when` is not tested while a state that it reads is held.
@@ -637,6 +603,7 @@ impl Session<'_> {
             held: vec![],
             scope: before,
             whole: true,
+            past: vec![],
         };
         for arrival in arrivals {
             let Some(on) = neuron.dynamics.ons.iter().find(|o| o.event.text == arrival.port) else { continue };

@@ -125,7 +125,8 @@ impl Session<'_> {
         self.walk_others(&mut walk, inside)?;
         let fraction = self.fraction(&course).noted(self)?;
         let fraction = Some(Num::node(Unit::REAL, fraction));
-        let done = Advanced { states: walk.states, holds: walk.holds, spike: Some(fired), fraction, choices };
+        let Walk { states, holds, past, .. } = walk;
+        let done = Advanced { states, holds, spike: Some(fired), fraction, past, choices };
         Some((done, last[inside.own..].to_vec()))
     }
 
@@ -413,8 +414,19 @@ impl Session<'_> {
         let holds = inside.holds.keys().map(|n| (n.clone(), Num::node(Unit::REAL, none))).collect();
         let free = inside.holds.keys().cloned().collect();
         let (frame, index) = (inside.frame, inside.index);
-        let mut walk =
-            Walk { frame, index, states, holds, ports, lets: vec![], free, held: vec![], scope, whole: false };
+        let mut walk = Walk {
+            frame,
+            index,
+            states,
+            holds,
+            ports,
+            lets: vec![],
+            free,
+            held: vec![],
+            scope,
+            whole: false,
+            past: vec![],
+        };
         walk.scope = self.walk_scope(&walk);
         walk
     }

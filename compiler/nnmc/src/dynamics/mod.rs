@@ -3,6 +3,7 @@
 mod adaptive;
 mod cell;
 mod compartments;
+mod crossing;
 mod elements;
 mod implicit;
 mod interpolate;

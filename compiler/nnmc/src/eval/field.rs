@@ -175,7 +175,10 @@ impl Session<'_> {
             Owner::Net(id) => self.program.as_ref().and_then(|x| x.frames.get(&id)).copied(),
         };
         let value = match (frame, p.owner) {
-            (Some(frame), _) => self.population_name(frame, p.index, &name.text, span),
+            (Some(frame), _) => {
+                let value = self.population_name(frame, p.index, &name.text, span);
+                self.one_a_cell(frame, p.index, name, value)
+            }
             (None, Owner::Net(id)) => self.population_now(id, p.index, name),
             (None, Owner::Frame(_)) => Value::Missing,
         };
@@ -184,6 +187,26 @@ impl Session<'_> {
                 Value::Num(self.cells_of(&num, from, to, span))
             }
             (value, _) => value,
+        }
+    }
+
+    /// In a simulation a port, or what is computed in each cell, is one value a cell, also where all have the same: the
+    /// shape of a recording does not depend on what reaches the cells.
+    fn one_a_cell(&mut self, frame: crate::network::FrameId, index: usize, name: &Name, value: Value) -> Value {
+        let simulates = self.program.as_ref().is_some_and(|p| p.purpose == crate::program::Purpose::Simulate);
+        let population = &self.net(self.frame(frame).net).populations[index];
+        let neuron = self.neuron_of(population);
+        let computed = neuron.dynamics.lets.iter().chain(&neuron.dynamics.outputs).any(|d| d.name.text == name.text);
+        let shape = population.shape.clone();
+        match value {
+            Value::Num(num)
+                if simulates
+                    && (computed || population.ports.iter().any(|p| p.name == name.text))
+                    && self.shape(&num).is_some_and(|s| s.is_empty()) =>
+            {
+                Value::Num(self.to_shape(num, &shape, name.span))
+            }
+            other => other,
         }
     }
 

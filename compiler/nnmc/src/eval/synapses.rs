@@ -100,14 +100,14 @@ impl Session<'_> {
         let id = self.owner_net(&p.owner);
         let (pre, post) = self.end_populations(id, projection);
         let name = &projection.name;
-        let ends = [
-            (projection.source.and_then(|(_, c)| c), pre.map(|p| p.name), "begins"),
-            (projection.target_cells, Some(post.name), "ends"),
-        ];
+        let ends =
+            [(projection.source.and_then(|(_, c)| c), pre, "begins"), (projection.target_cells, Some(post), "ends")];
         let outside = ends.iter().zip(select).find_map(|((cells, of, word), chosen)| {
             let (from, to) = (*cells)?;
             let of = of.as_ref()?;
-            (chosen.1 <= from || chosen.0 >= to).then(|| format!("`{name}` {word} in `{of}[{from} .. {to}]`"))
+            let (first, last) = of.rows_of((from, to));
+            let shown = || format!("`{name}` {word} in `{}[{first} .. {last}]`", of.name);
+            (chosen.1 <= from || chosen.0 >= to).then(shown)
         });
         let one = select.iter().all(|(from, to)| to - from == 1);
         if outside.is_none() && !one {

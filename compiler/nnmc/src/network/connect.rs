@@ -224,8 +224,8 @@ impl Session<'_> {
             ExprKind::Index { base, indices } => {
                 let (p, _) = self.source_of(id, scope, base)?;
                 let size = self.net(id).populations[p].shape[0];
-                let range = self.index_range(scope, *indices.first()?, size)?;
-                Some((p, Some(range)))
+                let rows = self.index_range(scope, *indices.first()?, size)?;
+                Some((p, Some(self.net(id).populations[p].cells_in(rows))))
             }
             _ => None,
         }

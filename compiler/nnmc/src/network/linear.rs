@@ -77,7 +77,7 @@ impl Session<'_> {
     ) -> Option<Num> {
         let shape = target.shape.clone();
         if let Some((from, to)) = projection.target_cells
-            && (from, to) != (0, shape[0])
+            && (from, to) != (0, target.size())
         {
             self.error(
                 "E0416",

@@ -155,6 +155,18 @@ impl Population {
     pub fn size(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// The cells of some rows along the first axis.
+    pub fn cells_in(&self, (from, to): (usize, usize)) -> (usize, usize) {
+        let row: usize = self.shape.iter().skip(1).product();
+        (from * row, to * row)
+    }
+
+    /// The rows that some cells fill: the reverse.
+    pub fn rows_of(&self, (from, to): (usize, usize)) -> (usize, usize) {
+        let row = self.shape.iter().skip(1).product::<usize>().max(1);
+        (from / row, to / row)
+    }
 }
 
 #[derive(Clone, Debug)]

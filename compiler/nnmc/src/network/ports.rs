@@ -117,7 +117,7 @@ impl Session<'_> {
     /// Whether a connection to a part of a population is looked at in a probe: single synapses carry it in a simulation.
     fn acts_by_edges(&self, id: NetId, k: usize) -> bool {
         let p = &self.net(id).projections[k];
-        let whole = self.net(id).populations[p.target].shape[0];
+        let whole = self.net(id).populations[p.target].size();
         let part = p.target_cells.is_some_and(|c| c != (0, whole));
         let probe = self.program.as_ref().is_some_and(|x| x.purpose == Purpose::Probe);
         probe && part && p.source.is_some() && p.synapse.is_none()
@@ -161,7 +161,7 @@ impl Session<'_> {
             return None;
         }
         let mut shape = population.shape.clone();
-        if let Some((from, to)) = cells {
+        if let Some((from, to)) = cells.map(|cells| population.rows_of(cells)) {
             shape[0] = to - from;
         }
         let path = format!("{}.{k}.silent", self.net(id).path);

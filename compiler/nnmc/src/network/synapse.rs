@@ -332,7 +332,7 @@ impl Session<'_> {
         let id = self.frame(frame).net;
         let population = self.net(id).populations[source].clone();
         let mut shape = population.shape.clone();
-        if let Some((a, b)) = cells {
+        if let Some((a, b)) = cells.map(|cells| population.rows_of(cells)) {
             shape[0] = b - a;
         }
         let unit = self.output_unit(&population);

@@ -36,6 +36,9 @@ impl Session<'_> {
                 for (name, num) in &done.holds {
                     self.push_state(&format!("{base}.{name}.hold"), num, &mut new);
                 }
+                for (path, num) in &done.past {
+                    self.push_state(path, num, &mut new);
+                }
                 if let Some(spike) = &done.spike {
                     self.spike_flags(frame, index);
                     self.push_state(&format!("{base}.spike"), spike, &mut new);
@@ -152,7 +155,7 @@ impl Session<'_> {
             self.program.as_mut()?.pending_shifts.push((frame, source, k));
         }
         let num = Num { stepwise, ..last? };
-        Some(match cells {
+        Some(match cells.map(|cells| population.rows_of(cells)) {
             Some((from, to)) => self.cells_of(&num, from, to, p.span),
             None => num,
         })

@@ -297,6 +297,11 @@ impl Session<'_> {
         b.choices.extend(done.choices.iter().map(|c| (population.name.clone(), c.clone())));
         let assigns = self.state_assigns(b, index, &done.states, &done.holds);
         b.assigns.extend(assigns);
+        for (path, num) in &done.past {
+            let mut kept = vec![];
+            self.assign_leaf(path, num, &mut kept);
+            b.assigns.extend(kept);
+        }
         for (l, value) in lumped.iter().zip(lumped_new) {
             b.assigns.push(Assign { to: l.var, place: Place::Whole, add: false, value });
         }
@@ -512,5 +517,5 @@ impl Session<'_> {
 }
 
 fn is_checked(path: &str, leaf: &Leaf) -> bool {
-    leaf.role == Role::State && !path.ends_with(".hold") && !path.ends_with(".spike")
+    leaf.role == Role::State && !path.contains('@') && !path.ends_with(".hold") && !path.ends_with(".spike")
 }

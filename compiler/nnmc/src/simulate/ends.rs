@@ -212,7 +212,10 @@ impl Session<'_> {
 
     fn sliced(&mut self, num: &Num, cells: Option<(usize, usize)>, n: usize) -> Num {
         match cells {
-            Some((from, to)) if (from, to) != (0, n) => self.cells_of(num, from, to, Span::default()),
+            Some((from, to)) if (from, to) != (0, n) => {
+                let row = self.reshaped(num, &[n]);
+                self.cells_of(&row, from, to, Span::default())
+            }
             _ => num.clone(),
         }
     }

@@ -5,7 +5,7 @@ use ndarray::Axis;
 use nnm_graph::ir::{Assign, Binary, NodeId, Place, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::Int;
 use nnm_runtime::array::Array;
-use nnm_syntax::ast::{Clause, ExprKind, ListItem, StmtKind};
+use nnm_syntax::ast::{Clause, ExprId, ExprKind, ListItem, StmtKind};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
 
@@ -278,6 +278,7 @@ impl Session<'_> {
                 Some(())
             });
         }
+        self.refuse_inner_summary(scope, item.expr)?;
         let inner = self.inner(scope);
         self.bind_time(inner);
         if let Some((kept, value)) = self.summarized(b, inner, &expr.kind)? {
@@ -296,6 +297,32 @@ impl Session<'_> {
             times: Some(when.samples().max(1) as usize),
         });
         b.records.push(Record { key, var, value: node, unit: value.num.unit, when, kept: Kept::Series, single: false });
+        Some(())
+    }
+
+    /// A summary is formed over the simulation, so that there is nothing of it yet to compute with in a step.
+    fn refuse_inner_summary(&mut self, scope: ScopeId, item: ExprId) -> Option<()> {
+        let (_, expr) = self.bare_expr(scope, item);
+        let file = self.modules.get(self.module_of(scope)).file.clone();
+        let called = |e: ExprId| match &file.expr(e).kind {
+            ExprKind::Call { callee, .. } => match &file.expr(*callee).kind {
+                ExprKind::Name(name) => SUMMARIES.iter().map(|s| s.0).find(|s| s == name),
+                _ => None,
+            },
+            _ => None,
+        };
+        let mut open = crate::eval::children(&expr.kind);
+        while let Some(e) = open.pop() {
+            if let Some(name) = called(e).filter(|name| self.local(scope, name, expr.span).is_none()) {
+                let at = self.expr_span(scope, e);
+                let message = format!("`{name}` is known at the end, and what is recorded is computed in each step");
+                let d = Diagnostic::error("E0690", at, message);
+                let d = d.help(format!("`record {} as NAME`, and compute with `run.NAME` afterwards", self.text(at)));
+                self.report(d.help(format!("or with `{name}` around all of it")));
+                return None;
+            }
+            open.extend(crate::eval::children(&file.expr(e).kind));
+        }
         Some(())
     }
 
