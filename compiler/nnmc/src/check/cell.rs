@@ -68,7 +68,12 @@ impl Session<'_> {
 
     /// What `solve` names has an equation.
     pub(super) fn check_solves(&mut self, dynamics: &Dynamics) {
-        for name in dynamics.solves.iter().flat_map(|(names, _)| names) {
+        let all: Vec<&Name> = dynamics.solves.iter().flat_map(|(names, _)| names).collect();
+        for (k, name) in all.iter().enumerate() {
+            if let Some(first) = all[..k].iter().find(|n| n.text == name.text) {
+                let d = Diagnostic::error("E0201", name.span, format!("`{}` is solved by two methods", name.text));
+                self.report(d.label(first.span, "the first is here"));
+            }
             let equations = || dynamics.equations.iter().map(|e| e.name.text.as_str());
             if !equations().any(|n| n == name.text) {
                 let d = Diagnostic::error(
@@ -108,6 +113,7 @@ impl Session<'_> {
             s.check_solves(d);
         });
         self.hold_brings(&declared.name, d);
+        self.hold_weight(d);
         for on in d.ons.iter().filter(|o| o.event.text != "pre") {
             let (message, help) = match (on.period, on.event.text.as_str()) {
                 (Some(_), _) => ("a synapse acts at spikes, not at intervals".into(), RULE_ACTS),
@@ -128,6 +134,23 @@ impl Session<'_> {
                 self.error("E0439", name.span, message);
             }
         }
+    }
+
+    /// A synapse has one weight, and all others know it as `w`.
+    fn hold_weight(&mut self, d: &Dynamics) {
+        let message = match d.weights.as_slice() {
+            [only] if only.name.text != "w" => {
+                format!("the weight of a synapse is called `w`, not `{}`", only.name.text)
+            }
+            [_, second, ..] => format!("a synapse has one weight, `w`; `{}` is a second", second.name.text),
+            _ => return,
+        };
+        let at = d.weights.iter().find(|weight| weight.name.text != "w").map_or(d.weights[0].span, |w| w.name.span);
+        let help = match d.weights.len() {
+            1 => "so `via NAME(w = …)` gives it, `net.syn.w` reads it, and rules change it",
+            _ => "what else differs from synapse to synapse is a `param`: `param tau = 5 ms`, `via NAME(tau ~ …)`",
+        };
+        self.report(Diagnostic::error("E0685", at, message).help(help));
     }
 
     /// A synapse with states brings something: an output at its port, or a jump of its target.

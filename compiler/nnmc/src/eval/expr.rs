@@ -95,7 +95,11 @@ impl Session<'_> {
                     },
                     _ => None,
                 };
+                let spikes = super::builtins::spikes_of(&other).is_some();
                 self.report(match called {
+                    None if spikes => {
+                        d.help("of spikes numbers are made by `count`, `mean_rate`, `spike_times` and others, in a window by their `from` and `to`")
+                    }
                     Some(called) => d.help(format!("a function gives a number where it is called: `{called}`")),
                     None => d,
                 });

@@ -61,8 +61,7 @@ impl Modules {
     /// The statement that gave a name to something, in the declaration that a place is in, and its word.
     pub fn taker(&self, name: &str, place: Span) -> Option<(Name, String)> {
         let inside = |span: Span| span.file == place.file && span.start <= place.start && place.end <= span.end;
-        let items = self.modules.iter().flat_map(|module| &module.file.items);
-        let item = items.filter(|item| inside(item.span)).next_back()?;
+        let item = self.modules.iter().flat_map(|module| &module.file.items).find(|item| inside(item.span))?;
         let mut open: Vec<&ast::Stmt> = match &item.kind {
             ast::ItemKind::Fn { body, .. } | ast::ItemKind::Decl { body, .. } => match body {
                 ast::Body::Block(stmts) | ast::Body::Lets { lets: stmts, .. } => stmts.iter().collect(),

@@ -115,6 +115,9 @@ impl Session<'_> {
             }
         };
         let Some(pattern) = pattern else { return };
+        if !self.sends_events(id, sender.map(|(s, _)| s), (to, port), connect.span) {
+            return;
+        }
         let (name, by_ends) = self.projection_name(joining, source.0, to, port);
         if let Some(own) = &connect.name
             && self.net(id).member_names().contains(&name)
@@ -143,6 +146,23 @@ impl Session<'_> {
             span: connect.span,
         };
         self.net_mut(id).projections.push(projection);
+    }
+
+    /// Reports a port that waits for events of a population that has none.
+    fn sends_events(&mut self, id: NetId, sender: Option<usize>, end: (usize, Option<usize>), span: Span) -> bool {
+        let net = self.net(id);
+        let (Some(sender), Some(port)) = (sender, end.1) else { return true };
+        let (sender, port) = (&net.populations[sender], &net.populations[end.0].ports[port]);
+        if !port.event || sender.spiking {
+            return true;
+        }
+        let message = format!("`{}` waits for events, and `{}` has no spikes", port.name, sender.name);
+        let (at, name, from) = (port.span, port.name.clone(), sender.span);
+        let d = Diagnostic::error("E0684", span, message)
+            .label(at, format!("a port for values is `input {name}: UNIT`"))
+            .label(from, "a neuron has spikes by `spike when c { … }`");
+        self.report(d);
+        false
     }
 
     fn name_is_taken(&mut self, joining: &Joining, own: &Name, name: &str) {

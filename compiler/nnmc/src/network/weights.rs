@@ -408,6 +408,8 @@ impl Session<'_> {
                     Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, shape, &path)?,
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
                     None if p.trained => self.glorot(shape, &path),
+                    // That it has another name has been said.
+                    None if decl.name.text != "w" && self.has_errors() => return None,
                     None => {
                         // A value without a name may have gone to another parameter than was meant.
                         if let Some(synapse) = p.synapse.and_then(|item| self.synapse_item(item)) {
