@@ -881,3 +881,114 @@ experiment E {{
     let above = reports(&model("simulate net for 20 ms step 0.5 ms { stimulate net.c.I = 1 }"));
     assert_eq!(above["f"], [0.0, 0.0]);
 }
+
+/// What a `let` draws is one number in a step, wherever conditions, blocks and equations read it.
+#[test]
+fn a_draw_with_a_name_is_one_draw() {
+    let found = reports(
+        r#"
+use std.sources.Poisson
+neuron Q {
+  input kick: event
+  state k: real = 0
+  state a: real = 0
+  state b: real = 0
+  state c: real = 0
+  state d: real = 0
+  state p: real = 0
+  state q: real = 0
+  let u = uniform(0, 1) + uniform(0, 1)
+  next k = u
+  next p = p
+  next q = q
+  when u > 1 { a += u; b += u }
+  on kick { c += u; d += u }
+}
+synapse Release {
+  weight w: real = 1
+  state left: real = 0
+  state used: real = 0
+  let u = uniform(0, 1) + 0 * w
+  next left = left
+  next used = used
+  on pre { post.p += u; left += u; used += u; post.q += u }
+}
+local rule Noisy {
+  state e = 0
+  state f = 0
+  let u = uniform(0, 1)
+  next e = e
+  next f = f
+  on pre { e += u; f += u }
+}
+architecture N {
+  population s: Poisson(rate = 100 Hz)[5]
+  population q: Q[4]
+  connect s -> q.kick as x: all() via Direct(w = 1)
+  connect s -> q as y: all() via Release()
+  connect s -> q.kick as z: all() via Direct(w = 0)
+}
+experiment E {
+  seed 4
+  let net = N()
+  let run = simulate net for 100 ms step 1 ms {
+    learn net.z by Noisy()
+    record net.q.k, net.q.a
+  }
+  let k = window(run.q.k, from = 1 ms, to = 101 ms)
+  report a = max(abs(net.q.a - net.q.b))
+  report sum = max(abs(net.q.a - sum(if k > 1 then k else 0, axis = 0)))
+  report c = max(abs(net.q.c - net.q.d))
+  report p = max(abs(net.q.p - net.q.q))
+  report left = max(abs(net.y.left - net.y.used))
+  report rule = max(abs(net.z.Noisy.e - net.z.Noisy.f))
+  report moved = [min(net.q.a), min(net.q.c), min(net.q.p), min(net.y.left), min(net.z.Noisy.e)]
+  report different = min(abs(net.q.k - net.q[0].k) + (if net.q.index == 0 then 1 else 0))
+}
+"#,
+    );
+    for same in ["a", "c", "p", "left", "rule"] {
+        assert_eq!(found[same], [0.0], "{same}");
+    }
+    assert!(found["sum"][0] < 1e-9, "{:?}", found["sum"]);
+    assert!(found["moved"].iter().all(|x| *x > 0.5), "{:?}", found["moved"]);
+    assert!(found["different"][0] > 0.0);
+}
+
+/// Sums, means and extremes over the synapses of one end are those of each cell.
+#[test]
+fn rules_reduce_over_the_synapses_of_one_end() {
+    let found = reports(
+        r#"
+neuron C { input I: real
+  state v: real = 0
+  next v = I
+  output v }
+local rule Largest { every 1 step { w = w / max(w over post) } }
+local rule Smallest { every 1 step { w = w - min(w over pre) } }
+local rule Mean { next w = w / mean(w over post) }
+architecture N {
+  population S: C[2]
+  population D: C[3]
+  connect S -> D as a: all() via Direct(w = [[1, 2], [3, 4], [5, 10]])
+  connect S -> D as b: all() via Direct(w = [[1, 2], [3, 4], [5, 10]])
+  connect S -> D as c: where(i + j != 1) via Direct(w = 1 + i + 3 * j)
+}
+experiment E {
+  let net = N()
+  simulate net for 1 steps {
+    learn net.a by Largest()
+    learn net.b by Smallest()
+    learn net.c by Mean()
+  }
+  report a = net.a.w.reshape(6)
+  report b = net.b.w.reshape(6)
+  report c = net.c.w
+}
+"#,
+    );
+    assert_eq!(found["a"], [0.5, 1.0, 0.75, 1.0, 0.5, 1.0]);
+    assert_eq!(found["b"], [0.0, 0.0, 2.0, 2.0, 4.0, 8.0]);
+    // By sender, then by target: 0-0 alone, 0-2 and 1-2 together, 1-1 alone.
+    assert_eq!(found["c"], [1.0, 14.0 / 15.0, 1.0, 16.0 / 15.0]);
+}

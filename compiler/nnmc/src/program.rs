@@ -124,6 +124,10 @@ pub struct Program {
     pub white: BTreeSet<NodeId>,
     /// How many draws have been made at each place, for their keys.
     pub draws: BTreeMap<String, usize>,
+    /// Parts for which what uses them is being looked for.
+    pub reaching: BTreeSet<FrameId>,
+    /// The keys of draws that names stand for.
+    pub named_draws: BTreeMap<String, u64>,
     /// Reductions over time asked for: the value per step and what becomes of it.
     pub reductions: Vec<crate::samples::Reduction>,
     /// Histories that wait for their sender's value: population and how many steps back.
@@ -205,6 +209,8 @@ impl Program {
             terms: vec![],
             white: BTreeSet::new(),
             draws: BTreeMap::new(),
+            named_draws: BTreeMap::new(),
+            reaching: BTreeSet::new(),
             reductions: vec![],
             pending_shifts: vec![],
             seeds: None,

@@ -26,9 +26,21 @@ pub struct Scope {
     pub owner: Option<String>,
     /// For the columns of a table: its file.
     pub table: Option<String>,
+    /// Of names that are evaluated in several scopes of a step: what they are names of, so that a draw is one.
+    pub place: Option<String>,
     /// For the parameters of a function: where it is called.
     pub caller: Option<ScopeId>,
     pub names: IndexMap<String, Slot>,
+}
+
+/// A name that is being evaluated.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    pub name: String,
+    pub span: Span,
+    pub scope: ScopeId,
+    /// The draws made for it so far, by their places in the text.
+    pub drawn: Vec<String>,
 }
 
 /// What a name stands for.
@@ -72,7 +84,7 @@ pub struct Session<'a> {
     pub graph: Graph,
     pub program: Option<Program>,
     /// Names being evaluated with their scopes, innermost last: the chain of a cycle.
-    pub chain: Vec<(String, Span, ScopeId)>,
+    pub chain: Vec<Naming>,
     /// The draw being made for a parameter, state or weight; `None` inside equations.
     pub drawing: Option<crate::network::Drawing>,
     /// What `check-gradients` found.
@@ -304,7 +316,8 @@ impl<'a> Session<'a> {
     }
 
     pub fn scope(&mut self, module: ModuleId, parent: Option<ScopeId>) -> ScopeId {
-        self.scopes.push(Scope { module, parent, owner: None, table: None, caller: None, names: IndexMap::new() });
+        let names = IndexMap::new();
+        self.scopes.push(Scope { module, parent, owner: None, table: None, place: None, caller: None, names });
         ScopeId(self.scopes.len() as u32 - 1)
     }
 

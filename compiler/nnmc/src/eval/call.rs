@@ -241,7 +241,7 @@ impl Session<'_> {
         match function.kind {
             FunctionKind::Builtin(builtin) => {
                 call.name = builtin.name.to_string();
-                let value = (builtin.run)(self, &call);
+                let value = self.called_over_end(&call).unwrap_or_else(|| (builtin.run)(self, &call));
                 self.hold_to_asked(&call, &value);
                 value
             }

@@ -54,15 +54,35 @@ impl Session<'_> {
             }
             at = scope.parent;
         }
-        self.chain.last().map_or_else(String::new, |(name, _, scope)| self.owned(*scope, name))
+        self.chain.last().map_or_else(String::new, |link| self.owned(link.scope, &link.name))
     }
 
-    /// The key of a draw of the program being built. What is drawn again at the same place has a number.
+    /// The key of a draw of the program being built. What is drawn again at the same place has a number; what a name of a
+    /// cell, a synapse or a rule stands for is one draw, wherever in the step it is read.
     pub fn draw_key(&mut self, place: String) -> Option<u64> {
+        let named = self.named_draw(&place);
         let program = self.program.as_mut()?;
+        let named = named.map(|name| format!("{name}{}", program.salt));
+        if let Some(key) = named.as_ref().and_then(|name| program.named_draws.get(name)) {
+            return Some(*key);
+        }
         let text = format!("{place}{}", program.salt);
         let number = program.draws.entry(place).or_insert(0);
         *number += 1;
-        Some(random::key(self.seed, &format!("{text}#{number}")))
+        let key = random::key(self.seed, &format!("{text}#{number}"));
+        program.named_draws.extend(named.map(|name| (name, key)));
+        Some(key)
+    }
+
+    /// Which draw of which name this is, where a name is being evaluated that has one value in a step.
+    fn named_draw(&mut self, place: &str) -> Option<String> {
+        let link = self.chain.last()?;
+        let parent = |id: &ScopeId| self.scopes[id.0 as usize].parent;
+        let mut around = std::iter::successors(Some(link.scope), parent);
+        let whose = around.find_map(|id| self.scopes[id.0 as usize].place.clone())?;
+        let link = self.chain.last_mut()?;
+        let before = link.drawn.iter().filter(|other| *other == place).count();
+        link.drawn.push(place.to_string());
+        Some(format!("{whose} {} {place} {before}", link.name))
     }
 }

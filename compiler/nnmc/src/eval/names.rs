@@ -5,7 +5,7 @@ use nnm_syntax::span::Span;
 
 use super::builtins;
 use crate::hir::{ItemId, ItemKind};
-use crate::session::{Lazy, ScopeId, Session, Slot};
+use crate::session::{Lazy, Naming, ScopeId, Session, Slot};
 use crate::suggest;
 use crate::value::{Function, FunctionKind, Kind, Num, Value};
 
@@ -46,7 +46,7 @@ impl Session<'_> {
             Slot::Lazy(lazy) => {
                 let lazy = lazy.clone();
                 *slot = Slot::Busy;
-                self.chain.push((name.to_string(), span, scope));
+                self.chain.push(Naming { name: name.to_string(), span, scope, drawn: vec![] });
                 let value = self.evaluate_lazy(lazy);
                 self.chain.pop();
                 self.bind(scope, name, value.clone());
@@ -77,9 +77,9 @@ impl Session<'_> {
     }
 
     fn cycle(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
-        let start = self.chain.iter().rposition(|(n, _, s)| n == name && *s == scope).unwrap_or(0);
+        let start = self.chain.iter().rposition(|l| l.name == name && l.scope == scope).unwrap_or(0);
         let links: Vec<(String, Span)> =
-            self.chain[start..].iter().map(|(n, at, s)| (self.owned(*s, n), *at)).collect();
+            self.chain[start..].iter().map(|l| (self.owned(l.scope, &l.name), l.span)).collect();
         let mut chain: Vec<String> = links.iter().map(|(n, _)| format!("`{n}`")).collect();
         chain.push(format!("`{}`", self.owned(scope, name)));
         let place = if links.len() > 1 { links[0].1 } else { span };

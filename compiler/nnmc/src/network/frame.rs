@@ -143,6 +143,7 @@ impl Session<'_> {
         let item = self.modules.item(population.item).clone();
         let scope = self.cell_scope(item.module, &population);
         self.scopes[scope.0 as usize].owner = Some(population.name.clone());
+        self.scopes[scope.0 as usize].place = Some(self.state_base(frame, index));
         self.bind_time(scope);
         for (name, num) in &population.params {
             let num = self.param_inside(&population, name, num);

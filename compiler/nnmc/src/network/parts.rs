@@ -112,7 +112,13 @@ impl Session<'_> {
         }
         // What needs nothing from outside runs by itself; else what uses the part runs it.
         if !self.net(id).inputs.is_empty() {
-            self.reach_part(frame);
+            // Whoever asks for a part while it is being reached uses it without feeding it.
+            if self.program.as_mut().is_some_and(|p| p.reaching.insert(frame)) {
+                self.reach_part(frame);
+                self.program.iter_mut().for_each(|p| {
+                    p.reaching.remove(&frame);
+                });
+            }
             return self.last_run(id).unwrap_or(frame);
         }
         if let Some(program) = &mut self.program {

@@ -16,7 +16,7 @@ use super::target::{Link, Target, What};
 use super::{OverTime, Presentation, Reduction};
 use crate::failure::Noted;
 use crate::hir::Decl;
-use crate::session::Session;
+use crate::session::{Naming, Session};
 use crate::unit::Unit;
 use crate::value::{Num, Value, shaped};
 
@@ -123,7 +123,7 @@ impl Session<'_> {
             let program = self.program.as_mut()?;
             program.step = program.presentation.clone();
         }
-        self.chain.push((key.clone(), decl.span, scope));
+        self.chain.push(Naming { name: key.clone(), span: decl.span, scope, drawn: vec![] });
         let drawn = self.operand(scope, e);
         self.chain.pop();
         self.program.as_mut()?.step = step;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use nnm_graph::ir::{Assign, NodeId, Op, Place, Stmt, Var, VarElem, VarId};
+use nnm_graph::ir::{Assign, NodeId, Op, Place, Reduce, Stmt, Var, VarElem, VarId};
 use nnm_kir::ir::{Int, LoopId};
 use nnm_syntax::diag::Diagnostic;
 use nnm_syntax::span::Span;
@@ -559,6 +559,11 @@ impl Session<'_> {
 
     /// Sums the values of edges, or of pairs, at the cells of one end.
     pub fn summed_at(&mut self, site: Site, each: &Num, post: bool, span: Span) -> Option<Num> {
+        self.reduced_at(site, each, post, Reduce::Sum, span)
+    }
+
+    /// The sum, or an extreme, of the values of edges, or of pairs, at the cells of one end.
+    pub fn reduced_at(&mut self, site: Site, each: &Num, post: bool, how: Reduce, span: Span) -> Option<Num> {
         let id = self.frame(site.frame).net;
         let p = self.net(id).projections[site.projection].clone();
         let population = if post { p.target } else { p.source?.0 };
@@ -568,9 +573,7 @@ impl Session<'_> {
         if site.seen == Seen::Pairs {
             let targets = self.net(id).populations[p.target].size();
             let each = self.to_shape(each.clone(), &[targets, path.senders], span);
-            let sum = self.apply(span, unit.clone(), &[&each], |g, n| {
-                g.reduce(nnm_graph::ir::Reduce::Sum, n[0], &[usize::from(post)])
-            });
+            let sum = self.apply(span, unit.clone(), &[&each], |g, n| g.reduce(how, n[0], &[usize::from(post)]));
             return match post {
                 true => Some(self.reshaped(&sum, &shape)),
                 false => Some(sum),
@@ -582,7 +585,7 @@ impl Session<'_> {
         let each = self.to_shape(each.clone(), &[path.edge_count()], span);
         let places = self.edge_places(site, post)?;
         Some(self.apply(span, unit, &[&each, &places], |g, n| {
-            let flat = g.scatter_add(n[0], 0, n[1], &[size])?;
+            let flat = g.scatter(how, n[0], 0, n[1], &[size])?;
             g.reshape(flat, &shape)
         }))
     }
@@ -670,8 +673,16 @@ impl Session<'_> {
             post: self.end_names(site, true)?,
         };
         let scope = self.synapse_scope(item, &synapse, &view);
+        self.scopes[scope.0 as usize].place = Some(self.place_of(site));
         self.bind_extent(site, scope);
         Some(scope)
+    }
+
+    /// What the names of a connection belong to.
+    pub fn place_of(&self, site: Site) -> String {
+        let frame = self.frame(site.frame);
+        let net = self.net(frame.net);
+        format!("{}{}.{}", net.path, frame.run, net.projections[site.projection].name)
     }
 
     /// How many there are of what a formula is about, so that draws are made for each: `index` carries the shape.

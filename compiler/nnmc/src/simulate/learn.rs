@@ -180,31 +180,6 @@ impl Session<'_> {
         Some(())
     }
 
-    /// `sum(w over post)`: over the synapses of the same target (or sender), at each of them.
-    pub fn sum_over_end(&mut self, scope: ScopeId, x: &Operand, end: ast::ExprId, span: Span) -> Option<Num> {
-        let (_, expr) = self.bare_expr(scope, end);
-        let post = match &expr.kind {
-            ExprKind::Name(name) if name == "post" => true,
-            ExprKind::Name(name) if name == "pre" => false,
-            _ => {
-                self.error("E0557", expr.span, "a sum goes over the synapses of one end: `sum(w over post)`");
-                return None;
-            }
-        };
-        if self.lone_rule {
-            return Some(Num::unknown(x.num.unit.clone()));
-        }
-        let Some(site) = self.edges_in_sight.filter(|s| matches!(s.seen, Seen::Edges | Seen::Pairs)) else {
-            if self.edges_in_sight.is_some() || self.program.is_some() {
-                let message = "a sum over synapses stands in a rule's `every T { … }`, `w' = …` or `next w = …`";
-                self.error("E0557", span, message);
-            }
-            return None;
-        };
-        let sums = self.summed_at(site, &x.num, post, span)?;
-        self.laid_over_edges(site, &sums, post, span)
-    }
-
     fn rule_work<'l>(&mut self, b: &mut Build, sim: &Simulation, learn: &'l Learn) -> Option<Work<'l>> {
         let p = self.net(b.net).projections[learn.projection].clone();
         let site = Site { frame: b.frame, projection: learn.projection, seen: Seen::Edges, route: 0, after: true };
@@ -534,6 +509,8 @@ impl Session<'_> {
         self.bind(scope, "post", post);
         self.bind_extent(site, scope);
         self.bind_rule_modulators(work, site, scope)?;
+        let rule = &self.modules.item(work.learn.kind.item).name.text;
+        self.scopes[scope.0 as usize].place = Some(format!("{}.{rule}", self.place_of(site)));
         self.bind_rule_lets(scope, &work.learn.rule);
         self.edges_in_sight = Some(site);
         Some(scope)
@@ -948,7 +925,7 @@ impl Session<'_> {
     }
 
     /// A value of each cell of one end, laid over its connections.
-    fn laid_over_edges(&mut self, site: Site, num: &Num, post: bool, span: Span) -> Option<Num> {
+    pub(super) fn laid_over_edges(&mut self, site: Site, num: &Num, post: bool, span: Span) -> Option<Num> {
         let size: usize = self.shape(num).unwrap_or_default().iter().product();
         if site.seen == Seen::Pairs {
             return Some(self.reshaped(num, &if post { [size, 1] } else { [1, size] }));

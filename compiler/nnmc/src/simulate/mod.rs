@@ -7,6 +7,7 @@ mod ends;
 mod events;
 mod explain;
 mod learn;
+mod over;
 mod pairs;
 mod placement;
 mod record;

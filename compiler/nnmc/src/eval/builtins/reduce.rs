@@ -14,7 +14,7 @@ use crate::value::{Num, Value};
 pub const FUNCTIONS: &[Builtin] = &[
     Builtin {
         name: "sum",
-        about: "`sum(x)`, `sum(x, axis = k)`, `sum(x, axis = [j, k])`: the sum of the elements; `keep = true` leaves the axes, of length 1; in a rule `sum(w over post)`: over the synapses of the same target",
+        about: "`sum(x)`, `sum(x, axis = k)`, `sum(x, axis = [j, k])`: the sum of the elements; `keep = true` leaves the axes, of length 1; in a rule `sum(w over post)`, and `mean`, `max`, `min` alike: over the synapses of the same target",
         run: sum,
     },
     Builtin {
@@ -197,10 +197,6 @@ fn keeps(s: &mut Session, call: &Call) -> Option<bool> {
 }
 
 fn sum(s: &mut Session, call: &Call) -> Value {
-    if let Some(end) = call.clause("over") {
-        let x = s.num_arg(call, 0, "x");
-        return done(x.and_then(|x| s.sum_over_end(call.scope, &x, end, call.span)));
-    }
     let span = call.positional(0).map_or(call.span, |id| s.expr_span(call.scope, id));
     match s.arg(call, 0, "x") {
         Some(Value::Params(tree)) => Value::Num(sum_of_tree(s, &tree, call)),

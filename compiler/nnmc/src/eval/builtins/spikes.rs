@@ -65,15 +65,27 @@ pub enum Train {
     Other(Value),
 }
 
-/// What functions of activity may be told by name.
-const OPTIONS: [&str; 12] = ["spikes", "x", "r", "from", "to", "at", "cell", "bin", "window", "gap", "least", "width"];
+/// What a function of activity may be told by name: what stands in its call as it is described, and the window.
+fn options(name: &str) -> Vec<String> {
+    let about = super::all().find(|b| b.name == name).map_or("", |b| b.about);
+    let named =
+        about.match_indices(" =").filter_map(|(at, _)| about[..at].split(|c: char| !c.is_alphanumeric()).next_back());
+    let call = about.split('(').nth(1).and_then(|rest| rest.split(')').next()).unwrap_or("");
+    let placed = call.split(',').map(str::trim).filter(|p| !p.is_empty() && p.chars().all(char::is_alphabetic));
+    let mut all: Vec<String> = named.chain(placed).map(String::from).collect();
+    all.extend(["spikes", "from", "to"].map(String::from));
+    all.sort();
+    all.dedup();
+    all
+}
 
-/// Reports named arguments that no function of activity has.
+/// Reports named arguments that a function of activity does not have.
 pub fn known_options(s: &mut Session, call: &Call) {
-    let unknown: Vec<_> = call.named_args().filter(|(n, ..)| !OPTIONS.contains(n) && *n != "f").collect();
-    let unknown: Vec<(String, _)> = unknown.into_iter().map(|(n, span, _)| (n.to_string(), span)).collect();
+    let options = options(&call.name);
+    let unknown = call.named_args().filter(|(n, ..)| !options.iter().any(|o| o == n));
+    let unknown: Vec<(String, _)> = unknown.map(|(n, span, _)| (n.to_string(), span)).collect();
     for (name, span) in unknown {
-        s.no_parameter(&call.name, &name, span, &OPTIONS.map(String::from));
+        s.no_parameter(&call.name, &name, span, &options);
     }
 }
 
