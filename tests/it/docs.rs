@@ -195,11 +195,29 @@ fn the_reference_shows_right_models() {
     let page = root().join("docs/reference.md");
     let path = root().join("models/learning/example.nnm");
     let mut faults = vec![];
-    for block in blocks(&read(&page)).iter().filter(|b| b.info == "nnm" && holds_declarations(&b.text)) {
+    let all = blocks(&read(&page));
+    for block in all.iter().filter(|b| b.info == "nnm" && holds_declarations(&b.text)) {
         let found = errors(&path, &block.text);
-        if !found.is_empty() {
+        if !found.is_empty() && example(&all, &block.heading).is_none_or(|e| e.data.is_empty()) {
             faults.push(format!("{}:{}: {found:?}", page.display(), block.line));
         }
     }
     assert!(faults.is_empty(), "{}:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Models beside which the reference shows their data are run.
+#[test]
+fn the_reference_shows_models_that_read_files() {
+    let all = blocks(&read(&root().join("docs/reference.md")));
+    let headings: BTreeSet<&str> = all.iter().filter(|b| b.info.starts_with("csv ")).map(|b| &*b.heading).collect();
+    assert!(!headings.is_empty());
+    for heading in headings {
+        let shown = example(&all, heading).unwrap_or_else(|| panic!("{heading}: data without a model"));
+        let path = placed(&shown, "reference", "data");
+        let ran = run(&path, &shown.model, &Settings::default());
+        assert!(ran.failure.is_none(), "{heading}: {:?}", ran.diagnostics);
+        let claims: Vec<_> = ran.outcomes.iter().flat_map(|o| &o.expectations).collect();
+        assert!(!claims.is_empty() && claims.iter().all(|e| e.held), "{heading}: {:?}", claims.len());
+        let _ = std::fs::remove_dir_all(path.parent().unwrap_or(&path));
+    }
 }

@@ -11,6 +11,7 @@ mod delays;
 mod determinism;
 mod docs;
 mod dynamics;
+mod habits;
 mod layers;
 mod library;
 mod models;

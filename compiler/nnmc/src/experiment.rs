@@ -342,9 +342,8 @@ impl Session<'_> {
             "load" => self.run_load(scope, items, clauses),
             "reset" => {
                 for item in items {
-                    if let Value::Network(id) = self.eval(scope, item.expr) {
-                        self.reset_network(id);
-                    }
+                    let value = self.eval(scope, item.expr);
+                    self.run_reset(scope, item.expr, value);
                 }
             }
             other => {
@@ -371,6 +370,25 @@ impl Session<'_> {
             }
             None => {
                 self.error("E0545", span, "`precision` is `f32` or `f64`");
+            }
+        }
+    }
+
+    fn run_reset(&mut self, scope: ScopeId, e: ast::ExprId, value: Value) {
+        match value {
+            Value::Network(id) => self.reset_network(id),
+            Value::Many(parts) => parts.iter().for_each(|part| self.run_reset(scope, e, part.clone())),
+            Value::Missing => {}
+            other => {
+                let span = self.expr_span(scope, e);
+                let text = self.text(span).trim().to_string();
+                let message = format!("`reset` takes a network, or a part of one; `{text}` is {}", other.describe());
+                let state = match other {
+                    Value::Num(_) => text,
+                    _ => format!("{text}.STATE"),
+                };
+                let d = Diagnostic::error("E0682", span, message);
+                self.report(d.help(format!("one state is written by `set`: `set {state} = …`")));
             }
         }
     }

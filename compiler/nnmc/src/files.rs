@@ -7,6 +7,8 @@ use nnm_runtime::data::{self, DataError, Files};
 pub struct Table {
     pub columns: Vec<(String, Array)>,
     pub rows: usize,
+    /// The line of the file on which each row begins, from 1.
+    pub lines: Vec<u64>,
 }
 
 pub fn csv(files: &Files, name: &str) -> Result<Table, DataError> {
@@ -17,7 +19,7 @@ pub fn csv(files: &Files, name: &str) -> Result<Table, DataError> {
             columns.push((column.clone(), table.numbers(k)?));
         }
     }
-    Ok(Table { columns, rows: table.rows })
+    Ok(Table { columns, rows: table.rows, lines: table.lines })
 }
 
 pub fn npy(files: &Files, name: &str) -> Result<Array, DataError> {

@@ -24,6 +24,8 @@ pub struct Scope {
     pub parent: Option<ScopeId>,
     /// Whose names these are, where that is a population: `E`.
     pub owner: Option<String>,
+    /// For the columns of a table: its file.
+    pub table: Option<String>,
     /// Of names that are evaluated in several scopes of a step: what they are names of, so that a draw is one.
     pub place: Option<String>,
     /// For the parameters of a function: where it is called.
@@ -314,7 +316,8 @@ impl<'a> Session<'a> {
     }
 
     pub fn scope(&mut self, module: ModuleId, parent: Option<ScopeId>) -> ScopeId {
-        self.scopes.push(Scope { module, parent, owner: None, place: None, caller: None, names: IndexMap::new() });
+        let names = IndexMap::new();
+        self.scopes.push(Scope { module, parent, owner: None, table: None, place: None, caller: None, names });
         ScopeId(self.scopes.len() as u32 - 1)
     }
 

@@ -25,7 +25,7 @@ pub struct CsvTable {
     pub rows: usize,
     pub columns: Vec<Column>,
     /// The line of the file on which each row begins, from 1.
-    lines: Vec<u64>,
+    pub lines: Vec<u64>,
 }
 
 /// Reads a table.

@@ -1,6 +1,6 @@
 //! Neurons, synapses and optimizers on their own: equations and blocks of one cell, one connection, one weight.
 
-use nnm_syntax::ast::Init;
+use nnm_syntax::ast::{Init, Name};
 use nnm_syntax::diag::Diagnostic;
 
 use crate::hir::{Decl, Dynamics, ItemId, ItemKind};
@@ -68,7 +68,12 @@ impl Session<'_> {
 
     /// What `solve` names has an equation.
     pub(super) fn check_solves(&mut self, dynamics: &Dynamics) {
-        for name in dynamics.solves.iter().flat_map(|(names, _)| names) {
+        let all: Vec<&Name> = dynamics.solves.iter().flat_map(|(names, _)| names).collect();
+        for (k, name) in all.iter().enumerate() {
+            if let Some(first) = all[..k].iter().find(|n| n.text == name.text) {
+                let d = Diagnostic::error("E0201", name.span, format!("`{}` is solved by two methods", name.text));
+                self.report(d.label(first.span, "the first is here"));
+            }
             let equations = || dynamics.equations.iter().map(|e| e.name.text.as_str());
             if !equations().any(|n| n == name.text) {
                 let d = Diagnostic::error(
@@ -107,6 +112,8 @@ impl Session<'_> {
             s.check_names(scope, d);
             s.check_solves(d);
         });
+        self.hold_brings(&declared.name, d);
+        self.hold_weight(d);
         for on in d.ons.iter().filter(|o| o.event.text != "pre") {
             let (message, help) = match (on.period, on.event.text.as_str()) {
                 (Some(_), _) => ("a synapse acts at spikes, not at intervals".into(), RULE_ACTS),
@@ -127,6 +134,32 @@ impl Session<'_> {
                 self.error("E0439", name.span, message);
             }
         }
+    }
+
+    /// A synapse has one weight, and all others know it as `w`.
+    fn hold_weight(&mut self, d: &Dynamics) {
+        let message = match d.weights.as_slice() {
+            [only] if only.name.text != "w" => {
+                format!("the weight of a synapse is called `w`, not `{}`", only.name.text)
+            }
+            [_, second, ..] => format!("a synapse has one weight, `w`; `{}` is a second", second.name.text),
+            _ => return,
+        };
+        let at = d.weights.iter().find(|weight| weight.name.text != "w").map_or(d.weights[0].span, |w| w.name.span);
+        let help = match d.weights.len() {
+            1 => "so `via NAME(w = …)` gives it, `net.syn.w` reads it, and rules change it",
+            _ => "what else differs from synapse to synapse is a `param`: `param tau = 5 ms`, `via NAME(tau ~ …)`",
+        };
+        self.report(Diagnostic::error("E0685", at, message).help(help));
+    }
+
+    /// A synapse with states brings something: an output at its port, or a jump of its target.
+    fn hold_brings(&mut self, name: &Name, d: &Dynamics) {
+        let Some(state) = d.states.first().filter(|_| d.outputs.is_empty() && !d.changes_target()) else { return };
+        let message = format!("`{}` says nothing of what it brings to its target", name.text);
+        let help = format!("what arrives at a port is an output, `output I = {}`", state.name.text);
+        let d = Diagnostic::error("E0681", name.span, message).help(help);
+        self.report(d.help("what makes a state of the target jump stands in `on pre { post.v += w }`"));
     }
 
     /// `let`s, outputs and next values, evaluated when they are read.

@@ -153,9 +153,40 @@ impl Session<'_> {
             return self.call_method(scope, *base, name, args, clauses, span);
         }
         let value = self.eval(scope, callee);
+        if let ExprKind::Name(name) = &callee_expr.kind
+            && self.hides_function(scope, name, &value)
+        {
+            return self.name_taken(name, callee_expr.span);
+        }
         let text = self.text(span).to_string();
         let _ = id;
         self.call_value(scope, value, Written { receiver: None, args, clauses, span, text: &text })
+    }
+
+    /// Whether a value that is no function has the name of one.
+    fn hides_function(&self, scope: ScopeId, name: &str, value: &Value) -> bool {
+        let called = match value {
+            Value::Num(num) => !matches!(num.unit, crate::unit::Unit::Unknown),
+            Value::Text(_) | Value::Record(_) | Value::Data(_) | Value::List(_) => true,
+            _ => false,
+        };
+        let module = self.modules.get(self.module_of(scope));
+        called && (super::builtins::find(name).is_some() || module.seen.contains_key(name))
+    }
+
+    /// A function that something else has the name of.
+    fn name_taken(&mut self, name: &str, span: Span) -> Value {
+        let taker = self.modules.taker(name, span);
+        let by = taker.as_ref().map_or("something here".to_string(), |(at, word)| {
+            let line = self.modules.sources.line_column(at.span).0;
+            format!("the `{word}` of line {line}")
+        });
+        let d = Diagnostic::error("E0220", span, format!("`{name}` is no function here: {by} has taken its name"));
+        let d = d.help("give what has taken it another name");
+        self.fail(match taker {
+            Some((at, _)) => d.label(at.span, format!("from here on `{name}` is this")),
+            None => d,
+        })
     }
 
     /// `a |> f`, `a |> f(b)`, `x |> part`.

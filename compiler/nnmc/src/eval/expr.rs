@@ -8,7 +8,7 @@ use nnm_syntax::span::Span;
 use super::operators::Operand;
 use crate::session::{ScopeId, Session};
 use crate::unit::{Shown, Unit, to_si};
-use crate::value::{Num, Value, scalar};
+use crate::value::{FunctionKind, Num, Value, scalar};
 
 impl Session<'_> {
     pub fn expr(&self, scope: ScopeId, id: ExprId) -> Expr {
@@ -86,7 +86,23 @@ impl Session<'_> {
                 }
             },
             other => {
-                self.error("E0306", span, format!("expected a number here, found {}", other.describe()));
+                let text = self.text(span).trim().to_string();
+                let d = Diagnostic::error("E0306", span, format!("expected a number here, found {}", other.describe()));
+                let called = match &other {
+                    Value::Function(function) => match function.kind {
+                        FunctionKind::Builtin(builtin) => builtin.about.split('`').nth(1).map(str::to_string),
+                        FunctionKind::User(_) => Some(format!("{text}(…)")),
+                    },
+                    _ => None,
+                };
+                let spikes = super::builtins::spikes_of(&other).is_some();
+                self.report(match called {
+                    None if spikes => {
+                        d.help("of spikes numbers are made by `count`, `mean_rate`, `spike_times` and others, in a window by their `from` and `to`")
+                    }
+                    Some(called) => d.help(format!("a function gives a number where it is called: `{called}`")),
+                    None => d,
+                });
                 None
             }
         }

@@ -301,7 +301,7 @@ impl Session<'_> {
                 return self.synapse_state(id, frame, p, name);
             }
             // What is wrong with the connection has been said.
-            if matches!(name.text.as_str(), "w" | "b") && self.has_errors() {
+            if matches!(name.text.as_str(), "w" | "b" | "pre" | "post") && self.has_errors() {
                 return Value::Missing;
             }
             if let Some(rule) = self.rule_that_keeps(id, &projection, &name.text) {
@@ -443,9 +443,24 @@ impl Session<'_> {
         }
         let names: Vec<String> =
             self.scopes[scope.0 as usize].names.keys().filter(|n| !n.contains(' ')).cloned().collect();
-        let d = Diagnostic::error("E0418", name.span, format!("this end of the connection has no `{}`", name.text));
+        let message = match &self.scopes[scope.0 as usize].table {
+            Some(file) => format!("`{file}` has no column `{}`", name.text),
+            None => format!("this end of the connection has no `{}`", name.text),
+        };
+        let d = Diagnostic::error("E0418", name.span, message);
         let near = suggest::nearest(&name.text, names.iter().map(String::as_str));
-        self.fail(suggest::did_you_mean(d, name.span, near))
+        let d = suggest::did_you_mean(d, name.span, near);
+        self.fail(match (near, name.text.as_str()) {
+            (None, "angle" | "position") => d.help(format!(
+                "a population has places where it says so: `population E: LIF[n] at {}`",
+                if name.text == "angle" { "ring()" } else { "grid()" }
+            )),
+            (None, _) if !names.is_empty() && names.len() <= 24 => {
+                let list: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+                d.help(format!("there are {}", list.join(", ")))
+            }
+            _ => d,
+        })
     }
 
     fn data_field(&mut self, data: &crate::value::Dataset, name: &Name) -> Value {

@@ -71,7 +71,14 @@ impl Session<'_> {
                     .help(format!("`architecture Net {{ population a: {} }}`", self.text(span)));
                 self.fail(d)
             }
-            other => self.error("E0228", span, format!("{} is not indexed", other.describe())),
+            other => {
+                let d = Diagnostic::error("E0228", span, format!("{} is not indexed", other.describe()));
+                let spikes = super::builtins::spikes_of(&other).is_some();
+                self.fail(match spikes {
+                    true => d.help("the spikes of one cell are `spike_times(run.E, cell = 0)`, their intervals `isi(run.E, cell = 0)`"),
+                    false => d,
+                })
+            }
         }
     }
 

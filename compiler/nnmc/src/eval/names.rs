@@ -167,12 +167,27 @@ impl Session<'_> {
         })
     }
 
+    /// What a name of other languages is here: a function that is called otherwise, the place of a cell.
+    fn other_ways(&self, scope: ScopeId, name: &str, span: Span) -> Option<String> {
+        let called = self.text(Span { start: span.end, end: span.end + 1, ..span }) == "(";
+        if let (true, Some((_, own))) = (called, FUNCTIONS.iter().find(|(other, _)| *other == name)) {
+            return Some(format!("`{name}(…)` is `{own}`"));
+        }
+        let scopes = std::iter::successors(Some(scope), |id| self.scopes[id.0 as usize].parent);
+        let mut scopes = scopes.map(|id| &self.scopes[id.0 as usize].names);
+        let counts = matches!(name, "i" | "j") && scopes.any(|names| names.contains_key("index"));
+        counts.then(|| "the place of a cell in its population is `index`".to_string())
+    }
+
     fn unknown_name(&mut self, scope: ScopeId, name: &str, span: Span) -> Value {
         let names = self.names_in_sight(scope);
         let mut d = Diagnostic::error("E0204", span, format!("there is no `{name}` here"));
         let word = WORDS.iter().find(|(other, _)| *other == name).map(|(_, own)| *own);
         let is_unit = crate::unit::Unit::parse(name).is_some();
         let near = word.or_else(|| suggest::nearest(name, names.iter().map(String::as_str)).filter(|_| !is_unit));
+        if let Some(help) = self.other_ways(scope, name, span) {
+            return self.fail(d.help(help));
+        }
         let from = (near.is_none()).then(|| library_home(name)).flatten();
         if let Some(path) = self.member_in_sight(scope, name) {
             let d = d.at("a network's member is named with the network").fix(span, path.clone());
@@ -193,6 +208,20 @@ impl Session<'_> {
         self.fail(d)
     }
 }
+
+/// Functions of other languages, and what they are here.
+const FUNCTIONS: [(&str, &str); 10] = [
+    ("N", "normal(mean, deviation)"),
+    ("Normal", "normal(mean, deviation)"),
+    ("gauss", "normal(mean, deviation)"),
+    ("U", "uniform(low, high)"),
+    ("Uniform", "uniform(low, high)"),
+    ("rand", "uniform(0, 1)"),
+    ("randn", "normal(0, 1)"),
+    ("len", "length(x)"),
+    ("size", "length(x)"),
+    ("heaviside", "step(x)"),
+];
 
 /// Words of other languages for what is a word of this one.
 const WORDS: [(&str, &str); 8] = [

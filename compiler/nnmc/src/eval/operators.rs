@@ -186,7 +186,10 @@ impl Session<'_> {
             CmpOp::In => return self.inside(scope, left, right, span),
             CmpOp::CrossesUp | CmpOp::CrossesDown => {
                 let message = "`crosses` stands as the whole condition of `when` or `spike when`";
-                self.error("E0304", span, message);
+                let d = Diagnostic::error("E0304", span, message);
+                self.report(d.help(
+                    "what else is asked goes into the block: `when a crosses b upward { n += if c then 1 else 0 }`",
+                ));
                 return None;
             }
         };

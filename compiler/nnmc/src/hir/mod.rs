@@ -143,6 +143,17 @@ pub struct Dynamics {
     pub solves: Vec<(Vec<Name>, ExprId)>,
 }
 
+impl Dynamics {
+    /// Whether a block of a synapse makes a state of the target jump, `post.v += w`.
+    pub fn changes_target(&self) -> bool {
+        let jumps = |stmt: &Stmt| {
+            let ast::StmtKind::Assign { place, .. } = &stmt.kind else { return false };
+            place.first().is_some_and(|end| end.text == "post")
+        };
+        self.ons.iter().flat_map(|on| &on.block).any(jumps)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Neuron {
     pub dynamics: Dynamics,

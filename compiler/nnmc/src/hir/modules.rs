@@ -58,6 +58,34 @@ impl Modules {
         &self.items[id.0 as usize]
     }
 
+    /// The statement that gave a name to something, in the declaration that a place is in, and its word.
+    pub fn taker(&self, name: &str, place: Span) -> Option<(Name, String)> {
+        let inside = |span: Span| span.file == place.file && span.start <= place.start && place.end <= span.end;
+        let item = self.modules.iter().flat_map(|module| &module.file.items).find(|item| inside(item.span))?;
+        let mut open: Vec<&ast::Stmt> = match &item.kind {
+            ast::ItemKind::Fn { body, .. } | ast::ItemKind::Decl { body, .. } => match body {
+                ast::Body::Block(stmts) | ast::Body::Lets { lets: stmts, .. } => stmts.iter().collect(),
+                ast::Body::Value(_) => vec![],
+            },
+            _ => vec![],
+        };
+        let mut found: Option<(Name, String)> = None;
+        while let Some(stmt) = open.pop() {
+            open.extend(stmt.kind.block());
+            let (own, word) = match &stmt.kind {
+                StmtKind::Let { name, .. } | StmtKind::Run { name: Some(name), .. } => (name, "let"),
+                StmtKind::Decl { name, word, .. } => (name, word.text.as_str()),
+                StmtKind::For { name, .. } => (name, "for"),
+                _ => continue,
+            };
+            let last = found.as_ref().is_none_or(|(other, _)| other.span.start < own.span.start);
+            if own.text == name && own.span.start < place.start && last {
+                found = Some((own.clone(), word.to_string()));
+            }
+        }
+        found
+    }
+
     /// Whether an item is a function that draws random numbers, itself or by another one.
     pub fn draws(&self, item: ItemId) -> bool {
         let (mut seen, mut open) = (vec![], vec![item]);

@@ -115,6 +115,9 @@ impl Session<'_> {
             }
         };
         let Some(pattern) = pattern else { return };
+        if !self.sends_events(id, sender.map(|(s, _)| s), (to, port), connect.span) {
+            return;
+        }
         let (name, by_ends) = self.projection_name(joining, source.0, to, port);
         if let Some(own) = &connect.name
             && self.net(id).member_names().contains(&name)
@@ -143,6 +146,23 @@ impl Session<'_> {
             span: connect.span,
         };
         self.net_mut(id).projections.push(projection);
+    }
+
+    /// Reports a port that waits for events of a population that has none.
+    fn sends_events(&mut self, id: NetId, sender: Option<usize>, end: (usize, Option<usize>), span: Span) -> bool {
+        let net = self.net(id);
+        let (Some(sender), Some(port)) = (sender, end.1) else { return true };
+        let (sender, port) = (&net.populations[sender], &net.populations[end.0].ports[port]);
+        if !port.event || sender.spiking {
+            return true;
+        }
+        let message = format!("`{}` waits for events, and `{}` has no spikes", port.name, sender.name);
+        let (at, name, from) = (port.span, port.name.clone(), sender.span);
+        let d = Diagnostic::error("E0684", span, message)
+            .label(at, format!("a port for values is `input {name}: UNIT`"))
+            .label(from, "a neuron has spikes by `spike when c { … }`");
+        self.report(d);
+        false
     }
 
     fn name_is_taken(&mut self, joining: &Joining, own: &Name, name: &str) {
@@ -277,7 +297,7 @@ impl Session<'_> {
         let names: Vec<&str> = population.ports.iter().map(|p| p.name.as_str()).collect();
         if let Some(port) = port {
             if let Some(k) = names.iter().position(|n| *n == port.text) {
-                return Some(Some(k));
+                return self.brings_to_port(synapse, &port).then_some(Some(k));
             }
             let message = format!("`{}` has no port `{}`", population.name, port.text);
             let d = Diagnostic::error("E0408", port.span, message).label(population.span, "declared here");
@@ -305,6 +325,23 @@ impl Session<'_> {
         let d = Diagnostic::error("E0409", span, message).label(connect.span, "in this connection");
         self.report(list_ports(d, &names));
         None
+    }
+
+    /// Whether a synapse has an output for the port that is named. One with states has been looked at where it is declared.
+    fn brings_to_port(&mut self, synapse: Option<ItemId>, port: &Name) -> bool {
+        let Some(item) = synapse.filter(|s| self.synapse_outputs(*s).is_empty()) else { return true };
+        let Some(declared) = self.synapse_item(item) else { return true };
+        let jumps = declared.dynamics.changes_target();
+        if declared.dynamics.states.is_empty() || jumps {
+            let name = self.modules.item(item).name.clone();
+            let message = format!("`{}` has no output that could arrive at `{}`", name.text, port.text);
+            let d = Diagnostic::error("E0681", port.span, message).label(name.span, "declared here");
+            self.report(match jumps {
+                true => d.help("it changes states of its target: leave the port out"),
+                false => d.help(format!("say what it brings: `output {} = w * pre.y`", port.text)),
+            });
+        }
+        false
     }
 
     fn synapse_outputs(&self, synapse: ItemId) -> Vec<String> {

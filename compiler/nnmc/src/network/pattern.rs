@@ -86,6 +86,29 @@ const NAMES: [&str; 16] = [
     "upsample",
 ];
 
+/// What patterns of other simulators are here.
+const FOREIGN: [(&str, &str); 19] = [
+    ("fixed_indegree", "`fan_in(k = …)`: so many senders for each target"),
+    ("fixed_outdegree", "`fan_out(k = …)`: so many targets for each sender"),
+    ("fixed_total_number", "`total(n = …)`: so many connections in all"),
+    ("pairwise_bernoulli", "`random(p = …)`: each pair with this probability"),
+    ("symmetric_pairwise_bernoulli", "`random(p = …, symmetric = true)`"),
+    ("pairwise_poisson", "`poisson(mean = …)`: a Poisson number of connections for each pair"),
+    ("pairwise_bernoulli_distance", "`probability(…)`: a formula of `pre` and `post`"),
+    ("all_to_all", "`all()`"),
+    ("full", "`all()`"),
+    ("fully_connected", "`all()`, or `dense()` of trained weights"),
+    ("linear", "`dense()`"),
+    ("FixedNumberPreConnector", "`fan_in(k = …)`: so many senders for each target"),
+    ("FixedNumberPostConnector", "`fan_out(k = …)`: so many targets for each sender"),
+    ("FixedTotalNumberConnector", "`total(n = …)`: so many connections in all"),
+    ("FixedProbabilityConnector", "`random(p = …)`: each pair with this probability"),
+    ("AllToAllConnector", "`all()`"),
+    ("OneToOneConnector", "`one_to_one()`"),
+    ("FromFileConnector", "`from(\"pairs.csv\")`"),
+    ("sparse", "`random(p = …)`: each pair with this probability"),
+];
+
 impl Pattern {
     /// Whether its weights are trained without further word.
     pub fn is_trained(&self) -> bool {
@@ -127,6 +150,14 @@ impl Session<'_> {
         let extra: Vec<(String, Span)> =
             call.named_args().filter(|(n, _, _)| !allowed.contains(n)).map(|(n, s, _)| (n.to_string(), s)).collect();
         for (n, s) in extra {
+            if matches!(name.as_str(), "where" | "probability") && matches!(n.as_str(), "i" | "j") {
+                let message = format!("`=` names an argument; to compare write `==`: `{name}({n} == …)`");
+                self.error("E0011", s, message);
+                return None;
+            }
+            if !NAMES.contains(&name.as_str()) {
+                continue;
+            }
             let names: Vec<String> = allowed.iter().map(|a| a.to_string()).collect();
             self.no_parameter(&name, &n, s, &names);
         }
@@ -134,6 +165,7 @@ impl Session<'_> {
             "dense" => Some(Pattern::Dense { bias: self.flag(&call, "bias", true)? }),
             "all" => Some(Pattern::All { autapses: self.flag(&call, "autapses", true)? }),
             "one_to_one" => Some(Pattern::OneToOne),
+            "random" | "poisson" | "fan_in" | "fan_out" | "total" if self.varies_by_place(&call) => None,
             "random" => self.random_pattern(&call),
             "poisson" => self.poisson_pattern(&call),
             "fan_in" | "fan_out" | "total" => self.counted_pattern(&name, &call),
@@ -144,12 +176,43 @@ impl Session<'_> {
             "max_pool" | "avg_pool" | "upsample" => self.pool_pattern(&name, &call),
             _ => {
                 let d = Diagnostic::error("E0410", span, format!("`{name}` is no connection pattern"));
+                if let Some((_, own)) = FOREIGN.iter().find(|(other, _)| *other == name) {
+                    self.report(d.help(format!("it is {own}")));
+                    return None;
+                }
                 let near = suggest::nearest(&name, NAMES.into_iter());
                 let d = suggest::did_you_mean(d, span, near);
                 self.report(d.help(format!("the patterns are {}", NAMES.map(|n| format!("`{n}`")).join(", "))));
                 None
             }
         }
+    }
+
+    /// Reports a number of a pattern that is to be another one for each pair or cell.
+    fn varies_by_place(&mut self, call: &Call) -> bool {
+        let given: Vec<ExprId> = call.named_args().map(|(_, _, id)| id).chain(call.positional(0)).collect();
+        let module = self.module_of(call.scope);
+        for (id, name) in given.iter().flat_map(|id| ["i", "j", "pre", "post"].map(|name| (*id, name))) {
+            let Some(at) = crate::eval::name_in(&self.modules.get(module).file, id, name) else { continue };
+            let span = self.expr_span(call.scope, at);
+            if self.local(call.scope, name, span).is_some() {
+                continue;
+            }
+            let (what, help) = match call.name.as_str() {
+                "random" => ("one probability for all pairs", "a probability of each pair is `probability(…)`"),
+                "poisson" => ("one mean for all pairs", "a probability of each pair is `probability(…)`"),
+                "total" => ("one number for the whole connection", "which pairs are joined is said by `where(…)`"),
+                _ => (
+                    "one number for all cells",
+                    "cells of other numbers are connected by statements of their own: `connect a[0 .. 2] -> b: …`",
+                ),
+            };
+            let message = format!("`{}` takes {what}; `{name}` is another one for each", call.name);
+            let d = Diagnostic::error("E0683", span, message).help(help);
+            self.report(d.help("`i`, `j`, `pre` and `post` stand in `where`, `probability`, weights and delays"));
+            return true;
+        }
+        false
     }
 
     fn flag(&mut self, call: &Call, name: &str, default: bool) -> Option<bool> {

@@ -350,10 +350,14 @@ impl Session<'_> {
             return None;
         };
         let mut pairs = vec![];
-        for (s, t) in s.iter().zip(t.iter()) {
+        for ((s, t), line) in s.iter().zip(t.iter()).zip(&table.lines) {
             let good = |x: f64, n: usize| x >= 0.0 && x.fract() == 0.0 && (x as usize) < n;
             if !good(*s, senders) || !good(*t, targets) {
-                let message = format!("the pair {s}, {t} is outside of {senders} senders and {targets} targets");
+                let wrong = match s.fract() == 0.0 && t.fract() == 0.0 {
+                    true => format!("is outside of {senders} senders and {targets} targets, counted from 0"),
+                    false => "is not of whole numbers".into(),
+                };
+                let message = format!("the pair {s}, {t} on line {line} of `{file}` {wrong}");
                 self.error("E0603", span, message);
                 return None;
             }
@@ -404,6 +408,8 @@ impl Session<'_> {
                     Some(Init::Draw(e)) => self.draw_values(self.closure(scope, e), scope, shape, &path)?,
                     Some(Init::Value(e)) => self.operand(scope, e)?.num,
                     None if p.trained => self.glorot(shape, &path),
+                    // That it has another name has been said.
+                    None if decl.name.text != "w" && self.has_errors() => return None,
                     None => {
                         // A value without a name may have gone to another parameter than was meant.
                         if let Some(synapse) = p.synapse.and_then(|item| self.synapse_item(item)) {
@@ -438,13 +444,15 @@ impl Session<'_> {
         });
         let at = given_at.map_or(p.span, |(scope, Init::Value(e) | Init::Draw(e))| self.expr_span(scope, e));
         if !num.unit.fits(unit) {
-            let (found, wanted) = (num.unit.describe(), unit.describe());
+            let found = num.unit.describe();
+            let [is, other] = [unit, &num.unit].map(|u| if u.is_real() { "" } else { "in " });
+            let wanted = unit.describe();
             let whence = match p.synapse {
                 Some(item) => format!("as `{}` declares it", self.modules.item(item).name.text),
                 None => "that of the port over that of the sender".into(),
             };
-            let message = format!("the weight of `{}` is in {wanted}, {whence}, not in {found}", p.name);
-            let d = Diagnostic::error("E0424", at, message);
+            let message = format!("the weight of `{}` is {is}{wanted}, {whence}, not {other}{found}", p.name);
+            let d = self.blame_bare_port(id, p, unit, Diagnostic::error("E0424", at, message));
             self.report(match self.order_of_arguments(p, at) {
                 Some(help) => d.help(help),
                 None => d,
@@ -557,10 +565,24 @@ impl Session<'_> {
         }
     }
 
+    /// A weight with a unit at a port without one: the port's unit may be what is missing.
+    fn blame_bare_port(&self, id: NetId, p: &Projection, wanted: &Unit, d: Diagnostic) -> Diagnostic {
+        let port = p.port.map(|port| &self.net(id).populations[p.target].ports[port]);
+        let bare = |port: &&Port| wanted.is_real() && port.unit.is_real() && port.span.file == p.span.file;
+        match port.filter(bare) {
+            Some(port) => d.label(port.span, format!("`{}` is declared without a unit: `input {0}: UNIT`", port.name)),
+            None => d,
+        }
+    }
+
     /// `row.weight`: a column of the table that a connection's pairs come from.
     fn bind_row(&mut self, scope: ScopeId, id: NetId, name: &str) {
         let projection = self.net(id).projections.iter().find(|q| q.name == name);
         let columns = projection.map_or(vec![], |q| q.columns.clone());
+        let file = projection.and_then(|q| match &q.pattern {
+            Pattern::From(file, _) => Some(file.clone()),
+            _ => None,
+        });
         if columns.is_empty() {
             return;
         }
@@ -568,6 +590,7 @@ impl Session<'_> {
         for (column, values) in columns {
             self.bind(row, column, Value::Num(Num::array(Unit::REAL, values)));
         }
+        self.scopes[row.0 as usize].table = file;
         self.bind(scope, "row", Value::Names(row));
     }
 

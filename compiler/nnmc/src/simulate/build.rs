@@ -471,7 +471,7 @@ impl Session<'_> {
     fn arrivals(&self, b: &Build) -> Vec<Stmt> {
         let kept = self.kept_assigns(false);
         let about = "values that events read".to_string();
-        let kept = (!kept.is_empty()).then(|| Stmt::Stage { about, assigns: kept });
+        let kept = (!kept.is_empty()).then_some(Stmt::Stage { about, assigns: kept });
         kept.into_iter().chain(b.arrivals.iter().cloned()).collect()
     }
 

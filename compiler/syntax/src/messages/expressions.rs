@@ -222,6 +222,11 @@ fn surplus_comma(fault: &Fault<'_>) -> Option<Diagnostic> {
     if !fault.found_symbol(Symbol::Comma) || innermost_open(fault).is_some() || fault.expects(",") {
         return None;
     }
+    if fault.class_at(0) == Some(Class::Hold) {
+        let message =
+            format!("`hold` stops one state: `hold {} for T`, and one `hold` for each other", fault.text_at(1));
+        return Some(fault.error("E0018", message));
+    }
     let error = fault.error("E0018", "a `,` separates the values of a list, and this statement takes one value");
     Some(error.help("a list of values is in brackets, `[a, b]`; several statements stand on lines of their own"))
 }

@@ -14,6 +14,8 @@ pub const RULES: &[Rule] = &[
     if_statement,
     fraction_derivative,
     derivative_with_factor,
+    unit_of_equation,
+    held_in_equation,
     left_side_is_a_name,
     foreign_statement,
     colon_equal,
@@ -25,6 +27,7 @@ pub const RULES: &[Rule] = &[
     bare_expression,
     forms::trace,
     forms::hold,
+    forms::report_without_name,
     forms::called_run,
     forms::condition,
     forms::every,
@@ -112,6 +115,35 @@ fn derivative_with_factor(fault: &Fault<'_>) -> Option<Diagnostic> {
     Some(Diagnostic::error("E0012", span, format!("the left side of an equation is the bare derivative: {fixed}")))
 }
 
+/// Whether the statement is `v' = …`, and the fault is behind its sign.
+fn in_equation(fault: &Fault<'_>) -> bool {
+    fault.is_name_at(0)
+        && fault.is_symbol_at(1, Symbol::Prime)
+        && fault.is_symbol_at(2, Symbol::Equal)
+        && fault.found > 3
+}
+
+/// `v' = -v / tau : volt`
+fn unit_of_equation(fault: &Fault<'_>) -> Option<Diagnostic> {
+    if !in_equation(fault) || !fault.found_symbol(Symbol::Colon) || fault.expects_value() {
+        return None;
+    }
+    let name = fault.first_text();
+    let unit = Some(fault.text_at(fault.found + 1)).filter(|unit| units::is_unit(unit)).unwrap_or("UNIT");
+    let message = format!("an equation has no unit of its own; the state's is declared: `state {name}: {unit} = …`");
+    Some(fault.error("E0012", message))
+}
+
+/// `v' = -v / tau (unless refractory)`
+fn held_in_equation(fault: &Fault<'_>) -> Option<Diagnostic> {
+    if !in_equation(fault) || fault.found_text() != "refractory" || fault.previous_text() != "unless" {
+        return None;
+    }
+    let name = fault.first_text();
+    let message = format!("a state stands still after a spike by `spike when c {{ …; hold {name} for 2 ms }}`");
+    Some(Diagnostic::error("E0012", fault.previous_span().to(fault.found_span()), message))
+}
+
 /// `(a + b)' = 3`, `x[3] = 1`, `2 = x`
 fn left_side_is_a_name(fault: &Fault<'_>) -> Option<Diagnostic> {
     let changes = |index: usize| {
@@ -147,6 +179,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ("equation", "an equation is written alone: `v' = …`"),
     ("equations", "an equation is written alone: `v' = …`"),
     ("threshold", "a threshold is `spike when v > v_th { … }`"),
+    ("refractory", "a state stands still after a spike by `hold v for 2 ms` in the block of `spike when c { … }`"),
     ("reset_to", "what a spike resets stands in the block of `spike when c { … }`"),
     ("relax", "activities settle by `settle NAME minimizing ENERGY for N steps`"),
     ("trial", "what one presentation is stands in `given x = … for T step dt`"),

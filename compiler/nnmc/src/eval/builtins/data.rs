@@ -92,6 +92,19 @@ fn csv(s: &mut Session, call: &Call) -> Value {
     let mut fields = IndexMap::new();
     for (name, id) in named {
         let Some(x) = s.operand(scope, id) else { return Value::Missing };
+        if let Some([length, rest @ ..]) = s.shape(&x.num).as_deref()
+            && *length != rows
+        {
+            let message = format!("`{name}` has {length} rows, the table of `{file}` has {rows}");
+            let d = Diagnostic::error("E0606", x.span, message);
+            return s.fail(match rest {
+                [other] if *other == rows => {
+                    let text = s.text(x.span).trim().to_string();
+                    d.help(format!("a list of columns is one column after the other; side by side they are `transpose({text})`, or `columns(0 .. {length})`"))
+                }
+                _ => d,
+            });
+        }
         fields.insert(name, x.num);
     }
     if fields.is_empty()

@@ -31,6 +31,9 @@ pub fn connect(fault: &Fault<'_>) -> Option<Diagnostic> {
         let error = fault.error("E0014", format!("a synapse follows `via`: `… via {}`", fault.found_text()));
         return Some(error.fix(fault.gap(), " via"));
     }
+    if let Some(error) = loose_argument(fault, arrow?) {
+        return Some(error);
+    }
     let names_pattern = fault.is_name_at(fault.found) && fault.is_symbol_at(fault.found + 1, Symbol::OpenParen);
     if names_pattern && fault.expects(":") {
         let error = fault.error(
@@ -43,6 +46,25 @@ pub fn connect(fault: &Fault<'_>) -> Option<Diagnostic> {
         return Some(Diagnostic::error("E0014", fault.end_span(), format!("the target is missing; {CONNECT_FORM}")));
     }
     None
+}
+
+/// `… via ExpCurrent(w = 1 nA) delay 1 ms`, `…: all() w = 100 pA`
+fn loose_argument(fault: &Fault<'_>, arrow: usize) -> Option<Diagnostic> {
+    let equal = usize::from(fault.is_symbol_at(fault.found + 1, Symbol::Equal));
+    let value = fault.found + 1 + equal;
+    let closed = fault.previous_symbol(Symbol::CloseParen) && fault.is_name_at(fault.found);
+    if !closed || !fault.is_operand_at(value) && !fault.is_symbol_at(value, Symbol::Minus) {
+        return None;
+    }
+    let via = (arrow..fault.found).find(|k| fault.text_at(*k) == "via");
+    let argument = format!("{} = {}", fault.found_text(), fault.source(value, fault.tokens.len() - 1));
+    let argument = shown(&argument);
+    let written = match via {
+        Some(k) => format!("`{}(…, {argument})`", fault.text_at(k + 1)),
+        None => format!("`via SYNAPSE({argument})`"),
+    };
+    let message = format!("weights and delays are arguments of the synapse: {written}");
+    Some(fault.error("E0014", message))
 }
 
 fn connect_without_arrow(fault: &Fault<'_>) -> Option<Diagnostic> {
@@ -92,14 +114,31 @@ pub fn member(fault: &Fault<'_>) -> Option<Diagnostic> {
     None
 }
 
-/// `hold v 2 ms`
+/// `hold v 2 ms`, `hold for 2 ms`
 pub fn hold(fault: &Fault<'_>) -> Option<Diagnostic> {
     let value = matches!(fault.found()?.tok, Tok::Number | Tok::Quantity);
     if fault.class_at(0)? != Class::Hold || fault.found != 2 || !value || fault.scope == Scope::File {
         return None;
     }
+    if fault.text_at(1) == "for" {
+        let message = format!("`hold` says which state stands still: `hold STATE for {}`", fault.found_text());
+        return Some(Diagnostic::error("E0015", fault.span_at(0), message));
+    }
     let message = format!("`hold` says for how long: `hold {} for {}`", fault.text_at(1), fault.found_text());
     Some(fault.error("E0015", message).fix(fault.gap(), " for"))
+}
+
+/// `report mean_rate(run.E)`, `report run.E.v`
+pub fn report_without_name(fault: &Fault<'_>) -> Option<Diagnostic> {
+    let goes_on =
+        [Symbol::OpenParen, Symbol::OpenBracket, Symbol::Dot].into_iter().any(|sign| fault.found_symbol(sign));
+    if fault.first_text() != "report" || fault.found != 2 || !goes_on || !matches!(fault.scope, Scope::Block(_)) {
+        return None;
+    }
+    let value = shown(&fault.source(1, fault.tokens.len() - 1));
+    let message = format!("what is reported has a name: `report NAME = {value}`");
+    let span = fault.span_at(1).to(fault.end_span());
+    Some(Diagnostic::error("E0015", span, message))
 }
 
 /// `let run = simulate(net, 100 ms) {`
